@@ -1,0 +1,1 @@
+"""The clinic's side: readers, the keeper and its one door, the link to Flower."""

@@ -1,0 +1,1 @@
+"""Measures, cohorts, questions with their estimators, the trajectory model, synthetic cohorts."""

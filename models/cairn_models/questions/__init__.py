@@ -1,0 +1,44 @@
+"""The questions that a study may ask. Adding one = a module here and a line in KINDS.
+
+Modules are imported when first asked for, so that a clinic that never trains never loads torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final
+
+from cairn_models.questions.base import Question
+from cairn_protocol.errors import InputError
+from cairn_protocol.study import QuestionSpec, Study
+
+KINDS: Final[dict[str, str]] = {
+    "effect": "cairn_models.questions.effect:Effect",
+    "trajectory": "cairn_models.questions.trajectory:Trajectory",
+    "error": "cairn_models.questions.error:Error",
+    "mixed_model": "cairn_models.questions.mixed_model:MixedModel",
+}
+
+
+def build(spec: QuestionSpec, study: Study) -> Question[Any]:
+    """The question that `spec` names, bound to its study.
+
+    Raises:
+        InputError: an unknown kind, an unknown setting, or one that needs public data.
+    """
+    if spec.kind not in KINDS:
+        raise InputError(
+            f"question {spec.name!r} is of an unknown kind, {spec.kind!r}",
+            code="kind-unknown",
+            hint=f"known: {', '.join(sorted(KINDS))}",
+        )
+    module, _, name = KINDS[spec.kind].partition(":")
+    cls: type[Question[Any]] = getattr(import_module(module), name)
+    if cls.public_only and study.noised:
+        raise InputError(
+            f"question {spec.name!r} ({spec.kind}) cannot be asked of patients",
+            code="question-public-only",
+            why="its sums are exact without noise and useless with it",
+            hint='use it on public data ([privacy] data = "public"), or ask an "effect" question',
+        )
+    return cls(spec, study)

@@ -1,0 +1,1 @@
+"""Mechanisms, accounting, the ledger and the statement. No torch, no flwr."""

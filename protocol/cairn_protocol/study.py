@@ -1,0 +1,218 @@
+"""`Study`: one TOML file, in a researcher's words, that says all that may be asked of a clinic.
+
+What the study does not name cannot be asked. The file's bytes are what is signed and what
+`digest` names; parsing never changes them. Settings of a question beyond the common ones are
+kept as they stand and checked by the question's own module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cairn_protocol.errors import InputError
+from cairn_protocol.policy import Policy
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+ModelT = TypeVar("ModelT", bound=BaseModel)
+LARGEST_STUDY_FILE = 256 * 1024  # bytes; read nothing larger
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Outcome(_Part):
+    """What is measured: an instrument's name, and the unit in which time is counted."""
+
+    instrument: str
+    time_unit: Literal["week", "month"] = "week"
+
+
+class CustomInstrument(_Part):
+    """An instrument that Cairn does not know, with its public range."""
+
+    name: str
+    lowest: float
+    highest: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> CustomInstrument:
+        if not self.lowest < self.highest:
+            raise ValueError("lowest must be below highest")
+        return self
+
+
+class Variable(_Part):
+    """A covariate as the study uses it: `levels` (the first is the reference) or a range.
+
+    Levels and ranges are public: they come from the study, never from the data.
+    """
+
+    levels: tuple[str, ...] = ()
+    lowest: float | None = None
+    highest: float | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Variable:
+        numeric = self.lowest is not None and self.highest is not None
+        if bool(self.levels) == numeric:
+            raise ValueError("give either levels = [...] or both lowest and highest")
+        if len(set(self.levels)) != len(self.levels):
+            raise ValueError("levels must differ")
+        return self
+
+
+class Cohort(_Part):
+    """Who is studied, and the public figures that stand in for secret counts."""
+
+    arms: tuple[str, ...] = ()
+    planned_patients: int = Field(gt=0)
+    largest_clinic: int = Field(gt=0, description="public cap on one clinic's patients")
+
+
+class Privacy(_Part):
+    """`patients`: every answer is noised and charged. `public`: no noise, for public data only."""
+
+    data: Literal["patients", "public"] = "patients"
+    delta: float = Field(default=1e-6, gt=0, lt=1e-3)
+
+
+class Disclosure(_Part):
+    """A released cell needs this many patients and clinics (judged on noised counts)."""
+
+    patients: int = Field(default=10, ge=1)
+    clinics: int = Field(default=3, ge=1)
+
+
+class QuestionSpec(BaseModel):
+    """One question: a name, its kind, the ε that it may spend, and its kind's own settings."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: Name
+    kind: Name
+    epsilon: float | None = Field(default=None, gt=0, le=8)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings beyond name, kind and ε, as the file has them."""
+        return dict(self.model_extra or {})
+
+
+class Study(_Part):
+    """A parsed study. Build it with `Study.read` or `Study.parse`."""
+
+    cairn: Literal[1]
+    name: Name
+    title: str
+    purpose: str = ""
+    team: str = ""
+    synthetic: bool = False
+    outcome: Outcome
+    cohort: Cohort
+    privacy: Privacy = Privacy()
+    policy: Policy = Policy()
+    disclosure: Disclosure = Disclosure()
+    instruments: tuple[CustomInstrument, ...] = ()
+    variables: dict[str, Variable] = {}
+    questions: tuple[QuestionSpec, ...] = Field(min_length=1)
+    source: bytes = Field(default=b"", exclude=True, repr=False)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        names = [q.name for q in self.questions]
+        if len(set(names)) != len(names):
+            raise ValueError("questions: two questions have the same name")
+        for q in self.questions:
+            if self.noised and q.epsilon is None:
+                raise ValueError(f"questions.{q.name}: epsilon is missing; say what it may spend")
+            if not self.noised and q.epsilon is not None:
+                raise ValueError(f"questions.{q.name}: epsilon has no meaning for public data")
+        return self
+
+    @property
+    def noised(self) -> bool:
+        """Whether answers are noised and charged: everything but public data."""
+        return self.privacy.data == "patients"
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the file's bytes: the study's identity."""
+        return hashlib.sha256(b"cairn study v1\0" + self.source).digest()
+
+    @classmethod
+    def parse(cls, source: bytes, *, where: str = "study.toml") -> Study:
+        """The study in `source`.
+
+        Raises:
+            InputError: not UTF-8 TOML, or a field is missing, unknown or out of range.
+        """
+        return parse_toml(cls, source, where=where, extra={"source": source})
+
+    @classmethod
+    def read(cls, path: Path) -> Study:
+        """The study in the file at `path`; errors name the file."""
+        return cls.parse(read_bounded(path, LARGEST_STUDY_FILE), where=str(path))
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """The bytes of `path`, refusing a missing file or one larger than `limit` bytes."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}",
+            code="file-unreadable",
+            why=error.strerror or str(error),
+            hint="check the path and its permissions",
+        ) from None
+    if len(data) > limit:
+        raise InputError(
+            f"{path} is larger than {limit} bytes",
+            code="file-too-large",
+            hint="is this the right file?",
+        )
+    return data
+
+
+def parse_toml(
+    model: type[ModelT], source: bytes, *, where: str, extra: dict[str, Any] | None = None
+) -> ModelT:
+    """A `model` from TOML bytes; every fault becomes one `InputError` that names each field."""
+    try:
+        document = tomllib.loads(source.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{where} is not UTF-8 (byte {error.start})",
+            code="not-utf8",
+            hint="save the file as UTF-8",
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where} is not valid TOML", code="not-toml", why=str(error)) from None
+    try:
+        return model.model_validate({**document, **(extra or {})})
+    except ValidationError as error:
+        faults = "; ".join(_in_words(fault) for fault in error.errors())
+        raise InputError(
+            f"{where} cannot be used",
+            code="file-invalid",
+            why=faults,
+            hint="docs/study-file.md lists every setting",
+        ) from None
+
+
+def _in_words(fault: Any) -> str:
+    place = ".".join(str(part) for part in fault["loc"]) or "the file"
+    match fault["type"]:
+        case "missing":
+            return f"{place} is missing"
+        case "extra_forbidden":
+            return f"{place} is not a setting that Cairn knows"
+        case _:
+            return f"{place}: {fault['msg'].removeprefix('Value error, ')}"

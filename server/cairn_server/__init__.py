@@ -1,0 +1,1 @@
+"""The research team's side: rounds, estimates, results, reports."""
