@@ -17,7 +17,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,7 @@ class Question(ABC, Generic[Prepared]):
     kind: ClassVar[str]
     settings_model: ClassVar[type[Settings]] = Settings
     public_only: ClassVar[bool] = False  # True: refused unless the study's data are public
+    category: ClassVar[Literal["train", "query", "evaluate"]] = "query"  # Flower's message type
 
     def __init__(self, spec: QuestionSpec, study: Study) -> None:
         self.spec = spec
@@ -109,6 +110,14 @@ class Question(ABC, Generic[Prepared]):
     @abstractmethod
     def shape(self) -> Shape:
         """What leaves a clinic: length, bound, rounds. Public; never from data."""
+
+    @property
+    def builds_on(self) -> tuple[str, ...]:
+        """Names of the earlier questions whose released arrays `start` needs.
+
+        Empty: every clinic can compute `start({})` itself, and refuses any other first state.
+        """
+        return ()
 
     def start(self, released: Released) -> Public:
         """The public state of the first round (model parameters; empty for most statistics)."""

@@ -1,0 +1,135 @@
+"""`ClinicFolder`: a clinic as a folder on its own machine.
+
+clinic.toml     the clinic's name, what kind of data this is, the budget's cap
+mapping.toml    which file and column holds what (see `cairn_client.readers`)
+*.csv           the records
+.cairn/         what Cairn keeps here, 0700: identity.key (0600), ledger.sqlite (0600)
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cairn_client.readers import Import, read_clinic
+from cairn_models.measures import Instrument
+from cairn_privacy.ledger import Ledger
+from cairn_protocol.errors import InputError
+from cairn_protocol.identity import Identity
+from cairn_protocol.study import Name, parse_toml, read_bounded
+
+LARGEST_CONFIG: Final = 64 * 1024  # bytes
+DEFAULT_CAP: Final = 8.0  # ε for a patient over all studies; domain.md, 'ε in practice'
+DEFAULT_DELTA: Final = 1e-6
+
+
+class ClinicConfig(BaseModel):
+    """clinic.toml. `data = "public"` is the clinic's own word that no patient's privacy is at stake.
+
+    `cap_epsilon` (at `delta`) bounds what all studies together may spend on any patient.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    data: Literal["patients", "synthetic", "public"] = "patients"
+    cap_epsilon: float = Field(default=DEFAULT_CAP, gt=0, le=20)
+    delta: float = Field(default=DEFAULT_DELTA, gt=0, lt=1e-3)
+
+
+@dataclass(frozen=True)
+class ClinicFolder:
+    """A clinic's folder and its configuration. Nothing is read or made before it is asked for."""
+
+    path: Path
+    config: ClinicConfig
+
+    @classmethod
+    def open(cls, path: Path) -> ClinicFolder:
+        """The clinic in `path`.
+
+        Raises:
+            InputError: no clinic.toml, or one that cannot be used.
+        """
+        file = path / "clinic.toml"
+        if not file.is_file():
+            raise InputError(
+                f"{path} is not a clinic's folder",
+                code="no-clinic-toml",
+                why="it has no clinic.toml",
+                hint='make one with: name = "your-clinic"; see docs/clinic-data.md',
+            )
+        return cls(
+            path, parse_toml(ClinicConfig, read_bounded(file, LARGEST_CONFIG), where=str(file))
+        )
+
+    @property
+    def state(self) -> Path:
+        """The folder that Cairn keeps for this clinic, made on first use with mode 0700."""
+        folder = self.path / ".cairn"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    def identity(self) -> Identity:
+        """The clinic's signing identity, made on first use and never leaving `state`."""
+        file = self.state / "identity.key"
+        try:
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return Identity.from_private_bytes(read_bounded(file, 32))
+        identity = Identity.generate()
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(identity.private_bytes())
+            stream.flush()
+            os.fsync(stream.fileno())
+        return identity
+
+    def ledger(self) -> Ledger:
+        """The clinic's privacy ledger, made on first use and never replaced."""
+        file = self.state / "ledger.sqlite"
+        if file.exists():
+            return Ledger.open(file)
+        return Ledger.create(
+            file,
+            clinic=self.config.name,
+            cap_epsilon=self.config.cap_epsilon,
+            delta=self.config.delta,
+        )
+
+    def read(self, instruments: tuple[Instrument, ...] = ()) -> Import:
+        """The clinic's records with what was found wrong in them."""
+        return read_clinic(self.path, instruments=instruments)
+
+
+def clinic_folders(path: Path) -> list[ClinicFolder]:
+    """Every clinic in the subfolders of `path`, by name.
+
+    Raises:
+        InputError: no subfolder is a clinic's, or two have the same name.
+    """
+    if not path.is_dir():
+        raise InputError(
+            f"{path} is not a folder", code="clinics-missing", hint="give the folder of the clinics"
+        )
+    folders = sorted(p.parent for p in path.glob("*/clinic.toml"))
+    if not folders:
+        raise InputError(
+            f"{path} holds no clinic",
+            code="clinics-missing",
+            why="none of its subfolders has a clinic.toml",
+            hint="see docs/clinic-data.md for what a clinic's folder holds",
+        )
+    clinics = [ClinicFolder.open(folder) for folder in folders]
+    names = [clinic.config.name for clinic in clinics]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"two clinics in {path} are called {twice[0]!r}",
+            code="clinic-name-twice",
+            hint="give each clinic.toml a name of its own",
+        )
+    return sorted(clinics, key=lambda clinic: clinic.config.name)

@@ -1,0 +1,74 @@
+"""`server_app`: a study as a Flower ServerApp. The only module of the server that imports flwr.
+
+`GridExchange` is the seam between our rounds and Flower's public Grid: it pushes one request to
+each node, polls for the replies until a deadline, and accepts a reply only from the node that was
+asked. Whatever else must be true of a reply is the protocol's business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.serverapp import Grid, ServerApp
+
+from cairn_protocol.envelope import RECORD, unwrap, wrap
+from cairn_server.study_run import Replies, StudyRun
+
+FIRST_WAIT, LONGEST_WAIT = 0.0005, 0.1  # seconds between polls; doubles in between
+
+
+class GridExchange:
+    """One request to each node, one reply from each, through a Flower Grid."""
+
+    def __init__(self, grid: Grid, group: str = "") -> None:
+        self._grid = grid
+        self._group = group
+        self.messages = 0
+        self.bytes_sent = 0
+        self.bytes_received = 0
+
+    def __call__(self, stage: str, requests: Mapping[int, bytes], seconds: float) -> Replies:
+        """The replies by node; a node that did not answer in `seconds` is absent."""
+        asked = {}
+        messages = [
+            Message(
+                RecordDict({RECORD: ConfigRecord(wrap(body))}),
+                node,
+                stage,
+                ttl=max(seconds, 1.0),
+                group_id=self._group,
+            )
+            for node, body in requests.items()
+        ]
+        for node, identifier in zip(requests, self._grid.push_messages(messages), strict=True):
+            asked[identifier] = node
+        self.messages += len(messages)
+        self.bytes_sent += sum(map(len, requests.values()))
+        replies: dict[int, bytes] = {}
+        wait, deadline = FIRST_WAIT, time.monotonic() + seconds
+        while asked:
+            for reply in self._grid.pull_messages(list(asked)):
+                node = asked.pop(reply.metadata.reply_to_message_id, None)
+                if node is None or node != reply.metadata.src_node_id or reply.has_error():
+                    continue
+                replies[node] = unwrap(reply.content.config_records.get(RECORD))
+                self.messages += 1
+                self.bytes_received += len(replies[node])
+            if not asked or time.monotonic() >= deadline:
+                break
+            time.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+        return replies
+
+
+def server_app(run: StudyRun) -> ServerApp:
+    """A ServerApp whose main carries `run` through whatever Grid Flower gives it."""
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        run.execute(GridExchange(grid, group=str(context.run_id)))
+
+    return app
