@@ -1,8 +1,8 @@
 """Every use that the embedded engine makes of Flower's private modules; nothing else may.
 
 Building a `Message` outside a Flower process needs `TaskIdentity`; a Grid's `run` needs `Run`;
-a message's id is set by the link in Flower and by the Grid here. `tests/app/test_flower_contract.py`
-says what broke when Flower changes one of them.
+a message's id is set by the SuperLink in Flower and by the Grid here.
+`tests/app/test_flower_contract.py` says what broke when Flower changes one of them.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ DEFAULT_DELTA: Final = 1e-6
 
 
 class ClinicConfig(BaseModel):
-    """clinic.toml. `data = "public"` is the clinic's own word that no patient's privacy is at stake.
+    """clinic.toml. `data = "public"` is the clinic's word that no patient's privacy is at stake.
 
     `cap_epsilon` (at `delta`) bounds what all studies together may spend on any patient.
     """

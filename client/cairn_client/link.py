@@ -1,4 +1,4 @@
-"""`client_app`: the Flower ClientApp of a clinic, which forwards bytes and understands none of them.
+"""`client_app`: a clinic's Flower ClientApp, which forwards bytes and understands none of them.
 
 Every Flower message carries one record, `cairn`, with one request for the keeper in `body`; the
 reply carries the keeper's answer the same way. Nothing that the server sends is executed, and

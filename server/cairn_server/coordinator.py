@@ -31,7 +31,6 @@ class GridExchange:
 
     def __call__(self, stage: str, requests: Mapping[int, bytes], seconds: float) -> Replies:
         """The replies by node; a node that did not answer in `seconds` is absent."""
-        asked = {}
         messages = [
             Message(
                 RecordDict({RECORD: ConfigRecord(wrap(body))}),
@@ -42,8 +41,7 @@ class GridExchange:
             )
             for node, body in requests.items()
         ]
-        for node, identifier in zip(requests, self._grid.push_messages(messages), strict=True):
-            asked[identifier] = node
+        asked = dict(zip(self._grid.push_messages(messages), requests, strict=True))
         self.messages += len(messages)
         self.bytes_sent += sum(map(len, requests.values()))
         replies: dict[int, bytes] = {}
