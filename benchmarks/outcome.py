@@ -1,4 +1,4 @@
-"""`Outcome`: what a benchmark reports. It never fails and never judges more than a target's line."""
+"""`Outcome`: what a benchmark reports. It never fails; a target only says whether it was met."""
 
 from __future__ import annotations
 

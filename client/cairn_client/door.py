@@ -31,9 +31,9 @@ from cairn_models.records import Records
 from cairn_privacy.bound import bounded_sum, exact_sum, saturate
 from cairn_privacy.ledger import Ledger
 from cairn_privacy.noise import NoisePlan, add_noise
+from cairn_privacy.scale import PUBLIC_SCALE, largest_sum, ring_bits
 from cairn_protocol.errors import OurFault
 from cairn_protocol.fixed_point import encode
-from cairn_privacy.scale import PUBLIC_SCALE, largest_sum, ring_bits
 
 Ring = NDArray[np.uint32] | NDArray[np.uint64]
 

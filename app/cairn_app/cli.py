@@ -1,0 +1,89 @@
+"""The command `cairn`. Each command imports what it needs when it runs, so that help is quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cairn_app.messages import show_error
+from cairn_protocol.errors import CairnError, InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Federated analytics for psychotherapy services, under patient-level privacy.",
+)
+study_app = typer.Typer(no_args_is_help=True, help="Studies: the research team's side.")
+app.add_typer(study_app, name="study")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of text.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the report and the results.")]
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        typer.echo(f"cairn {version_of('cairn-federated')}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    out: Out = Path("cairn-demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the synthetic clinics.", min=0)] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Five synthetic clinics, one study with three questions, a report. Takes about a minute."""
+    from cairn_app.demo import run_demo
+
+    run_demo(out, seed=seed, as_json=as_json)
+
+
+@study_app.command("run")
+def study_run(
+    study: Annotated[Path, typer.Argument(help="The study's TOML file.")],
+    clinics: Annotated[Path, typer.Option("--clinics", help="Folder with one folder a clinic.")],
+    out: Out,
+    engine: Annotated[
+        Literal["embedded"], typer.Option(help="Where it runs: all in this process.")
+    ] = "embedded",
+    as_json: AsJson = False,
+) -> None:
+    """Run a study over the clinics' folders on this machine and write its report."""
+    from cairn_app.study_command import run_study_command
+
+    run_study_command(study, clinics, out, as_json=as_json)
+
+
+def main() -> None:
+    """Entry point: runs the command; a refusal becomes a message and its exit status."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        app()
+    except CairnError as error:
+        show_error(error, as_json=as_json)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        print("\nstopped; what was spent stays in the clinics' ledgers", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        place = f" {error.filename}" if error.filename else ""
+        refusal = InputError(
+            f"cannot write or read{place}",
+            code="os-error",
+            why=error.strerror or type(error).__name__,
+            hint="check the path, its permissions and the free space",
+        )
+        show_error(refusal, as_json=as_json)
+        sys.exit(refusal.exit_status)
