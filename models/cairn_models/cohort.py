@@ -46,7 +46,8 @@ class Changes:
     @property
     def complete(self) -> NDArray[np.bool_]:
         """(N,) whether arm, baseline and outcome are all there."""
-        return (self.arm != NO_ARM) & np.isfinite(self.baseline) & np.isfinite(self.outcome)
+        told: NDArray[np.bool_] = np.isfinite(self.baseline) & np.isfinite(self.outcome)
+        return told & (self.arm != NO_ARM)
 
 
 def changes(
