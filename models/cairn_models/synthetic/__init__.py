@@ -13,13 +13,21 @@
 
 from cairn_models.synthetic.cohort import clinic_name, generate
 from cairn_models.synthetic.csv_files import write_clinic_csv
+from cairn_models.synthetic.fhir_files import write_clinic_fhir
+from cairn_models.synthetic.quantities import Quantity, quantities
 from cairn_models.synthetic.sizes import draw_clinic_sizes
+from cairn_models.synthetic.truth import TrueEffect, true_effect
 from cairn_models.synthetic.world import World
 
 __all__ = [
+    "Quantity",
+    "TrueEffect",
     "World",
     "clinic_name",
     "draw_clinic_sizes",
     "generate",
+    "quantities",
+    "true_effect",
     "write_clinic_csv",
+    "write_clinic_fhir",
 ]

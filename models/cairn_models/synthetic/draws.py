@@ -51,13 +51,15 @@ class Draws:
     @property
     def times(self) -> int:
         """Number of weeks, week 0 included."""
-        return self.weekly.shape[2]
+        return int(self.weekly.shape[2])
 
     def uniform(self, name: str) -> Floats:
         """(n,) or (n, times) uniforms called `name`."""
         if name in ONCE:
-            return self.once[:, ONCE.index(name)]
-        return self.weekly[WEEKLY.index(name)]
+            found: Floats = self.once[:, ONCE.index(name)]
+        else:
+            found = self.weekly[WEEKLY.index(name)]
+        return found
 
     def normal(self, name: str) -> Floats:
         """The same numbers as standard normals."""

@@ -132,7 +132,7 @@ def _over_the_course(phq9: pl.DataFrame) -> list[Quantity]:
         )
         .filter(pl.col("n") >= 4)
     )
-    left = (lines["yy"] - lines["ty"] ** 2 / lines["tt"]).sum()
+    tt, ty, yy, n = (lines[c].to_numpy().astype(float) for c in ("tt", "ty", "yy", "n"))
     pairs = monthly.join(
         monthly.select("patient", pl.col("month") - 1, then="value"), on=["patient", "month"]
     )
@@ -142,7 +142,7 @@ def _over_the_course(phq9: pl.DataFrame) -> list[Quantity]:
             "all",
             None,
             "residual sd of monthly phq9 around a patient's own line",
-            float(np.sqrt(left / (lines["n"] - 2).sum())),
+            float(np.sqrt((yy - ty**2 / tt).sum() / (n - 2).sum())),
         ),
         Quantity("all", None, "correlation of phq9 one month apart", float(correlation)),
     ]
