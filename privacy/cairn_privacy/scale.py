@@ -1,53 +1,66 @@
-"""How integers on the wire relate to the question's own units, the same on both sides.
+"""`Scale`: how the integers on the wire relate to a question's own units, the same on both sides.
 
-Patients' data: one step is C/S (`NoisePlan.grid` is S). Public data: one step is 2⁻²⁴, whatever
-the question. Both are public; the server multiplies the opened integer sum by `step`.
+Patients' data: one step is C/S (`NoisePlan.grid` is S). Public data: one step is 1/`PUBLIC_SCALE`,
+whatever the question. All of it is public and bound into every mask through the `Context`.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
 
+from cairn_privacy.bound import PUBLIC_SCALE
 from cairn_privacy.noise import NoisePlan
-from cairn_protocol.errors import OurFault, PolicyRefusal
+from cairn_protocol.errors import OurFault
+from cairn_protocol.fixed_point import check_headroom, largest_reach
 
-PUBLIC_SCALE: Final = 2**24
 TAIL: Final = 14  # standard deviations of noise to leave room for: beyond them, P < 2⁻¹⁴⁰
-PUBLIC_LIMIT: Final = 2**62  # no public sum may reach it
+PUBLIC_BITS: Final = 64
 
 
-def step(bound: float | None, noise: NoisePlan | None) -> float:
-    """What one integer step is worth in the question's units."""
-    if noise is None:
-        return 1.0 / PUBLIC_SCALE
-    if bound is None:
-        raise OurFault("a noised question has no bound", code="unbounded-question")
-    return bound / noise.grid
+@dataclass(frozen=True)
+class Scale:
+    """Encoding of one question's vectors.
 
-
-def ring_bits(modulus_bits: int, noise: NoisePlan | None) -> int:
-    """Width of the ring: the question's own, or 64 where public data are not bounded."""
-    return 64 if noise is None else modulus_bits
-
-
-def largest_sum(largest_clinic: int, noise: NoisePlan) -> int:
-    """No coordinate of a clinic's sum needs more steps: each patient's norm is ≤ S."""
-    return largest_clinic * noise.grid
-
-
-def check_headroom(largest_clinic: int, bits: int, noise: NoisePlan) -> None:
-    """Refuse a study whose sum could wrap around the ring.
-
-    A clinic's coordinate is at most `largest_sum` (the door clamps it) plus noise; n of them must
-    stay below 2^(w−1). Wrapping would cost truth, not privacy: it happens after the noise.
-
-    Raises:
-        PolicyRefusal: n·(largest sum + 14 standard deviations) ≥ 2^(w−1).
+    Args:
+        bound: C, or None for public data.
+        sigma: noise multiplier; 0 for public data.
+        step: value of one integer step in the question's units.
+        clamp: largest absolute coordinate of one clinic's sum before noise, in steps.
+        reach: the same with noise.
+        modulus_bits: width of the ring.
     """
-    one = largest_sum(largest_clinic, noise) + TAIL * noise.clinic_sigma_steps
-    if noise.uploads * one >= 2 ** (bits - 1):
-        raise PolicyRefusal(
-            f"sums of {noise.uploads} clinics of {largest_clinic} patients do not fit {bits} bits",
-            code="no-headroom",
-            hint="lower cohort.largest_clinic in the study",
-        )
+
+    bound: float | None
+    sigma: float
+    step: float
+    clamp: int
+    reach: int
+    modulus_bits: Literal[32, 64]
+
+    @classmethod
+    def of_patients(
+        cls, bound: float | None, bits: Literal[32, 64], largest_clinic: int, noise: NoisePlan
+    ) -> Scale:
+        """For noised sums of at most `largest_clinic` patients a clinic.
+
+        Each patient's norm is at most S steps, so no coordinate needs more than
+        `largest_clinic`·S; noise adds 14 deviations.
+
+        Raises:
+            OurFault: no bound.
+            PolicyRefusal: n such coordinates could wrap around the ring.
+        """
+        if bound is None:
+            raise OurFault("a noised question has no bound", code="unbounded-question")
+        clamp = largest_clinic * noise.grid
+        reach = clamp + math.ceil(TAIL * noise.clinic_sigma_steps)
+        check_headroom(noise.uploads, reach, bits)
+        return cls(bound, noise.sigma, noise.step(bound), clamp, reach, bits)
+
+    @classmethod
+    def of_public(cls, clinics: int) -> Scale:
+        """For exact sums of public data over `clinics`."""
+        reach = largest_reach(clinics, PUBLIC_BITS)
+        return cls(None, 0.0, 1.0 / PUBLIC_SCALE, reach, reach, PUBLIC_BITS)

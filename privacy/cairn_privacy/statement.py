@@ -1,0 +1,143 @@
+"""The privacy statement in plain language, from what was actually spent.
+
+Two readers: the clinic that answers for its patients, and a patient or a relative. Both get odds
+and guesses, for someone who knows everything else; neither gets a bare ε, nor the claim that
+nothing at all can be learnt.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Self
+
+from cairn_privacy.accounting import Meaning, tell_rho
+from cairn_privacy.ledger import Ledger
+
+CLINICS: Final = (1, 2)  # at how many clinics a patient was treated: ρ grows with the square
+_PLENTY: Final = 1000.0
+
+
+@dataclass(frozen=True)
+class Spend:
+    """What a clinic has spent and may spend: the facts of a statement."""
+
+    clinic: str
+    rho: float
+    cap_rho: float
+    delta: float
+    releases: int
+    studies: int
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> Self:
+        """The spend that `ledger` holds now."""
+        entries = ledger.entries()
+        return cls(
+            clinic=ledger.terms.clinic,
+            rho=ledger.spent(),
+            cap_rho=ledger.spent() + ledger.left(),
+            delta=ledger.terms.delta,
+            releases=len(entries),
+            studies=len({entry.study for entry in entries}),
+        )
+
+    def meaning(self, clinics: int = 1, *, at_cap: bool = False) -> Meaning:
+        """What the spend, or the whole cap, allows about a patient of `clinics` such clinics.
+
+        The same person's vectors add up at every clinic, so μ is multiplied by the number of
+        clinics and ρ by its square.
+        """
+        return tell_rho((self.cap_rho if at_cap else self.rho) * clinics**2, self.delta)
+
+
+def clinic_statement(spend: Spend) -> str:
+    """The statement for the clinic: what was answered, what it allows now and at the cap."""
+    one, two = (spend.meaning(k) for k in CLINICS)
+    cap_one, cap_two = (spend.meaning(k, at_cap=True) for k in CLINICS)
+    used = math.ceil(100 * spend.rho / spend.cap_rho)
+    return "\n\n".join(
+        (
+            f"Privacy statement of {spend.clinic}",
+            f"Released: {_count(spend.releases, 'noised answer')} in "
+            f"{_count(spend.studies, 'study', 'studies')}. {used} % of the clinic's privacy cap "
+            "is used. An answer that was prepared counts even if it never arrived.",
+            "Each answer is a sum over patients with random noise added before it left the clinic. "
+            "The figures below hold for each patient, all rows together, against anyone who sees "
+            "every result, knows every other patient's records, and works with the server and "
+            "with as many of the clinics as the studies' policies assume.",
+            f"So far. {_guess(one, 'the patient')} {_odds(one, 'the patient')} For someone "
+            f"treated at two clinics that have spent as much: {_figures(two)}.",
+            f"At the cap, when this clinic stops answering: {_figures(cap_one)}; for someone "
+            f"treated at two such clinics, {_figures(cap_two)}.",
+            "This limits what can be learnt because a patient is in the data. It does not limit "
+            "what a result says about patients in general, and it does not cover what a clinic "
+            "shares in other ways.",
+        )
+    )
+
+
+def patient_statement(spend: Spend) -> str:
+    """The statement for a patient or a relative: what the results could give away about you."""
+    one, two = (spend.meaning(k) for k in CLINICS)
+    return "\n\n".join(
+        (
+            f"What research with {spend.clinic} could give away about you",
+            "Your records stay at the clinic. What leaves it are totals over many patients, "
+            "each changed by a random amount that hides what any single person adds to it.",
+            "Imagine someone who already knows everything about every other patient, "
+            "sees all the results, and tries to find out whether you are among the patients.",
+            _guess(one, "you"),
+            _odds(one, "you"),
+            "If you were also treated at a second clinic that takes part in the same way, a little "
+            f"more could be learnt: {_figures(two)}.",
+            "The results can still show something that is true of many people, such as that a "
+            "programme helps. They would show it whether or not you took part.",
+            "The clinic keeps a record of everything it has sent, and stops at a limit that it "
+            "set beforehand. You can ask the clinic to leave your records out from now on; what "
+            "was already sent cannot be called back.",
+        )
+    )
+
+
+def _guess(meaning: Meaning, whom: str) -> str:
+    be = "are" if whom == "you" else "is"
+    return (
+        f"Asked whether {whom} {be} in the data at all, they would be right "
+        f"{_share(meaning)} times out of 100. Tossing a coin would be right 50 times."
+    )
+
+
+def _odds(meaning: Meaning, whom: str) -> str:
+    whose = "your" if whom == "you" else "the patient's"
+    return (
+        f"Whatever they believed before about {whom}, {whose} records can make that belief at most "
+        f"{_factor(meaning)} times as likely, against the alternative, as it was"
+        f"{_except(meaning)}."
+    )
+
+
+def _figures(meaning: Meaning) -> str:
+    return (
+        f"{_share(meaning)} right guesses out of 100, and odds at most {_factor(meaning)} "
+        "times as high"
+    )
+
+
+def _share(meaning: Meaning) -> str:
+    share = min(math.ceil(100 * meaning.guess - 1e-9), 100)
+    return "50" if share == 50 else f"at most {share}"
+
+
+def _factor(meaning: Meaning) -> str:
+    if meaning.odds > _PLENTY:
+        return f"{meaning.odds:.1g}" if meaning.odds > _PLENTY**2 else f"{math.ceil(meaning.odds)}"
+    return f"{math.ceil(10 * meaning.odds - 1e-9) / 10:g}"
+
+
+def _except(meaning: Meaning) -> str:
+    return f" (in all but 1 of {round(1 / meaning.fails):,} cases)" if meaning.fails else ""
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
