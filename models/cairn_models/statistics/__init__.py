@@ -1,0 +1,1 @@
+"""Estimators: from sums over patients to estimates. They never see a patient."""
