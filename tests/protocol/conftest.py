@@ -1,0 +1,164 @@
+"""A whole run in memory: clinics, server, a team; every message goes over the wire as bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cairn_protocol.clinic_run import ClinicRun
+from cairn_protocol.context import Context, state_bytes
+from cairn_protocol.fixed_point import encode, largest_reach
+from cairn_protocol.identity import Identity
+from cairn_protocol.messages import RoundRequest, Upload, decode
+from cairn_protocol.roster import Roster, SignedRoster
+from cairn_protocol.server_run import ServerRun
+from cairn_protocol.signed_study import SignedStudy
+from cairn_protocol.study import Study
+
+STUDY = """
+cairn = 1
+name = "waiting"
+title = "Synthetic: does a text message while waiting help?"
+synthetic = true
+[outcome]
+instrument = "PHQ-9"
+[cohort]
+planned_patients = 3000
+largest_clinic = 500
+[privacy]
+data = "{data}"
+[policy]
+clinics = {n}
+survivors = {n}
+threshold = {n}
+colluding = {f}
+[[questions]]
+name = "effect"
+kind = "effect"
+{epsilon}
+[[questions]]
+name = "error"
+kind = "error"
+{epsilon}
+"""
+RUN = hashlib.sha256(b"run").digest()[:16]
+TEAM = Identity.from_private_bytes(hashlib.sha256(b"team").digest())
+
+
+def clinic_identity(index: int) -> Identity:
+    """The identity of clinic `index`: always the same."""
+    return Identity.from_private_bytes(hashlib.sha256(b"clinic %d" % index).digest())
+
+
+def study_of(clinics: int, data: str = "patients", colluding: int = 1) -> Study:
+    """A study for so many clinics."""
+    epsilon = "epsilon = 1.0" if data == "patients" else ""
+    text = STUDY.format(n=clinics, f=colluding, data=data, epsilon=epsilon)
+    return Study.parse(text.encode())
+
+
+@dataclass
+class Federation:
+    """Everything that a run needs, built to the point where rounds can be asked."""
+
+    clinics: int
+    data: str = "patients"
+    colluding: int = 1
+    study: Study = field(init=False)
+    identities: list[Identity] = field(init=False)
+    runs: list[ClinicRun] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.study = study_of(self.clinics, self.data, self.colluding)
+        self.identities = [clinic_identity(i) for i in range(self.clinics)]
+        self.signed = SignedStudy.sign(self.study, TEAM)
+        names = {f"clinic-{i:03}": key.public for i, key in enumerate(self.identities)}
+        self.roster = Roster.first(self.signed, names)
+        self.signed_roster = SignedRoster.sign(self.roster, TEAM)
+        self.server, self.opening = ServerRun.open(RUN, self.signed, self.signed_roster)
+
+    def open(self, clinic: int, opening=None, **settings):
+        """Clinic's run and key package."""
+        settings = {
+            "team_public": TEAM.public,
+            "approved_digest": self.study.digest,
+            "data_are_public": self.data == "public",
+        } | settings
+        return ClinicRun.open(self.identities[clinic], opening or self.opening, **settings)
+
+    def opened(self) -> Federation:
+        """After every clinic sent its key package."""
+        self.runs = []
+        for clinic in range(self.clinics):
+            run, package = self.open(clinic)
+            self.runs.append(run)
+            self.server.receive(clinic, decode(package.to_bytes()))
+        return self
+
+    def agreed(self) -> Federation:
+        """After every clinic confirmed T1."""
+        self.opened()
+        packages = decode(self.server.packages().to_bytes())
+        for clinic, run in enumerate(self.runs):
+            reply = run.confirm(packages, bytes([clinic]) * 32)
+            self.server.receive(clinic, decode(reply.to_bytes()))
+        return self
+
+    def context(
+        self, round_=0, attempt=0, question="effect", length=5, bits=64, state=None, **changes
+    ) -> Context:
+        """The context of an attempt."""
+        settings = {
+            "study": self.study.digest,
+            "roster": self.roster.digest,
+            "question": question,
+            "round": round_,
+            "attempt": attempt,
+            "public_state": state_bytes(np.zeros(3) if state is None else state),
+            "length": length,
+            "bound": 1.0,
+            "sigma": 4.2,
+            "grid": 2.0**-16,
+            "reach": largest_reach(self.clinics, bits),
+            "modulus_bits": bits,
+        } | changes
+        return Context.of(**settings)
+
+    def request(self, context: Context, state=None) -> RoundRequest:
+        """The server's request, over the wire."""
+        state = state_bytes(np.zeros(3) if state is None else state)
+        message = decode(self.server.request(context, state).to_bytes())
+        assert isinstance(message, RoundRequest)
+        return message
+
+    def upload(self, clinic: int, request: RoundRequest, context: Context, vector) -> Upload:
+        """Clinic's upload of an int64 vector."""
+        self.runs[clinic].accept(request, context)
+        ring = encode(np.asarray(vector), reach=context.reach, modulus_bits=context.modulus_bits)
+        return self.runs[clinic].upload(request, ring)
+
+    def round(self, vectors, **where) -> NDArray[np.int64]:
+        """The sum of `vectors` (n, d) int64 through the whole protocol."""
+        vectors = np.asarray(vectors)
+        context = self.context(length=vectors.shape[1], **where)
+        request = self.request(context)
+        for clinic in range(self.clinics):
+            reply = self.upload(clinic, request, context, vectors[clinic])
+            self.server.receive(clinic, decode(reply.to_bytes()))
+        return self.server.total()
+
+
+@pytest.fixture(scope="session")
+def federate() -> type[Federation]:
+    """`Federation` itself, for tests of several sizes."""
+    return Federation
+
+
+@pytest.fixture
+def three() -> Federation:
+    """Three clinics that have agreed on their keys."""
+    return Federation(3).agreed()
