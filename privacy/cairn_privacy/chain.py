@@ -31,6 +31,19 @@ class Head:
 
 
 ROOT: Final = Head(0, bytes(32))
+_FIELDS: Final[dict[str, dict[str, type]]] = {
+    "terms": {"clinic": str, "cap_epsilon": str, "delta": str, "cap_units": int},
+    "reserve": {
+        "study": str,
+        "run": str,
+        "question": str,
+        "round": int,
+        "attempt": int,
+        "units": int,
+    },
+    "commit": {"of": int, "upload": str},
+    "void": {"of": int, "reason": str},
+}
 
 
 @dataclass(frozen=True)
@@ -171,13 +184,13 @@ class Account:
         kind, at = body.pop("kind"), body.pop("at")
         if (kind == "terms") != (number == 1):
             raise damaged(f"entry {number} is out of place")
+        if {key: type(value) for key, value in body.items()} != _FIELDS.get(kind):
+            raise damaged(f"entry {number} has other fields than its kind")
         match kind:
             case "terms":
-                cap_units = body.pop("cap_units")
-                terms = Terms(
-                    body.pop("clinic"), body.pop("cap_epsilon"), body.pop("delta"), cap_units
-                )
-                _require(not body and 0 < cap_units <= LARGEST_CHARGE and terms.delta < 1)
+                cap_units = body["cap_units"]
+                terms = Terms(body["clinic"], body["cap_epsilon"], body["delta"], cap_units)
+                _require(0 < cap_units <= LARGEST_CHARGE and 0 < terms.delta < 1)
                 return terms
             case "reserve":
                 entry = Entry(number=number, at=at, **body)
@@ -187,14 +200,12 @@ class Account:
                 return entry
             case "commit":
                 return replace(self._open(body), state="committed", upload=body["upload"])
-            case "void":
+            case _:  # "void": _FIELDS knows no other
                 return replace(self._open(body), state="void", reason=body["reason"])
-            case _:
-                raise damaged(f"entry {number} is of an unknown kind")
 
     def _open(self, body: dict[str, Any]) -> Entry:
         entry = self.entries[body["of"]]
-        _require(entry.state == "reserved" and len(body) == 2)
+        _require(entry.state == "reserved")
         return entry
 
 

@@ -30,6 +30,8 @@ from cairn_privacy.chain import Account, Body, Entry, Terms, damaged
 from cairn_privacy.durable import HeadCopy, publish, sync_folder
 from cairn_protocol.errors import BudgetRefusal, InputError, OurFault, PolicyRefusal
 
+LARGEST_CAP: Final = 50.0
+LARGEST_DELTA: Final = 1e-3
 _SCHEMA: Final = """
 CREATE TABLE chain (number INTEGER PRIMARY KEY, body TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
 CREATE TRIGGER kept BEFORE DELETE ON chain BEGIN SELECT RAISE(ABORT, 'append-only'); END;
@@ -54,8 +56,16 @@ class Ledger:
         """A new ledger at `path`, mode 0600, whose charges may never exceed the cap.
 
         Raises:
-            InputError: something lies at `path` already, or the folder cannot be written.
+            InputError: something lies at `path` already, the folder cannot be written, or the cap
+                cannot be one.
         """
+        if not (clinic and 0 < cap_epsilon <= LARGEST_CAP and 0 < delta <= LARGEST_DELTA):
+            raise InputError(
+                "this cannot be a clinic's privacy cap",
+                code="ledger-cap",
+                why=f"ε is to lie between 0 and {LARGEST_CAP:g}, δ between 0 and {LARGEST_DELTA:g}",
+                hint="usual are ε = 8 and δ = 1e-6 over the life of a block of patients",
+            )
         terms = Terms(
             clinic,
             repr(float(cap_epsilon)),

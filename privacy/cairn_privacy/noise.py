@@ -145,7 +145,7 @@ def add_noise(total: NDArray[np.int64], plan: NoisePlan) -> NDArray[np.int64]:
     Raises:
         OurFault: the sum is not int64, or too large to add noise to.
     """
-    if total.dtype != np.int64 or (total.size and np.abs(total).max() >= LARGEST_SUM):
+    if total.dtype != np.int64 or ((total >= LARGEST_SUM) | (total <= -LARGEST_SUM)).any():
         raise OurFault("a sum cannot take noise", code="noise-sum")
     noise = discrete_gaussian(plan.clinic_sigma_steps, total.size)
     return total + noise.reshape(total.shape)

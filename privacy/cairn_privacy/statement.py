@@ -28,9 +28,10 @@ class Spend:
     delta: float
     releases: int
     studies: int
+    synthetic: bool = False
 
     @classmethod
-    def of(cls, ledger: Ledger) -> Self:
+    def of(cls, ledger: Ledger, *, synthetic: bool = False) -> Self:
         """The spend that `ledger` holds now."""
         entries = ledger.entries()
         return cls(
@@ -40,6 +41,7 @@ class Spend:
             delta=ledger.terms.delta,
             releases=len(entries),
             studies=len({entry.study for entry in entries}),
+            synthetic=synthetic,
         )
 
     def meaning(self, clinics: int = 1, *, at_cap: bool = False) -> Meaning:
@@ -58,7 +60,7 @@ def clinic_statement(spend: Spend) -> str:
     used = math.ceil(100 * spend.rho / spend.cap_rho)
     return "\n\n".join(
         (
-            f"Privacy statement of {spend.clinic}",
+            f"Privacy statement of {spend.clinic}{_synthetic(spend)}",
             f"Released: {_count(spend.releases, 'noised answer')} in "
             f"{_count(spend.studies, 'study', 'studies')}. {used} % of the clinic's privacy cap "
             "is used. An answer that was prepared counts even if it never arrived.",
@@ -80,24 +82,32 @@ def clinic_statement(spend: Spend) -> str:
 def patient_statement(spend: Spend) -> str:
     """The statement for a patient or a relative: what the results could give away about you."""
     one, two = (spend.meaning(k) for k in CLINICS)
+    cap, cap_two = (spend.meaning(k, at_cap=True) for k in CLINICS)
     return "\n\n".join(
         (
-            f"What research with {spend.clinic} could give away about you",
+            f"What research with {spend.clinic} could give away about you{_synthetic(spend)}",
             "Your records stay at the clinic. What leaves it are totals over many patients, "
-            "each changed by a random amount that hides what any single person adds to it.",
-            "Imagine someone who already knows everything about every other patient, "
-            "sees all the results, and tries to find out whether you are among the patients.",
-            _guess(one, "you"),
-            _odds(one, "you"),
-            "If you were also treated at a second clinic that takes part in the same way, a little "
-            f"more could be learnt: {_figures(two)}.",
+            "each changed by a random amount, so that what one person adds to it is blurred.",
+            "Imagine someone who already knows everything about every other patient, runs the "
+            "computer that collects the totals, sees every result, and wants to find out whether "
+            "you are among the patients.",
+            f"{_guess(one, 'you')} {_odds(one, 'you')}"
+            if spend.releases
+            else "So far nothing has left the clinic, so nothing could be learnt from it.",
+            "The clinic keeps a record of everything that it prepared to send, and stops at a "
+            f"limit that it set beforehand. At that limit the figures would be {_figures(cap)}.",
+            "If you were also treated at a second clinic that takes part in the same way, more "
+            f"could be learnt: so far {_figures(two)}; at the limit, {_figures(cap_two)}.",
             "The results can still show something that is true of many people, such as that a "
             "programme helps. They would show it whether or not you took part.",
-            "The clinic keeps a record of everything it has sent, and stops at a limit that it "
-            "set beforehand. You can ask the clinic to leave your records out from now on; what "
-            "was already sent cannot be called back.",
+            "You can ask the clinic to leave your records out from now on; what was already sent "
+            "cannot be called back.",
         )
     )
+
+
+def _synthetic(spend: Spend) -> str:
+    return " (synthetic patients, not real people)" if spend.synthetic else ""
 
 
 def _guess(meaning: Meaning, whom: str) -> str:
