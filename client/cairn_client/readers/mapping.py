@@ -1,0 +1,266 @@
+"""`ClinicMapping`: a clinic's `mapping.toml`, which names its own files, columns and codes.
+
+Only what the mapping names is loaded: a column that it does not name, a free-text note above all,
+is never read. docs/clinic-data.md explains every setting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from cairn_client.readers.scales import ENGAGEMENT_RANGES, WEARABLE_RANGES
+from cairn_models.measures import INSTRUMENTS, Instrument
+from cairn_protocol.errors import InputError
+from cairn_protocol.study import CustomInstrument, parse_toml, read_bounded
+
+MAPPING_FILE: Final = "mapping.toml"
+LARGEST_MAPPING: Final = 256 * 1024  # bytes
+ENCODINGS = Literal["utf-8", "utf-16", "latin-1", "cp1252", "iso-8859-15", "cp850", "mac-roman"]
+TABLES: Final = ("patients", "scores", "engagement", "wearables")
+Column = Annotated[str, Field(min_length=1, max_length=200)]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+VariableName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+ArmName = VariableName
+_DIRECTIVE: Final = re.compile(r"%[YmdBbeHMSTF]")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Table(_Part):
+    """A file and its patient column. `date_format` overrides the mapping's own."""
+
+    file: str = Field(min_length=1, max_length=1000)
+    patient: Column
+    date_format: str = ""
+
+    @model_validator(mode="after")
+    def _readable_dates(self) -> _Table:
+        if self.date_format:
+            check_date_format(self.date_format)
+        return self
+
+    def columns(self) -> dict[str, str]:
+        """Role → the clinic's column, for each role that the mapping fills."""
+        raise NotImplementedError
+
+
+class _Timed(_Table):
+    week: Column | None = None
+    month: Column | None = None
+    date: Column | None = None
+
+    @model_validator(mode="after")
+    def _one_time(self) -> _Timed:
+        if sum(c is not None for c in (self.week, self.month, self.date)) != 1:
+            raise ValueError("give exactly one of week, month and date")
+        return self
+
+    def columns(self) -> dict[str, str]:
+        return _filled(patient=self.patient, week=self.week, month=self.month, date=self.date)
+
+
+class Scores(_Timed):
+    """One row a score, or one row an item."""
+
+    value: Column
+    instrument: Column | None = None
+    instrument_is: str | None = None
+    item: Column | None = None
+    prorate: bool = False
+    codes: dict[Word, str] = {}
+    items: dict[Word, int] = {}
+    ignore: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_instrument(self) -> Scores:
+        if (self.instrument is None) == (self.instrument_is is None):
+            raise ValueError("give exactly one of instrument and instrument_is")
+        if self.item is None and (self.items or self.prorate):
+            raise ValueError("items and prorate need item, the column of the item's number")
+        return self
+
+    def columns(self) -> dict[str, str]:
+        return super().columns() | _filled(
+            instrument=self.instrument, item=self.item, value=self.value
+        )
+
+
+class NumberVariable(_Part):
+    """A covariate that is a number rather than a word."""
+
+    column: Column
+    number: bool = True
+
+
+class Patients(_Table):
+    """One row a patient."""
+
+    arm: Column | None = None
+    entry: Column | None = None
+    discharge: Column | None = None
+    arms: dict[Word, ArmName] = {}
+    variables: dict[VariableName, Column | NumberVariable] = {}
+
+    @model_validator(mode="after")
+    def _whole(self) -> Patients:
+        if self.arms and self.arm is None:
+            raise ValueError("arms needs arm, the column of the clinic's word")
+        taken = {"patient", "arm", "entry", "row", "discharge"} & set(self.variables)
+        if taken:
+            raise ValueError(f"variables may not be called {', '.join(sorted(taken))}")
+        return self
+
+    def columns(self) -> dict[str, str]:
+        fixed = _filled(
+            patient=self.patient, arm=self.arm, entry=self.entry, discharge=self.discharge
+        )
+        return fixed | {
+            name: v if isinstance(v, str) else v.column for name, v in self.variables.items()
+        }
+
+
+class Engagement(_Timed):
+    """One row a measure of use."""
+
+    measure: Column
+    value: Column
+    measures: dict[Word, str] = {}
+
+    @model_validator(mode="after")
+    def _known(self) -> Engagement:
+        _check_targets(self.measures, ENGAGEMENT_RANGES, "measures")
+        return self
+
+    def columns(self) -> dict[str, str]:
+        return super().columns() | {"measure": self.measure, "value": self.value}
+
+
+class Wearables(_Timed):
+    """One row a weekly mean."""
+
+    measure: Column
+    value: Column
+    coverage: Column
+    measures: dict[Word, str] = {}
+
+    @model_validator(mode="after")
+    def _known(self) -> Wearables:
+        _check_targets(self.measures, WEARABLE_RANGES, "measures")
+        return self
+
+    def columns(self) -> dict[str, str]:
+        return super().columns() | {
+            "measure": self.measure,
+            "value": self.value,
+            "coverage": self.coverage,
+        }
+
+
+class ClinicMapping(_Part):
+    """A parsed mapping. Build it with `ClinicMapping.read`."""
+
+    cairn: Literal[1]
+    synthetic: bool = False
+    encoding: ENCODINGS = "utf-8"
+    separator: Literal[",", ";", "\t", "|"] = ","
+    decimal: Literal[".", ","] = "."
+    date_format: str = ""
+    earliest_week: float = Field(default=-26, ge=-520, le=0)
+    latest_week: float = Field(default=520, gt=0, le=2600)
+    scores: Scores
+    patients: Patients | None = None
+    engagement: Engagement | None = None
+    wearables: Wearables | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ClinicMapping:
+        if self.date_format:
+            check_date_format(self.date_format)
+        dated = [name for name, t in self.tables().items() if isinstance(t, _Timed) and t.date]
+        if dated and (self.patients is None or self.patients.entry is None):
+            raise ValueError(f"{dated[0]}.date needs patients.entry, from which weeks are counted")
+        return self
+
+    def tables(self) -> dict[str, Scores | Patients | Engagement | Wearables]:
+        """The tables that the mapping fills, by name, patients first."""
+        return {n: t for n in TABLES if (t := getattr(self, n)) is not None}
+
+    @classmethod
+    def read(cls, folder: Path, known: Mapping[str, Instrument]) -> ClinicMapping:
+        """The mapping in `folder`, its codes checked against the `known` instruments.
+
+        Raises:
+            InputError: missing, not TOML, or a setting is unknown, missing or out of range.
+        """
+        path = folder / MAPPING_FILE
+        source = read_bounded(path, LARGEST_MAPPING)
+        try:
+            mapping = parse_toml(cls, source, where=str(path))
+        except RecursionError:
+            raise _unusable(path, "it is nested too deeply") from None
+        except InputError as error:
+            raise _unusable(path, error.why or error.what) from None
+        named = [*mapping.scores.codes.values()]
+        if mapping.scores.instrument_is is not None:
+            named.append(mapping.scores.instrument_is)
+        unknown = sorted(set(named) - set(known))
+        if unknown:
+            raise _unusable(
+                path,
+                f"scores: {', '.join(map(repr, unknown))} is no instrument that Cairn or the study"
+                f" knows ({', '.join(sorted(known))})",
+            )
+        return mapping
+
+
+def known_instruments(custom: Iterable[Instrument | CustomInstrument]) -> dict[str, Instrument]:
+    """Cairn's instruments and the study's own, by name; Cairn's cannot be redefined."""
+    own = {
+        c.name: c
+        if isinstance(c, Instrument)
+        else Instrument(c.name, c.lowest, c.highest, whole_numbers=False)
+        for c in custom
+    }
+    return own | INSTRUMENTS
+
+
+def check_date_format(text: str) -> None:
+    """Refuse a format that could not give a day of a year: ValueError."""
+    left = _DIRECTIVE.sub("", text)
+    if "%" in left or len(text) > 40:
+        raise ValueError("date_format may use %Y %m %d %B %b %e (and %H %M %S)")
+    try:
+        pl.Series(["x"]).str.to_date(text, strict=False)
+    except (pl.exceptions.PolarsError, ValueError):
+        raise ValueError("date_format is not one that can be read") from None
+    if "%F" not in text and not ("%Y" in text and ("%d" in text or "%e" in text)):
+        raise ValueError("date_format needs a four-digit year (%Y), a month and a day")
+
+
+def _filled(**columns: str | None) -> dict[str, str]:
+    return {role: name for role, name in columns.items() if name is not None}
+
+
+def _check_targets(words: Mapping[str, str], known: Mapping[str, object], setting: str) -> None:
+    unknown = sorted(set(words.values()) - set(known))
+    if unknown:
+        raise ValueError(
+            f"{setting}: {', '.join(unknown)} is no measure of Cairn's ({', '.join(known)})"
+        )
+
+
+def _unusable(path: Path, why: str) -> InputError:
+    return InputError(
+        f"{path} cannot be used",
+        code="mapping-invalid",
+        why=why,
+        hint="docs/clinic-data.md lists every setting",
+    )
