@@ -1,0 +1,55 @@
+"""What a study found, as files: a page for people, numbers for programs.
+
+results.json     everything, full precision ("cairn-results/1")
+report.html      one self-contained page
+estimates.csv    one row a number
+figures/         each figure as .svg and .png
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from cairn_server.report.atomic import replace_atomically
+from cairn_server.report.estimates import dump_csv
+from cairn_server.report.page import lay_out, render_page
+from cairn_server.report.results import dump, load_results
+from cairn_server.results import StudyResults
+
+__all__ = ["Paths", "load_results", "write_results"]
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the files are."""
+
+    results: Path
+    report: Path
+    estimates: Path
+    figures: tuple[Path, ...]
+
+
+def write_results(results: StudyResults, out: Path) -> Paths:
+    """Write all files into the folder `out`, each whole or not at all, results.json first.
+
+    The numbers reach the disk before anything is drawn: a fault in a picture cannot lose them.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    numbers = dump(results)
+    paths = Paths(out / "results.json", out / "report.html", out / "estimates.csv", ())
+    replace_atomically(paths.results, numbers)
+    replace_atomically(paths.estimates, dump_csv(results))
+    page = lay_out(results)
+    figures = []
+    for number, figure in enumerate(page.figures, 1):
+        for suffix, data in (("svg", figure.drawing.svg), ("png", figure.drawing.png)):
+            path = out / "figures" / f"{number:02d}-{figure.key}.{suffix}"
+            replace_atomically(path, data)
+            figures.append(path)
+    digest = hashlib.sha256(numbers).hexdigest()
+    replace_atomically(paths.report, render_page(page, digest).encode())
+    return Paths(paths.results, paths.report, paths.estimates, tuple(figures))

@@ -1,0 +1,165 @@
+"""A forest plot: labels left, points with intervals in the middle, numbers right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Sheet
+from matplotlib.ticker import MaxNLocator
+
+from cairn_models.answers import Estimate, Forest
+from cairn_server.report import words
+from cairn_server.report.canvas import ROUND_STEPS, Layout, Page, on_page, text_width, wrap
+from cairn_server.report.palette import INK, MUTED, PAPER, RULE, SERIES, ZERO
+
+HEADER = "estimate (95 % interval)"
+MARGIN = 0.08
+QUIET: Final[dict[str, Any]] = {"colour": MUTED.light, "backing": PAPER.light}
+
+
+def draw_forest(figure: Forest, layout: Layout, title_lines: list[str]) -> Sheet:
+    """The plot; one row an estimate. On a narrow page the words stand above each interval."""
+    points, line = layout.points, layout.line
+    narrow = layout.name == "narrow"
+    numbers = [words.estimate_with_interval(e) for e in figure.estimates]
+    number_width = max((text_width(n, points) for n in [*numbers, HEADER]), default=0.0)
+    label_room = layout.width - 2 * MARGIN if narrow else 2.45
+    labels = [wrap(e.label, label_room, points) for e in figure.estimates]
+    label_width = max((text_width(s, points) for block in labels for s in block), default=0.0)
+
+    top = MARGIN + 1.25 * line * len(title_lines) + (0 if narrow else 1.3 * line)
+    heights = [
+        line * (len(block) + 2.1) if narrow else max(1.95, len(block) + 0.8) * line
+        for block in labels
+    ]
+    bottom = top + (sum(heights) or line)
+    x_lines = wrap(figure.x_label, layout.width - 2 * MARGIN, points, 2)
+    height = bottom + 0.3 + line * (len(x_lines) + (1.3 if figure.better else 0.1)) + MARGIN
+    page = Page(layout, height)
+    left = MARGIN if narrow else MARGIN + label_width + 0.22
+    right = layout.width - MARGIN - (0 if narrow else number_width + 0.22)
+    axes = page.axes(left, top, right, bottom)
+    axes.set_xlim(*_range(figure))
+    axes.set_ylim(bottom, top)
+    axes.set_yticks([])
+    axes.xaxis.set_major_locator(MaxNLocator(4 if narrow else 6, steps=ROUND_STEPS))
+    axes.grid(axis="x", color=RULE.light, linewidth=0.6)
+    axes.axvline(figure.no_difference, color=ZERO.light, linewidth=1.1)
+
+    for i, text in enumerate(title_lines):
+        page.write(MARGIN, MARGIN + 1.25 * line * (i + 0.5), text, bold=True, scale=1.15)
+    if not narrow:
+        page.write(
+            layout.width - MARGIN, top - 0.75 * line, HEADER, align="right", colour=MUTED.light
+        )
+    y = top
+    for e, block, text, room in zip(figure.estimates, labels, numbers, heights, strict=True):
+        middle = y + (room - 0.62 * line if narrow else room / 2)
+        _draw_row(axes, e, middle)
+        colour = MUTED.light if e.suppressed else INK.light
+        if narrow:
+            page.write_lines(MARGIN, y + line * (0.1 + len(block) / 2), block, bold=True)
+            full = f"{text}: {e.suppressed}" if e.suppressed else text
+            full = wrap(full, layout.width - 2 * MARGIN, points, 1)[0]
+            page.write(MARGIN, y + line * (0.55 + len(block)), full, colour=colour)
+        else:
+            page.write_lines(MARGIN, middle, block)
+            if e.suppressed:
+                reason = wrap(e.suppressed, right - left - 0.2, points, len(block) + 1)
+                page.write_lines((left + right) / 2, middle, reason, align="center", **QUIET)
+            page.write(layout.width - MARGIN, middle, text, align="right", colour=colour)
+        y += room
+    zero, _ = on_page(page, axes, figure.no_difference, bottom)
+    _write_below(page, (left, right), bottom + 0.3, zero, x_lines, figure)
+    return page.sheet
+
+
+def _draw_row(axes: Axes, e: Estimate, y: float) -> None:
+    if not shown(e) or e.value is None:
+        return
+    colour = SERIES[1].light
+    if e.low is not None and e.high is not None:
+        axes.plot([e.low, e.high], [y, y], color=colour, linewidth=1.8)
+    axes.plot([e.value], [y], marker="s", markersize=6, color=colour, linestyle="none")
+
+
+def _write_below(
+    page: Page,
+    ends: tuple[float, float],
+    top: float,
+    zero: float,
+    x_lines: list[str],
+    figure: Forest,
+) -> None:
+    line = page.layout.line
+    left, right = ends
+    if figure.better:
+        _write_sides(page, ends, top, zero, figure)
+        top += 1.2 * line
+    wide_plot = right - left > 3
+    middle = (left + right) / 2 if wide_plot else page.layout.width / 2
+    for i, text in enumerate(x_lines):
+        page.write(middle, top + (i + 0.5) * line, text, align="center", colour=MUTED.light)
+
+
+def _write_sides(
+    page: Page, ends: tuple[float, float], top: float, zero: float, figure: Forest
+) -> None:
+    """The meaning of left and right, beside the line where there is room, else at the ends."""
+    width, points = page.layout.width, page.layout.points
+    first, second = _sides(figure)
+    first, second = f"← {first}", f"{second} →"
+    y = top + 0.5 * page.layout.line
+    before, after = text_width(first, points), text_width(second, points)
+    if before < zero - 0.1 - MARGIN and after < width - MARGIN - zero - 0.1:
+        page.write(zero - 0.1, y, first, align="right")
+        page.write(zero + 0.1, y, second)
+    elif before + after + 0.2 < width - 2 * MARGIN:
+        page.write(MARGIN, y, first)
+        page.write(width - MARGIN, y, second, align="right")
+    else:
+        page.write(MARGIN, y, "← better" if figure.better == "left" else "← worse")
+        last = "worse →" if figure.better == "left" else "better →"
+        page.write(width - MARGIN, y, last, align="right")
+
+
+def _sides(figure: Forest) -> tuple[str, str]:
+    """What it means to lie left and right of the line, from labels like 'A against B'."""
+    pairs = [e.label.partition(" against ") for e in figure.estimates]
+    compared = {second for _, _, second in pairs}
+    named = {first for first, _, _ in pairs}
+    good, bad = "better", "worse"
+    if len(compared) == 1 and "" not in compared:
+        good = f"favours {named.pop()}" if len(named) == 1 else "favours the arm named first"
+        bad = f"favours {compared.pop()}"
+    return (good, bad) if figure.better == "left" else (bad, good)
+
+
+def shown(e: Estimate) -> bool:
+    """Whether an estimate has a number to draw."""
+    return not e.suppressed and e.value is not None and math.isfinite(e.value)
+
+
+def finite(values: Sequence[float | None]) -> list[float]:
+    """The values that are numbers."""
+    return [v for v in values if v is not None and math.isfinite(v)]
+
+
+def padded(values: Sequence[float], share: float = 0.07) -> tuple[float, float]:
+    """A range around `values` with some air; (−1, 1) around nothing."""
+    if not values:
+        return -1.0, 1.0
+    low, high = min(values), max(values)
+    air = (high - low) * share or max(abs(high), 1.0) * 0.5
+    return low - air, high + air
+
+
+def _range(figure: Forest) -> tuple[float, float]:
+    drawn = [e for e in figure.estimates if shown(e)]
+    values = finite([v for e in drawn for v in (e.value, e.low, e.high)])
+    if not values:
+        return figure.no_difference - 1, figure.no_difference + 1
+    return padded([*values, figure.no_difference])

@@ -1,0 +1,113 @@
+"""Names beside the lines that they name, or above them where the page is narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.lines import Line2D
+
+from cairn_server.report.canvas import Page, text_width, wrap
+from cairn_server.report.palette import MUTED, Style
+
+WIDEST_LABEL = 1.55  # inches
+
+
+@dataclass(frozen=True)
+class Label:
+    """A name for a series; `end` is the inch from the top that it points at, None for no line."""
+
+    name: str
+    style: Style
+    end: tuple[float, float] | None  # (x, y) in inches from the top left
+
+
+def side_lines(name: str, points: float) -> list[str]:
+    """A series' name as it stands beside the plot."""
+    return wrap(name, WIDEST_LABEL, points)
+
+
+def side_width(names: Sequence[str], points: float) -> float:
+    """Inches that the widest of the names needs beside the plot."""
+    lines = [line for name in names for line in side_lines(name, points)]
+    return max((text_width(line, points) for line in lines), default=0.0)
+
+
+def spread(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
+    """Centres nearest to `wanted` (least squares) for blocks of these heights without overlap.
+
+    Pool-adjacent-violators on the blocks in the order in which they are wanted.
+    """
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    pools: list[tuple[float, list[int], float]] = []  # (top, members, height)
+    for i in order:
+        pool = (wanted[i] - heights[i] / 2, [i], heights[i])
+        while pools and pools[-1][0] + pools[-1][2] > pool[0]:
+            above, members, height = pools.pop()
+            joined = [*members, *pool[1]]
+            n, m = len(members), len(pool[1])
+            top = (n * above + m * (pool[0] - height)) / (n + m)
+            pool = (top, joined, height + pool[2])
+        pools.append(pool)
+    centres = [0.0] * len(wanted)
+    for top, members, _ in pools:
+        y = top
+        for i in members:
+            centres[i] = y + heights[i] / 2
+            y += heights[i]
+    return centres
+
+
+def write_beside(page: Page, x: float, floor: float, labels: Sequence[Label]) -> None:
+    """Names from `x` to the right, each near the end of its line, joined by a thin leader."""
+    points, line = page.layout.points, page.layout.line
+    blocks = [side_lines(label.name, points) for label in labels]
+    heights = [line * len(block) + 0.05 for block in blocks]
+    wanted = [label.end[1] if label.end else floor for label in labels]
+    centres = spread(wanted, heights)
+    for label, block, centre in zip(labels, blocks, centres, strict=True):
+        if label.end is None:
+            page.write_lines(x, centre, block, colour=MUTED.light)
+            continue
+        page.write_lines(x, centre, block, colour=label.style.colour, bold=False)
+        _segment(page, (*label.end, x - 0.06, centre), label.style.colour)
+
+
+def _segment(page: Page, ends: tuple[float, float, float, float], colour: str) -> None:
+    x0, y0, x1, y1 = ends
+    width, height = page.layout.width, page.height
+    page.sheet.add_artist(
+        Line2D(
+            [(x0 + 0.05) / width, x1 / width],
+            [1 - y0 / height, 1 - y1 / height],
+            color=colour,
+            linewidth=0.6,
+        )
+    )
+
+
+def key_height(page_line: float, names: Sequence[str]) -> float:
+    """Inches that `write_above` needs."""
+    return 1.15 * page_line * len(names) + 0.08
+
+
+def write_above(page: Page, x: float, top: float, labels: Sequence[Label]) -> None:
+    """Names in a column from `top` down, each after a sample of its line."""
+    points, line = page.layout.points, page.layout.line
+    for i, label in enumerate(labels):
+        y = top + (i + 0.5) * 1.15 * line
+        width, height = page.layout.width, page.height
+        page.sheet.add_artist(
+            Line2D(
+                [x / width, (x + 0.16) / width, (x + 0.32) / width],
+                [1 - y / height] * 3,
+                color=label.style.colour,
+                linestyle=label.style.dashes,
+                marker=label.style.marker,
+                markersize=4.5,
+                markevery=[1],
+                linewidth=1.4,
+            )
+        )
+        room = page.layout.width - x - 0.45
+        page.write(x + 0.42, y, wrap(label.name, room, points, 1)[0])

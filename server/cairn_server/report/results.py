@@ -1,0 +1,154 @@
+"""`results.json`: every number in full precision, one schema, the same bytes for the same results.
+
+schema        "cairn-results/1"
+study         name · title · digest (hex) · source (the signed file's text)
+synthetic     true when the records were made up
+answers[]     cairn_models.answers.Answer; `released` arrays by shape only
+oracle        null, or an answer with a label that says why it could be computed
+spend         questions[] · total      statement[]      participants[]      run
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from cairn_models.answers import Answer, Bars, Course, Estimate, Figure, Forest, Table
+from cairn_protocol.errors import InputError
+from cairn_protocol.study import Study, read_bounded
+from cairn_server.results import Participant, RunFacts, Spend, StudyResults
+
+SCHEMA: Final = "cairn-results/1"
+ORACLE_LABEL: Final = "synthetic: only possible because the data are synthetic"
+LARGEST_RESULTS: Final = 256 * 1024 * 1024  # bytes
+T = TypeVar("T")
+
+
+def to_json(results: StudyResults) -> dict[str, Any]:
+    """Plain JSON values; a number that is not finite becomes null."""
+    study = results.study
+    oracle = results.oracle
+    document = {
+        "schema": SCHEMA,
+        "study": {
+            "name": study.name,
+            "title": study.title,
+            "digest": study.digest.hex(),
+            "source": study.source.decode("utf-8"),
+        },
+        "synthetic": results.is_synthetic,
+        "answers": [answer.to_json() for answer in results.answers],
+        "oracle": None if oracle is None else {**oracle.to_json(), "label": ORACLE_LABEL},
+        "spend": asdict(results.spend),
+        "statement": results.statement,
+        "participants": [asdict(p) for p in results.participants],
+        "run": asdict(results.run),
+    }
+    plain: dict[str, Any] = _plain(document)
+    return plain
+
+
+def dump(results: StudyResults) -> bytes:
+    """The file's bytes: sorted keys, two spaces, UTF-8, one newline at the end."""
+    text = json.dumps(
+        to_json(results), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False
+    )
+    return text.encode() + b"\n"
+
+
+def load_results(path: Path) -> StudyResults:
+    """The results in the file at `path` (a `results.json`, or the folder that holds one).
+
+    Arrays that questions released are not in the file: `Answer.released` comes back empty.
+
+    Raises:
+        InputError: unreadable, not JSON, another schema, or a field is missing or wrong.
+    """
+    if path.is_dir():
+        path = path / "results.json"
+    try:
+        document = json.loads(read_bounded(path, LARGEST_RESULTS))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        raise InputError(
+            f"{path} is not JSON",
+            code="results-not-json",
+            hint="give the results.json that `cairn study run` or `cairn study report` wrote",
+        ) from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise InputError(
+            f"{path} does not hold results that this version reads",
+            code="results-schema",
+            why=f'its "schema" is not "{SCHEMA}"',
+            hint="read it with the version of Cairn that wrote it",
+        )
+    try:
+        return _results(document)
+    except (ValidationError, KeyError, TypeError, AttributeError) as error:
+        why = f"{error} is missing" if isinstance(error, KeyError) else "a field is wrong"
+        raise InputError(f"{path} is damaged", code="results-damaged", why=why) from None
+
+
+def _results(document: dict[str, Any]) -> StudyResults:
+    oracle = document["oracle"]
+    return StudyResults(
+        study=Study.parse(document["study"]["source"].encode(), where="the study in the results"),
+        answers=tuple(_answer(a) for a in document["answers"]),
+        spend=_of(Spend, document["spend"]),
+        statement=_of(tuple[str, ...], document["statement"]),
+        participants=_of(tuple[Participant, ...], document["participants"]),
+        run=_of(RunFacts, document["run"]),
+        oracle=None if oracle is None else _answer(oracle),
+        synthetic=_of(bool, document["synthetic"]),
+    )
+
+
+def _answer(document: dict[str, Any]) -> Answer:
+    return Answer(
+        question=_of(str, document["question"]),
+        kind=_of(str, document["kind"]),
+        title=_of(str, document["title"]),
+        sentences=_of(tuple[str, ...], document["sentences"]),
+        estimates=_of(tuple[Estimate, ...], document["estimates"]),
+        tables=_of(tuple[Table, ...], document["tables"]),
+        figures=tuple(_figure(f) for f in document["figures"]),
+        notes=_of(tuple[str, ...], document["notes"]),
+    )
+
+
+def _figure(document: dict[str, Any]) -> Figure:
+    match document["figure"]:
+        case "forest":
+            return _of(Forest, document)
+        case "bars":
+            return _of(Bars, document)
+        case "course":
+            gaps = {
+                group: {k: [math.nan if x is None else x for x in v] for k, v in lines.items()}
+                for group, lines in document["series"].items()
+            }
+            return _of(Course, {**document, "series": gaps})
+        case _:
+            raise KeyError("a kind of figure that this version knows")
+
+
+def _of(kind: type[T], value: Any) -> T:
+    return TypeAdapter(kind).validate_python(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,168 @@
+"""Tables for the page: every figure's numbers, estimates, and a question's own tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cairn_models.answers import Answer, Bars, Course, Estimate, Figure, Forest, Table
+from cairn_server.report import words
+
+
+@dataclass(frozen=True)
+class ShownCell:
+    """One cell as text; numbers stand to the right, quiet ones in the muted colour."""
+
+    text: str
+    number: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    """A table as text; the first cell of a row is its header."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[ShownCell, ...], ...]
+    note: str = ""
+
+
+def of_figure(figure: Figure) -> ShownTable:
+    """The numbers behind a figure."""
+    match figure:
+        case Forest():
+            return of_estimates(f"{figure.title}: numbers", figure.estimates)
+        case Course():
+            return _of_course(figure)
+        case Bars():
+            return _of_bars(figure)
+
+
+def of_estimates(title: str, estimates: Sequence[Estimate]) -> ShownTable:
+    """One row an estimate: number, interval, standard error, share of noise."""
+    columns = ("", "estimate", "95 % interval", "standard error", "noise share")
+    rows = tuple((ShownCell(e.label or e.name), *_cells(e)) for e in estimates)
+    note = NOISE_SHARE if any(e.noise_share is not None for e in estimates) else ""
+    return ShownTable(title, columns, rows, _with_reasons(note, estimates))
+
+
+NOISE_SHARE = "Noise share: the part of an estimate's variance that the privacy noise adds."
+
+
+def _cells(e: Estimate) -> tuple[ShownCell, ...]:
+    if e.suppressed:
+        return (
+            ShownCell(words.SUPPRESSED, number=True, quiet=True),
+            *(ShownCell("–", number=True, quiet=True),) * 3,
+        )
+    error = "–" if e.standard_error is None else words.number(e.standard_error)
+    return (
+        ShownCell(words.estimate(e), number=True),
+        ShownCell(words.interval(e.low, e.high), number=True),
+        ShownCell(error, number=True),
+        ShownCell(words.percent(e.noise_share), number=True),
+    )
+
+
+def _with_reasons(note: str, estimates: Sequence[Estimate]) -> str:
+    reasons = [
+        f"{e.label or e.name}: suppressed ({e.suppressed})." for e in estimates if e.suppressed
+    ]
+    return " ".join(part for part in (*reasons, note) if part)
+
+
+def _of_course(figure: Course) -> ShownTable:
+    columns = (figure.x_label, *figure.series)
+    rows = []
+    for i, time in enumerate(figure.times):
+        header = ShownCell(f"{time:g}".replace("-", "−"), number=True)
+        cells = (
+            _course_cell(lines["middle"][i], *(_at(lines.get(k), i) for k in ENDS))
+            for lines in figure.series.values()
+        )
+        rows.append((header, *cells))
+    return ShownTable(f"{figure.title}: numbers", columns, tuple(rows), figure.band)
+
+
+ENDS = ("low", "high")
+
+
+def _at(values: Sequence[float] | None, place: int) -> float | None:
+    return None if values is None else values[place]
+
+
+def _course_cell(middle: float, low: float | None, high: float | None) -> ShownCell:
+    if middle is None or not math.isfinite(middle):
+        return ShownCell(words.SUPPRESSED, number=True, quiet=True)
+    around = words.interval(low, high)
+    text = words.number(middle) if around == "–" else f"{words.number(middle)} ({around})"
+    return ShownCell(text, number=True)
+
+
+def _of_bars(figure: Bars) -> ShownTable:
+    columns = (
+        figure.x_label,
+        "series",
+        "estimate",
+        "95 % interval",
+        "standard error",
+        "noise share",
+    )
+    rows = []
+    for place, group in enumerate(figure.groups):
+        for name, estimates in figure.series.items():
+            rows.append((ShownCell(group), ShownCell(name), *_cells(estimates[place])))
+    every = [e for row in figure.series.values() for e in row]
+    note = NOISE_SHARE if any(e.noise_share is not None for e in every) else ""
+    return ShownTable(f"{figure.title}: numbers", columns, tuple(rows), _with_reasons(note, every))
+
+
+def of_table(table: Table) -> ShownTable:
+    """A question's own table; columns that are empty in every row are left out."""
+    kept = [
+        i
+        for i in range(len(table.columns))
+        if i == 0 or not table.rows or any(row[i] not in ("", None) for row in table.rows)
+    ]
+    rows = tuple(
+        tuple(
+            ShownCell(words.cell(row[i]), number=words.is_number(row[i]), quiet=row[i] is None)
+            for i in kept
+        )
+        for row in table.rows
+    )
+    return ShownTable(table.title, tuple(table.columns[i] for i in kept), rows, table.note)
+
+
+def beneath(answer: Answer, figure: Figure) -> ShownTable:
+    """The table beneath a figure: the answer's table of the same title, or the figure's numbers."""
+    for table in answer.tables:
+        if table.title == figure.title:
+            return of_table(table)
+    return of_figure(figure)
+
+
+def others(answer: Answer) -> Iterator[ShownTable]:
+    """What no figure shows: the remaining estimates, then the remaining tables."""
+    titles = {figure.title for figure in answer.figures}
+    drawn = {e.name for figure in answer.figures for e in _estimates(figure)}
+    rest = [e for e in answer.estimates if e.name not in drawn]
+    if rest:
+        title = "Further estimates" if drawn else "Estimates"
+        yield of_estimates(title, rest)
+    for table in answer.tables:
+        if table.title not in titles:
+            yield of_table(table)
+
+
+def _estimates(figure: Figure) -> Iterator[Estimate]:
+    match figure:
+        case Forest():
+            yield from figure.estimates
+        case Bars():
+            for row in figure.series.values():
+                yield from row
+        case Course():
+            return

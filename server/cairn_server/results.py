@@ -1,0 +1,120 @@
+"""`StudyResults`: all that a finished study gives the research team, and nothing about one clinic.
+
+Participants are named without their sizes: the number of patients at a clinic is secret.
+`cairn_server.report` writes these to files and reads them back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cairn_models.answers import Answer
+from cairn_protocol.errors import OurFault
+from cairn_protocol.study import Study
+
+
+@dataclass(frozen=True)
+class QuestionSpend:
+    """What one question cost every patient who was in it.
+
+    Args:
+        name: the question's name in the study.
+        epsilon: ε at `delta`; None for public data, which are not charged.
+        delta: δ of that ε.
+        rho: the same in zero-concentrated DP, the ledger's unit.
+        rounds: noised sums that were opened.
+        sigma: noise multiplier σ of one round: a sum's standard deviation is at least σC.
+        noise: the law and who adds it, in words, e.g. "discrete Gaussian, shared by the clinics".
+    """
+
+    name: str
+    epsilon: float | None
+    delta: float | None
+    rho: float | None
+    rounds: int
+    sigma: float | None
+    noise: str
+
+
+@dataclass(frozen=True)
+class TotalSpend:
+    """All questions together: ε composed over them (less than their sum), and ρ (their sum)."""
+
+    epsilon: float | None
+    delta: float | None
+    rho: float | None
+
+
+@dataclass(frozen=True)
+class Spend:
+    """What the study cost, question by question and in all."""
+
+    questions: tuple[QuestionSpend, ...]
+    total: TotalSpend
+
+
+@dataclass(frozen=True)
+class Participant:
+    """A clinic that took part: its name on the roster and its identity key's fingerprint."""
+
+    clinic: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """How the run went. `run_id` hex · `started` ISO 8601 · `seconds` · `messages` · `bytes_moved`.
+
+    `engine` is the way messages travelled (embedded, coordinator, stock Flower); `code_version`
+    the version of Cairn that the server ran.
+    """
+
+    run_id: str
+    started: str
+    seconds: float
+    messages: int
+    bytes_moved: int
+    engine: str
+    code_version: str
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """A finished study.
+
+    Args:
+        study: as signed; `source` holds the file's bytes.
+        answers: one a question, in the study's order.
+        spend: what was charged.
+        statement: what that means in plain words, one paragraph each.
+        participants: who took part, never how many patients they have.
+        run: how it was run.
+        oracle: a comparison with the truth or the pooled records, which only synthetic data allow.
+        synthetic: the records were made up (a study that says so itself is always synthetic).
+
+    Raises:
+        OurFault: an oracle without synthetic data, or a study without its file.
+    """
+
+    study: Study
+    answers: tuple[Answer, ...]
+    spend: Spend
+    statement: tuple[str, ...]
+    participants: tuple[Participant, ...]
+    run: RunFacts
+    oracle: Answer | None = None
+    synthetic: bool = field(default=False)
+
+    def __post_init__(self) -> None:
+        if self.oracle is not None and not self.is_synthetic:
+            raise OurFault(
+                "an oracle section was given for records that are not synthetic",
+                code="oracle-of-real-records",
+            )
+        if not self.study.source:
+            raise OurFault("the study was not read from a file", code="study-without-source")
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether every page and file must say 'synthetic'."""
+        return self.synthetic or self.study.synthetic
