@@ -20,7 +20,8 @@ from cairn_models.measures import Instrument
 from cairn_privacy.ledger import Ledger
 from cairn_protocol.errors import InputError
 from cairn_protocol.identity import Identity
-from cairn_protocol.study import Name, parse_toml, read_bounded
+from cairn_protocol.roster import CLINIC_NAME
+from cairn_protocol.study import parse_toml, read_bounded
 
 LARGEST_CONFIG: Final = 64 * 1024  # bytes
 DEFAULT_CAP: Final = 8.0  # ε for a patient over all studies; domain.md, 'ε in practice'
@@ -35,7 +36,7 @@ class ClinicConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Name
+    name: str = Field(pattern=f"^{CLINIC_NAME.pattern}$", max_length=63)
     data: Literal["patients", "synthetic", "public"] = "patients"
     cap_epsilon: float = Field(default=DEFAULT_CAP, gt=0, le=20)
     delta: float = Field(default=DEFAULT_DELTA, gt=0, lt=1e-3)

@@ -8,48 +8,44 @@ D1  The charge is durable in the ledger before any record is read for the questi
 D2  Each patient's vector is clipped to the question's bound C and truncated toward zero onto a
     grid of step C/S, so that one patient moves the integer sum by at most S in L2 norm.
 D3  The sum is clamped coordinate by coordinate to what the ring holds; clamping moves no two
-    sums apart, so D2 still holds.
+    sums further apart, so D2 still holds.
 D4  Integer noise from the operating system's randomness is added before anything is encoded.
-D5  What comes out is encoded and handed to the mask. The sum itself is returned to nobody.
+D5  What comes out is encoded for the mask. The sum itself is returned to nobody.
 
-Public data (`study.noised` false, and the clinic's own configuration says public) skip D1, D2 and
-D4; nothing else may. Everything here is a pure function of its arguments but the ledger's entry
-and the noise.
+Only public data (the study says so and so does this clinic's own configuration) skip D1 to D4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cairn_models.questions.base import Public, Question
+from cairn_models.questions.base import Public, Question, Vector
 from cairn_models.records import Records
 from cairn_privacy.bound import bounded_sum, exact_sum, saturate
 from cairn_privacy.ledger import Ledger
 from cairn_privacy.noise import NoisePlan, add_noise
-from cairn_privacy.scale import PUBLIC_SCALE, largest_sum, ring_bits
+from cairn_privacy.question_terms import QuestionTerms
 from cairn_protocol.errors import OurFault
 from cairn_protocol.fixed_point import encode
-
-Ring = NDArray[np.uint32] | NDArray[np.uint64]
+from cairn_protocol.masks import Ring
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One round of one question, as the signed study and the checked request say.
+    """One sum that the signed study allows, after every check of the request.
 
-    `noise` is None for public data and only then.
+    `study_cap` is the most ρ that the whole study may spend here.
     """
 
+    run: bytes
     question: Question[Any]
+    terms: QuestionTerms
     round_: int
     attempt: int
     public: Public
-    noise: NoisePlan | None
+    study_cap: float
 
 
 @dataclass(frozen=True)
@@ -64,15 +60,14 @@ class Door:
     """A clinic's door. It holds the way to the records; it gives out noised, encoded sums only.
 
     Args:
-        records: reads the clinic's records; called after the first charge, then kept.
-        ledger: the clinic's ledger; None only where the clinic's configuration says public.
+        records: the clinic's records; called after the charge.
+        ledger: the clinic's ledger; None only where the clinic's own configuration says public.
     """
 
     def __init__(self, records: Callable[[], Records], ledger: Ledger | None) -> None:
-        self._read = records
+        self._records = records
         self._ledger = ledger
-        self._records: Records | None = None
-        self._prepared: dict[tuple[bytes, str], Any] = {}
+        self._prepared: tuple[tuple[bytes, str], Any] | None = None  # of the question at hand
 
     def answer(self, asked: Asked) -> Leaving:
         """The clinic's noised, encoded sum for one round.
@@ -80,16 +75,19 @@ class Door:
         Raises:
             BudgetRefusal: the ledger's cap does not allow it; no record was read.
         """
-        question, shape = asked.question, asked.question.shape
-        if asked.noise is None:
-            total = exact_sum(self._rows(asked), shape.length, PUBLIC_SCALE)
-            return Leaving(encode(total, ring_bits(shape.modulus_bits, None)), None)
-
-        entry = self._reserve(asked, asked.noise)  # D1
-        total = bounded_sum(self._rows(asked), shape.length, _bound(question), asked.noise.grid)
-        limit = largest_sum(question.study.cohort.largest_clinic, asked.noise)
-        noised = add_noise(saturate(total, limit), asked.noise)  # D3, D4
-        return Leaving(encode(noised, shape.modulus_bits), entry)
+        question, noise, scale = asked.question, asked.terms.noise, asked.terms.scale
+        length = question.shape.length
+        entry = None
+        if noise is None:
+            total = exact_sum(self._rows(asked), length)
+        else:
+            if scale.bound is None:
+                raise OurFault("a noised question has no bound", code="unbounded-question")
+            entry = self._reserve(asked, noise)  # D1
+            total = bounded_sum(self._rows(asked), length, scale.bound, noise.grid)  # D2
+            total = add_noise(saturate(total, scale.clamp), noise)  # D3, D4
+        vector = encode(total, reach=scale.reach, modulus_bits=scale.modulus_bits)  # D5
+        return Leaving(vector, entry)
 
     def _reserve(self, asked: Asked, noise: NoisePlan) -> int:
         if self._ledger is None:
@@ -100,23 +98,13 @@ class Door:
             round_=asked.round_,
             attempt=asked.attempt,
             rho=noise.rho_per_round,
+            run=asked.run,
+            study_cap_rho=asked.study_cap,
         )
 
-    def _rows(self, asked: Asked) -> Any:
+    def _rows(self, asked: Asked) -> Iterator[Vector]:
         question = asked.question
-        if self._records is None:
-            self._records = self._read()
         key = (question.study.digest, question.name)
-        if key not in self._prepared:
-            self._prepared = {key: question.prepare(self._records)}  # one question at a time
-        return question.contributions(self._prepared[key], asked.public)
-
-
-def _bound(question: Question[Any]) -> float:
-    bound = question.shape.bound
-    if bound is None:
-        raise OurFault(
-            f"question {question.name!r} has no bound and the data are patients'",
-            code="unbounded-question",
-        )
-    return bound
+        if self._prepared is None or self._prepared[0] != key:
+            self._prepared = (key, question.prepare(self._records()))
+        return question.contributions(self._prepared[1], asked.public)

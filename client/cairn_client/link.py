@@ -27,7 +27,7 @@ def client_app(forward: Forward) -> ClientApp:
 
     def handle(message: Message, context: Context) -> Message:
         request = unwrap(message.content.config_records.get(RECORD))
-        reply = RecordDict({RECORD: ConfigRecord(wrap(forward(request)))})
+        reply = RecordDict({RECORD: ConfigRecord({**wrap(forward(request))})})
         return Message(reply, reply_to=message)
 
     for category in (app.train, app.evaluate, app.query):

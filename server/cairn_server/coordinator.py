@@ -33,7 +33,7 @@ class GridExchange:
         """The replies by node; a node that did not answer in `seconds` is absent."""
         messages = [
             Message(
-                RecordDict({RECORD: ConfigRecord(wrap(body))}),
+                RecordDict({RECORD: ConfigRecord({**wrap(body)})}),
                 node,
                 stage,
                 ttl=max(seconds, 1.0),

@@ -55,7 +55,7 @@ class Shape:
     length: int
     bound: float | None
     rounds: int = 1
-    modulus_bits: int = 64
+    modulus_bits: Literal[32, 64] = 64
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,11 @@ class Question(ABC, Generic[Prepared]):
     def start(self, released: Released) -> Public:
         """The public state of the first round (model parameters; empty for most statistics)."""
         return np.zeros(0, dtype=np.float32)
+
+    @property
+    def state_length(self) -> int:
+        """Values in the public state of every round; a clinic refuses any other number."""
+        return int(self.start({}).size)
 
     @abstractmethod
     def prepare(self, records: Records) -> Prepared:
