@@ -71,7 +71,7 @@ def generate(
         raise InputError(
             "a synthetic cohort cannot be made with these numbers",
             code="synthetic-numbers",
-            why="sizes and seed must be 0 or more, weeks 1 or more",
+            hint="sizes and the seed are whole numbers from 0, weeks from 1",
         )
     return [
         _records(

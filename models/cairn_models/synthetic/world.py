@@ -30,13 +30,13 @@ class Symptoms:
     """
 
     phq9_mean: float = 13.2
-    phq9_sd: float = 5.1  # of the stable level, beyond covariates and site
+    phq9_sd: float = 4.65  # of the stable level, beyond covariates and site
     gad7_mean: float = 12.6
-    gad7_sd: float = 4.6
+    gad7_sd: float = 4.3
     level_correlation: float = 0.8  # of the two stable levels
-    trend_sd: float = 0.18  # points a week, between patients
-    wobble_sd: float = 3.0
-    wobble_weeks: float = 6.0  # e-folding time of the wobble
+    trend_sd: float = 0.22  # points a week, between patients
+    wobble_sd: float = 3.6
+    wobble_weeks: float = 8.0  # e-folding time of the wobble
     wobble_correlation: float = 0.7  # of the two instruments' wobbles
     answer_sd: float = 1.9
     entry_excess: float = 1.0  # people are listed at a bad time; fades with the wobble
@@ -199,8 +199,8 @@ class People:
 
 
 DEFAULT_CLASSES = (
-    ResponseClass("rapid", 0.22, 0.22, 3.0, 1.5),
-    ResponseClass("gradual", 0.36, 0.20, 9.0, 1.2),
+    ResponseClass("rapid", 0.22, 0.25, 3.0, 1.5),
+    ResponseClass("gradual", 0.36, 0.23, 9.0, 1.2),
     ResponseClass("none", 0.32, 0.0, 8.0, 0.6),
     ResponseClass("worsening", 0.10, -0.2, 8.0, 0.45),
 )
@@ -210,11 +210,11 @@ DEFAULT_ARMS = (
     Arm(
         "dmhi_unguided",
         0.25,
-        benefit=4.6,
+        benefit=4.75,
         weeks=4.0,
         weekly=0.6,
         lost=0.034,
-        stopped=0.046,
+        stopped=0.048,
         programme=True,
     ),
     Arm(
