@@ -7,7 +7,8 @@ imported.records, imported.findings, print(imported.summary())
 
 from cairn_client.readers.clinic import read_clinic, read_source
 from cairn_client.readers.faults import FAULTS
-from cairn_client.readers.findings import QUARANTINE_FILE, Finding, Findings, Import
+from cairn_client.readers.findings import Finding, Findings
+from cairn_client.readers.imported import QUARANTINE_FILE, Import
 from cairn_client.readers.mapping import MAPPING_FILE, ClinicMapping
 from cairn_client.readers.raw import RawTable, Source
 

@@ -8,33 +8,22 @@ removing a patient from the files changes nobody else's records.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
 
 from cairn_client.readers.csv_folder import CsvFolder
-from cairn_client.readers.findings import Findings, Import
-from cairn_client.readers.long_tables import (
-    Clock,
-    known_patients,
-    once,
-    with_measures,
-    with_time,
-)
-from cairn_client.readers.mapping import (
-    ClinicMapping,
-    Engagement,
-    Wearables,
-    known_instruments,
-)
+from cairn_client.readers.findings import Findings
+from cairn_client.readers.imported import Import
+from cairn_client.readers.long_tables import Clock
+from cairn_client.readers.mapping import ClinicMapping, known_instruments
+from cairn_client.readers.measures import check_engagement, check_wearables
 from cairn_client.readers.patients import check_patients
-from cairn_client.readers.raw import RawTable, Source
-from cairn_client.readers.scales import ENGAGEMENT_RANGES, WEARABLE_RANGES
+from cairn_client.readers.raw import RawTable, Sheet, Source
 from cairn_client.readers.scores import check_scores
-from cairn_client.readers.values import with_number
 from cairn_models.measures import Instrument
-from cairn_models.records import ENGAGEMENT, PATIENT_COLUMNS, WEARABLES, Records
+from cairn_models.records import PATIENT_COLUMNS, Records
 from cairn_protocol.study import CustomInstrument
 
 
@@ -55,85 +44,71 @@ def read_clinic(
     return read_source(CsvFolder(Path(folder), mapping), mapping, known)
 
 
-def read_source(source: Source, mapping: ClinicMapping, known: dict[str, Instrument]) -> Import:
+def read_source(source: Source, mapping: ClinicMapping, known: Mapping[str, Instrument]) -> Import:
     """The import of any source of raw tables: all that follows the reading is here."""
     findings = Findings()
+    raw = {name: source.table(name, findings) for name in mapping.tables()}
+    sheets = {
+        name: (table, Sheet(table.file, table.columns, findings))
+        for name, table in raw.items()
+        if table is not None
+    }
+    records = _checked(sheets, mapping, known)
+    for name, (table, _) in sheets.items():
+        findings.tallies[f"{name} rows read"] = table.frame.height
+        findings.tallies[f"{name} rows kept"] = getattr(records, name).height
+    return Import(
+        records=records,
+        findings=findings.listed(),
+        counts=findings.counts(),
+        tallies={name: n for name, n in sorted(findings.tallies.items()) if n},
+        quarantine=findings.quarantine(),
+        synthetic=mapping.synthetic,
+    )
+
+
+def _checked(
+    sheets: Mapping[str, tuple[RawTable, Sheet]],
+    mapping: ClinicMapping,
+    known: Mapping[str, Instrument],
+) -> Records:
     clock = Clock(
         "month" if mapping.scores.month is not None else "week",
         mapping.earliest_week,
         mapping.latest_week,
         mapping.decimal,
+        mapping.date_format,
     )
-    raw = {name: source.table(name, findings) for name in mapping.tables()}
     patients = entries = None
-    listed = raw.get("patients")
-    if listed is not None and mapping.patients is not None:
+    if mapping.patients is not None and "patients" in sheets:
+        raw, sheet = sheets["patients"]
         patients = check_patients(
-            listed, mapping.patients, mapping.decimal, mapping.date_format, findings
+            raw, mapping.patients, mapping.decimal, mapping.date_format, sheet
         )
         entries = patients.select("patient", "entry")
 
-    tables = {"scores": Records().scores}
-    given = raw["scores"]
-    if given is not None:
-        tables["scores"] = check_scores(
-            given, mapping.scores, known, entries, clock, mapping.date_format, findings
-        )
-    for name, spec in (("engagement", mapping.engagement), ("wearables", mapping.wearables)):
-        table = raw.get(name)
-        if table is not None and spec is not None:
-            tables[name] = _check_measures(name, table, spec, entries, clock, mapping, findings)
+    empty = Records()
+    scores, engagement, wearables = empty.scores, empty.engagement, empty.wearables
+    if "scores" in sheets:
+        raw, sheet = sheets["scores"]
+        scores = check_scores(raw, mapping.scores, known, entries, clock=clock, sheet=sheet)
+    if mapping.engagement is not None and "engagement" in sheets:
+        raw, sheet = sheets["engagement"]
+        engagement = check_engagement(raw, mapping.engagement, entries, clock, sheet)
+    if mapping.wearables is not None and "wearables" in sheets:
+        raw, sheet = sheets["wearables"]
+        wearables = check_wearables(raw, mapping.wearables, entries, clock, sheet)
     if patients is None:
-        patients = _patients_of(tables.values())
-    for name, table in raw.items():
-        if table is not None:
-            findings.tallies[f"{name} read"] = table.frame.height
-    for name, frame in (("patients", patients), *tables.items()):
-        findings.tallies[f"{name} kept"] = frame.height
-    records = Records(patients, **tables, time_unit=clock.unit)
-    return findings.finish(records, synthetic=mapping.synthetic)
+        patients = _patients_of(scores, engagement, wearables)
+    return Records(patients, scores, engagement, wearables, clock.unit)
 
 
-def _check_measures(
-    name: str,
-    raw: RawTable,
-    spec: Engagement | Wearables,
-    entries: pl.DataFrame | None,
-    clock: Clock,
-    mapping: ClinicMapping,
-    findings: Findings,
-) -> pl.DataFrame:
-    """`Records.engagement` or `Records.wearables`, sorted by patient, measure and time."""
-    file, weekly = raw.file, isinstance(spec, Wearables)
-    frame = known_patients(raw, entries, findings)
-    frame = with_time(frame, raw, clock, spec.date_format or mapping.date_format, findings)
-    frame = with_number(frame, "value", clock.decimal, findings, file, raw.columns["value"])
-    ranges = WEARABLE_RANGES if weekly else ENGAGEMENT_RANGES
-    frame = with_measures(frame, raw, name, spec.measures, ranges, findings)
-    if not weekly:
-        frame = once(
-            frame, ["patient", "time", "measure"], ["value"], findings, file, "value-twice"
-        )
-        return frame.select(list(ENGAGEMENT)).sort("patient", "measure", "time")
-
-    coverage = raw.columns["coverage"]
-    frame = with_number(frame, "coverage", clock.decimal, findings, file, coverage)
-    outside = ~pl.col("coverage").is_between(0, 1)
-    frame = findings.set_aside(frame, outside, "coverage-out-of-range", file, column=coverage)
-    week = pl.col("week")
-    if "week" in raw.columns:
-        broken = week != week.round()
-        frame = findings.set_aside(
-            frame, broken, "week-not-whole", file, column=raw.columns["week"]
-        )
-    frame = frame.with_columns(week.floor().cast(pl.Int64))
-    said = ["value", "coverage"]
-    frame = once(frame, ["patient", "week", "measure"], said, findings, file, "value-twice")
-    return frame.select(list(WEARABLES)).sort("patient", "measure", "week")
-
-
-def _patients_of(tables: Iterable[pl.DataFrame]) -> pl.DataFrame:
+def _patients_of(*tables: pl.DataFrame) -> pl.DataFrame:
     """Every patient who has a row, where there is no patients' file: arm and entry unknown."""
     named = pl.concat([table.select("patient") for table in tables]).unique().sort("patient")
-    blank = [pl.lit(None, kind()).alias(c) for c, kind in PATIENT_COLUMNS.items() if c != "patient"]
+    blank = [
+        pl.lit(None, kind()).alias(name)
+        for name, kind in PATIENT_COLUMNS.items()
+        if name != "patient"
+    ]
     return named.with_columns(blank).select(list(PATIENT_COLUMNS))

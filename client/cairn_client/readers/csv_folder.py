@@ -146,9 +146,9 @@ class CsvFolder:
         )
 
 
-_FIXED_ROLES: Final = frozenset({"patient", "week", "month", "date", "arm", "entry", "discharge"}) | {
-    *("instrument", "item", "value", "measure", "coverage")
-}
+_FIXED_ROLES: Final = frozenset(
+    {"patient", "week", "month", "date", "arm", "entry", "discharge"}
+) | {*("instrument", "item", "value", "measure", "coverage")}
 
 
 def _frame(scanned: Scan, separator: str, places: dict[str, int]) -> pl.DataFrame:

@@ -164,7 +164,7 @@ FAULTS: Final[dict[str, Fault]] = {
         "the answer is not a whole number from 0 to {highest}", "mend the answer"
     ),
     "items-incomplete": Fault(
-        "the total cannot be made: {instrument} items are missing in this group of rows",
+        "the total cannot be made: items are missing in the group that begins here",
         "complete the items, export the total, or allow pro-rating with prorate = true "
         "(PHQ-9 up to 2 but never item 9, GAD-7 up to 1)",
     ),

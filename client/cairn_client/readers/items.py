@@ -10,122 +10,81 @@ from __future__ import annotations
 
 import polars as pl
 
-from cairn_client.readers.findings import Findings
 from cairn_client.readers.long_tables import once
 from cairn_client.readers.mapping import Scores
-from cairn_client.readers.raw import RawTable
+from cairn_client.readers.raw import Sheet
 from cairn_client.readers.scales import ITEM_SCALES, LOINC_ITEMS, ItemScale
 
 _KEY = ["patient", "instrument", "time"]
+_DIFFERENCE = 0.5  # points; pro-rated totals may have been rounded by the clinic's system
 
 
 def totals_from_items(
-    items: pl.DataFrame,
-    totals: pl.DataFrame,
-    spec: Scores,
-    raw: RawTable,
-    findings: Findings,
+    items: pl.DataFrame, totals: pl.DataFrame, spec: Scores, sheet: Sheet
 ) -> pl.DataFrame:
-    """One row a total: those made from `items`, and those of `totals` without items."""
+    """row, patient, instrument, time, value: totals made from `items`, and `totals` without any."""
     made = [totals.head(0).select("row", *_KEY, "value")]
     for name in items["instrument"].unique(maintain_order=True).to_list():
         rows = items.filter(pl.col("instrument") == name)
         scale = ITEM_SCALES.get(name)
         if scale is None:
-            findings.set_aside(
-                rows,
-                pl.lit(value=True),
-                "items-unsupported",
-                raw.file,
-                column=raw.columns["item"],
-                instrument=name,
-            )
+            everything = pl.lit(value=True)
+            sheet.set_aside(rows, everything, "items-unsupported", "item", instrument=name)
             continue
-        rows = _checked(rows, name, scale, spec, raw, findings)
-        made.append(_summed(rows, name, scale, spec, totals, raw, findings))
+        groups = _groups(_answers(rows, name, scale, spec, sheet), scale)
+        made.append(_totals(groups, scale, spec, totals, sheet))
     sums = pl.concat(made)
     beside = totals.join(sums.select(*_KEY, made="value"), on=_KEY, how="left")
-    differs = (pl.col("value") - pl.col("made")).abs() > 0.5
-    findings.note(beside, differs, "total-disagrees", raw.file, column=raw.columns["value"])
+    differs = (pl.col("value") - pl.col("made")).abs() > _DIFFERENCE
+    sheet.note(beside, differs, "total-disagrees", "value")
     alone = beside.filter(pl.col("made").is_null()).select(sums.columns)
     return pl.concat([sums, alone])
 
 
-def _checked(
-    rows: pl.DataFrame,
-    name: str,
-    scale: ItemScale,
-    spec: Scores,
-    raw: RawTable,
-    findings: Findings,
+def _answers(
+    rows: pl.DataFrame, name: str, scale: ItemScale, spec: Scores, sheet: Sheet
 ) -> pl.DataFrame:
-    """Rows with a known item, `item` its number, and an answer within the scale, once each."""
+    """Rows with a known item, `number` its place, and an answer on the scale, once each."""
     numbers = {str(i): i for i in range(1, scale.items + 1)}
     numbers |= LOINC_ITEMS.get(name, {})
     numbers |= {code: i for code, i in spec.items.items() if 1 <= i <= scale.items}
-    item = pl.col("item").replace_strict(
+    place = pl.col("item").replace_strict(
         list(numbers), list(numbers.values()), default=None, return_dtype=pl.Int64
     )
-    rows = rows.with_columns(number=item)
-    rows = findings.set_aside(
-        rows,
-        pl.col("number").is_null(),
-        "item-unknown",
-        raw.file,
-        column=raw.columns["item"],
-        instrument=name,
-        items=scale.items,
-    )
+    rows = rows.with_columns(number=place)
+    words = {"instrument": name, "items": scale.items, "highest": scale.highest}
+    rows = sheet.set_aside(rows, pl.col("number").is_null(), "item-unknown", "item", **words)
     answer = pl.col("value")
     odd = ~answer.is_between(0, scale.highest) | (answer != answer.round())
-    rows = findings.set_aside(
-        rows,
-        odd,
-        "item-out-of-range",
-        raw.file,
-        column=raw.columns["value"],
-        highest=scale.highest,
-    )
-    return once(rows, [*_KEY, "number"], ["value"], findings, raw.file, "value-twice")
+    rows = sheet.set_aside(rows, odd, "item-out-of-range", "value", **words)
+    return once(rows, [*_KEY, "number"], ["value"], "value-twice", sheet)
 
 
-def _summed(
-    rows: pl.DataFrame,
-    name: str,
-    scale: ItemScale,
-    spec: Scores,
-    totals: pl.DataFrame,
-    raw: RawTable,
-    findings: Findings,
-) -> pl.DataFrame:
-    """row (of the first item), patient, instrument, time, value: totals that could be made."""
-    needed = [pl.col("number").eq(i).any() for i in sorted(scale.never_missing)]
-    groups = rows.group_by(_KEY, maintain_order=True).agg(
+def _groups(answers: pl.DataFrame, scale: ItemScale) -> pl.DataFrame:
+    """A row a questionnaire: `row` of its first item, `total`, `answered`, `essential` or not."""
+    essential = [pl.col("number").eq(i).any() for i in sorted(scale.never_missing)]
+    return answers.group_by(_KEY, maintain_order=True).agg(
         row=pl.col("row").first(),
         total=pl.col("value").sum(),
-        answered=pl.len(),
-        needed=pl.all_horizontal(needed) if needed else pl.lit(value=True),
+        answered=pl.len().cast(pl.Int64),
+        essential=pl.all_horizontal([pl.lit(value=True), *essential]),
     )
+
+
+def _totals(
+    groups: pl.DataFrame, scale: ItemScale, spec: Scores, totals: pl.DataFrame, sheet: Sheet
+) -> pl.DataFrame:
+    """row, patient, instrument, time, value of the groups of which a total can be made."""
     missing = scale.items - pl.col("answered")
     may_miss = scale.may_miss if spec.prorate else 0
-    whole = (missing == 0) | ((missing <= may_miss) & pl.col("needed"))
+    whole = (missing == 0) | ((missing <= may_miss) & pl.col("essential"))
     stated = totals.select(*_KEY, stated=pl.lit(value=True))
     groups = groups.join(stated, on=_KEY, how="left", maintain_order="left")
-    has_total = pl.col("stated").is_not_null()
-    column = raw.columns["item"]
-    findings.note(groups, ~whole & has_total, "total-without-items", raw.file, column=column)
-    findings.note(
-        groups,
-        ~whole & ~has_total,
-        "items-incomplete",
-        raw.file,
-        column=column,
-        instrument=name,
-    )
+    lacking, has_total = groups.filter(~whole), pl.col("stated").is_not_null()
+    sheet.note(lacking, has_total, "total-without-items", "item")
+    sheet.set_aside(lacking, ~has_total, "items-incomplete", "item")
     made = groups.filter(whole)
-    findings.tallies["totals made from items"] += made.height
-    prorated = made.filter(missing > 0).height
-    if prorated:
-        findings.tallies["totals pro-rated"] += prorated
+    sheet.findings.tallies["totals made from items"] += made.height
+    sheet.findings.tallies["totals pro-rated"] += made.filter(missing > 0).height
     value = pl.col("total") * (scale.items / pl.col("answered"))
     return made.with_columns(value=value).select("row", *_KEY, "value")

@@ -77,7 +77,7 @@ def scan(data: bytes, separator: str) -> Scan:
     set_aside("row-too-long", stops - starts > LONGEST_RECORD)
     set_aside("nul-byte", _holding(data, b"\0", starts))
     set_aside("not-decodable", _holding(data, _REPLACED, starts))
-    spanning = tuple(_over_several_lines(data, starts, separator, width, undecided, well))
+    spanning = tuple(_over_several_lines(data, starts, separator, width, (undecided, well)))
     set_aside("quote-open", ~well)
     set_aside("row-ragged", fields != width)
 
@@ -146,10 +146,15 @@ def _over_several_lines(
     starts: Lines,
     separator: str,
     width: int,
-    undecided: NDArray[np.bool_],
-    well: NDArray[np.bool_],
+    lines: tuple[NDArray[np.bool_], NDArray[np.bool_]],
 ) -> Iterator[tuple[int, Fields]]:
-    """Records whose quoted field holds a line break; their lines are taken out of `undecided`."""
+    """Records whose quoted field holds a line break.
+
+    Args:
+        lines: (L,) undecided lines, of which those of the records are taken out, and (L,) whether
+            a line's quotes are well formed.
+    """
+    undecided, well = lines
     resume = 0
     for line in np.flatnonzero(undecided & ~well).tolist():
         if line < resume:

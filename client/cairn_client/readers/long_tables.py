@@ -1,4 +1,4 @@
-"""Checks that scores, engagement and wearables share: patient, time, measure, repeated rows."""
+"""Checks that scores, engagement and wearables share: patient, time, words, repeated rows."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from cairn_client.readers.findings import Findings
-from cairn_client.readers.raw import RawTable
+from cairn_client.readers.raw import Sheet
 from cairn_client.readers.values import folded_word, with_day, with_number, with_patients
 from cairn_models.records import WEEKS_PER_MONTH, TimeUnit
 
@@ -21,104 +20,39 @@ class Clock:
     earliest_week: float
     latest_week: float
     decimal: str
+    date_format: str
 
 
-def known_patients(raw: RawTable, entries: pl.DataFrame | None, findings: Findings) -> pl.DataFrame:
-    """The raw rows with `patient` folded, of patients in `entries` (patient, entry) where given."""
-    column = raw.columns["patient"]
-    frame = with_patients(raw.frame, findings, raw.file, column)
+def known_patients(frame: pl.DataFrame, entries: pl.DataFrame | None, sheet: Sheet) -> pl.DataFrame:
+    """`frame` with `patient` folded, of patients in `entries` (patient, entry) where given."""
+    frame = with_patients(frame, sheet)
     if entries is None:
         return frame
-    frame = frame.join(
-        entries.with_columns(listed=pl.lit(value=True)),
-        on="patient",
-        how="left",
-        maintain_order="left",
-    )
-    unlisted = pl.col("listed").is_null()
-    return findings.set_aside(frame, unlisted, "patient-unknown", raw.file, column=column).drop(
-        "listed"
-    )
+    listed = entries.with_columns(__listed=pl.lit(value=True))
+    frame = frame.join(listed, on="patient", how="left", maintain_order="left")
+    frame = sheet.set_aside(frame, pl.col("__listed").is_null(), "patient-unknown", "patient")
+    return frame.drop("__listed")
 
 
-def with_time(
-    frame: pl.DataFrame, raw: RawTable, clock: Clock, date_format: str, findings: Findings
-) -> pl.DataFrame:
-    """`frame` with `time` f64 in the clock's unit, within the public window."""
-    if "date" in raw.columns:
-        column = raw.columns["date"]
-        missing = pl.col("date").is_null()
-        frame = findings.set_aside(frame, missing, "time-missing", raw.file, column=column)
-        frame = with_day(frame, "date", date_format, findings, raw.file, column)
-        undated = pl.col("entry").is_null()
-        frame = findings.set_aside(frame, undated, "entry-missing", raw.file, column=column)
-        days = (pl.col("date") - pl.col("entry")).dt.total_days()
-        frame = frame.with_columns(week=days / 7)
+def with_time(frame: pl.DataFrame, clock: Clock, date_format: str, sheet: Sheet) -> pl.DataFrame:
+    """`frame` with `week` since entry and `time` in the clock's unit, in the public window."""
+    role = next(role for role in ("date", "week", "month") if role in sheet.columns)
+    week = pl.col("week")
+    if role == "date":
+        frame = sheet.set_aside(frame, pl.col("date").is_null(), "time-missing", "date")
+        frame = with_day(frame, "date", date_format or clock.date_format, sheet)
+        frame = sheet.set_aside(frame, pl.col("entry").is_null(), "entry-missing", "date")
+        frame = frame.with_columns(week=(pl.col("date") - pl.col("entry")).dt.total_days() / 7)
     else:
-        role = "week" if "week" in raw.columns else "month"
-        column = raw.columns[role]
-        frame = with_number(
-            frame, role, clock.decimal, findings, raw.file, column, missing="time-missing"
-        )
+        frame = with_number(frame, role, clock.decimal, sheet, missing="time-missing")
         if role == "month":
             frame = frame.with_columns(week=pl.col("month") * WEEKS_PER_MONTH)
     early, late = clock.earliest_week, clock.latest_week
-    frame = findings.set_aside(
-        frame,
-        pl.col("week") < early,
-        "time-before-entry",
-        raw.file,
-        column=column,
-        weeks=-early,
-    )
-    frame = findings.set_aside(
-        frame, pl.col("week") > late, "time-too-late", raw.file, column=column, weeks=late
-    )
-    if clock.unit == "week":
-        time = pl.col("week")
-    else:
-        time = pl.col("month") if "month" in raw.columns else pl.col("week") / WEEKS_PER_MONTH
-    return frame.with_columns(time=time)
-
-
-def with_measures(
-    frame: pl.DataFrame,
-    raw: RawTable,
-    table: str,
-    words: Mapping[str, str],
-    ranges: Mapping[str, tuple[float, float]],
-    findings: Findings,
-) -> pl.DataFrame:
-    """`frame` with `measure` in Cairn's names and `value` within the measure's public range."""
-    column = raw.columns["measure"]
-    frame = findings.set_aside(
-        frame, pl.col("measure").is_null(), "measure-missing", raw.file, column=column
-    )
-    meanings = {folded_word(name): name for name in ranges}
-    meanings |= {folded_word(word): name for word, name in words.items()}
-    frame = translated(frame, "measure", meanings)
-    frame = findings.set_aside(
-        frame,
-        pl.col("measure").is_null(),
-        "measure-unknown",
-        raw.file,
-        column=column,
-        table=table,
-        known=next(iter(ranges)),
-    )
-    for measure, (lowest, highest) in ranges.items():
-        outside = (pl.col("measure") == measure) & ~pl.col("value").is_between(lowest, highest)
-        frame = findings.set_aside(
-            frame,
-            outside,
-            "value-out-of-range",
-            raw.file,
-            column=raw.columns["value"],
-            measure=measure,
-            lowest=lowest,
-            highest=highest,
-        )
-    return frame
+    frame = sheet.set_aside(frame, week < early, "time-before-entry", role, weeks=-early)
+    frame = sheet.set_aside(frame, week > late, "time-too-late", role, weeks=late)
+    if clock.unit == role:
+        return frame.with_columns(time=pl.col(role))
+    return frame.with_columns(time=week if clock.unit == "week" else week / WEEKS_PER_MONTH)
 
 
 def translated(frame: pl.DataFrame, role: str, meanings: Mapping[str, str]) -> pl.DataFrame:
@@ -133,25 +67,18 @@ def translated(frame: pl.DataFrame, role: str, meanings: Mapping[str, str]) -> p
 
 
 def once(
-    frame: pl.DataFrame,
-    key: list[str],
-    said: list[str],
-    findings: Findings,
-    file: str,
-    conflict: str,
+    frame: pl.DataFrame, key: list[str], said: list[str], conflict: str, sheet: Sheet
 ) -> pl.DataFrame:
     """The first row of each `key`: repeats that say the same are noted, others set aside."""
-    repeated = frame.select(pl.struct(key).is_duplicated().alias("r"))["r"]
+    repeated = frame.select(pl.struct(key).is_duplicated().alias("__repeated"))["__repeated"]
     if not repeated.any():
         return frame
-    several = frame.filter(repeated)
     first = pl.int_range(pl.len()).over(key) == 0
     same = pl.all_horizontal(
         pl.col(name).eq_missing(pl.col(name).first().over(key)) for name in said
     )
-    several = several.with_columns(first.alias("__first"), same.alias("__same"))
-    again = ~pl.col("__first")
-    findings.note(several, again & pl.col("__same"), "duplicate-row", file)
-    findings.note(several, again & ~pl.col("__same"), conflict, file)
-    dropped = several.filter(again).select("row")
-    return frame.join(dropped, on="row", how="anti", maintain_order="left")
+    again = frame.filter(repeated).with_columns(__first=first, __same=same)
+    again = again.filter(~pl.col("__first"))
+    sheet.note(again, pl.col("__same"), "duplicate-row")
+    sheet.note(again, ~pl.col("__same"), conflict)
+    return frame.join(again.select("row"), on="row", how="anti", maintain_order="left")

@@ -14,6 +14,7 @@ from typing import Annotated, Final, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cairn_client.readers.imported import QUARANTINE_FILE
 from cairn_client.readers.scales import ENGAGEMENT_RANGES, WEARABLE_RANGES
 from cairn_models.measures import INSTRUMENTS, Instrument
 from cairn_protocol.errors import InputError
@@ -42,7 +43,9 @@ class _Table(_Part):
     date_format: str = ""
 
     @model_validator(mode="after")
-    def _readable_dates(self) -> _Table:
+    def _readable(self) -> _Table:
+        if Path(self.file).name == QUARANTINE_FILE:
+            raise ValueError(f"{QUARANTINE_FILE} is where Cairn writes what it set aside")
         if self.date_format:
             check_date_format(self.date_format)
         return self

@@ -1,7 +1,7 @@
 """`RawTable`: a source's rows as text, before any check. The seam between sources and checks.
 
-A reader (CSV here; others can follow) turns a source into raw long tables; `checks` does the rest,
-the same for all of them.
+A reader (CSV here; others can follow) turns a source into raw long tables; the checks are the same
+for all of them and speak of a table through its `Sheet`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import polars as pl
 
 from cairn_client.readers.findings import Findings
@@ -41,3 +42,45 @@ class Source(Protocol):
             InputError: the file or a column is missing or cannot be used as a whole.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One file under check: faults found in its rows are noted under its name and columns."""
+
+    file: str
+    columns: Mapping[str, str]
+    findings: Findings
+
+    def set_aside(
+        self,
+        frame: pl.DataFrame,
+        where: pl.Expr,
+        code: str,
+        role: str | None = None,
+        **words: object,
+    ) -> pl.DataFrame:
+        """`frame` without the rows `where`, which are noted; null counts as no."""
+        mask = frame.select(where.fill_null(value=False).alias("fault"))["fault"]
+        if not mask.any():
+            return frame
+        self._add(frame.filter(mask), code, role, words)
+        return frame.filter(~mask)
+
+    def note(
+        self,
+        frame: pl.DataFrame,
+        where: pl.Expr,
+        code: str,
+        role: str | None = None,
+        **words: object,
+    ) -> None:
+        """Note the rows `where` and keep them."""
+        self._add(frame.filter(where), code, role, words)
+
+    def _add(
+        self, frame: pl.DataFrame, code: str, role: str | None, words: Mapping[str, object]
+    ) -> None:
+        rows = frame["row"].to_numpy().astype(np.int64)
+        column = None if role is None else self.columns[role]
+        self.findings.add(code, self.file, rows, column=column, **words)

@@ -8,11 +8,10 @@ from typing import Final
 
 import polars as pl
 
-from cairn_client.readers.findings import Findings
 from cairn_client.readers.items import totals_from_items
 from cairn_client.readers.long_tables import Clock, known_patients, once, translated, with_time
 from cairn_client.readers.mapping import Scores
-from cairn_client.readers.raw import RawTable
+from cairn_client.readers.raw import RawTable, Sheet
 from cairn_client.readers.values import folded_word, with_number
 from cairn_models.measures import Instrument
 from cairn_models.records import SCORES
@@ -26,91 +25,69 @@ def check_scores(
     spec: Scores,
     known: Mapping[str, Instrument],
     entries: pl.DataFrame | None,
+    *,
     clock: Clock,
-    date_format: str,
-    findings: Findings,
+    sheet: Sheet,
 ) -> pl.DataFrame:
     """`Records.scores`, sorted by patient, instrument and time."""
-    file = raw.file
-    frame = known_patients(raw, entries, findings)
-    frame = _with_instruments(frame, raw, spec, known, findings)
-    frame = with_time(frame, raw, clock, spec.date_format or date_format, findings)
-    frame = with_number(frame, "value", clock.decimal, findings, file, raw.columns["value"])
-    items = None
+    frame = known_patients(raw.frame, entries, sheet)
+    frame = _with_instruments(frame, spec, known, sheet)
+    frame = with_time(frame, clock, spec.date_format, sheet)
+    frame = with_number(frame, "value", clock.decimal, sheet)
+    items = frame.head(0)
     if spec.item is not None:
         items = frame.filter(pl.col("item").is_not_null())
         frame = frame.filter(pl.col("item").is_null())
     for instrument in frame["instrument"].unique(maintain_order=True).to_list():
-        frame = _within_range(frame, known[instrument], raw, findings)
-    frame = once(frame, ["patient", "instrument", "time"], ["value"], findings, file, "value-twice")
-    if items is not None and items.height:
-        frame = totals_from_items(items, frame, spec, raw, findings)
+        frame = _within_range(frame, known[instrument], sheet)
+    frame = once(frame, ["patient", "instrument", "time"], ["value"], "value-twice", sheet)
+    if items.height:
+        frame = totals_from_items(items, frame, spec, sheet)
     return frame.select(list(SCORES)).sort("patient", "instrument", "time")
 
 
-def _within_range(
-    frame: pl.DataFrame, instrument: Instrument, raw: RawTable, findings: Findings
-) -> pl.DataFrame:
+def _within_range(frame: pl.DataFrame, instrument: Instrument, sheet: Sheet) -> pl.DataFrame:
     mine, value = pl.col("instrument") == instrument.name, pl.col("value")
-    lowest, highest = instrument.lowest, instrument.highest
-    column = raw.columns["value"]
-    frame = findings.set_aside(
-        frame,
-        mine & ~value.is_between(lowest, highest),
-        "score-out-of-range",
-        raw.file,
-        column=column,
-        instrument=instrument.name,
-        lowest=lowest,
-        highest=highest,
-    )
+    words = {
+        "instrument": instrument.name,
+        "lowest": instrument.lowest,
+        "highest": instrument.highest,
+    }
+    outside = mine & ~value.is_between(instrument.lowest, instrument.highest)
+    frame = sheet.set_aside(frame, outside, "score-out-of-range", "value", **words)
     if instrument.whole_numbers:
         broken = mine & (value != value.round())
-        findings.note(
-            frame, broken, "score-not-whole", raw.file, column=column, instrument=instrument.name
-        )
+        sheet.note(frame, broken, "score-not-whole", "value", **words)
     return frame
 
 
 def _with_instruments(
-    frame: pl.DataFrame,
-    raw: RawTable,
-    spec: Scores,
-    known: Mapping[str, Instrument],
-    findings: Findings,
+    frame: pl.DataFrame, spec: Scores, known: Mapping[str, Instrument], sheet: Sheet
 ) -> pl.DataFrame:
+    """`frame` with `instrument` in Cairn's names; ignored ones dropped, unknown ones set aside."""
     if spec.instrument_is is not None:
         return frame.with_columns(instrument=pl.lit(spec.instrument_is))
-    column, file = raw.columns["instrument"], raw.file
     code = pl.col("instrument")
-    frame = findings.set_aside(frame, code.is_null(), "instrument-missing", file, column=column)
+    frame = sheet.set_aside(frame, code.is_null(), "instrument-missing", "instrument")
     meanings = {folded_word(name): name for name in known}
     meanings |= {folded_word(word): name for word, name in spec.codes.items()}
-    ignored = {folded_word(word) for word in spec.ignore} - set(meanings)
+    ignored = {folded_word(word) for word in spec.ignore}
     words = frame["instrument"].unique(maintain_order=True).to_list()
-    dropped = [w for w in words if folded_word(w) in ignored]
+    dropped = [word for word in words if folded_word(word) in ignored]
     if dropped:
-        before = frame.height
+        sheet.findings.tallies["scores ignored"] += frame.filter(code.is_in(dropped)).height
         frame = frame.filter(~code.is_in(dropped))
-        findings.tallies["scores ignored"] += before - frame.height
-    unknown = [w for w in words if folded_word(w) not in meanings and w not in dropped]
-    shown = _showable(unknown, frame)
-    for word in shown:
-        frame = findings.set_aside(
-            frame,
-            code == word,
-            "instrument-unknown",
-            file,
-            column=column,
-            shown=f'"{word}"',
-            quoted=f'"{word}"',
+    unknown = [w for w in words if folded_word(w) not in meanings and w not in set(dropped)]
+    for word in _showable(unknown, frame):
+        shown = f'"{word}"'
+        frame = sheet.set_aside(
+            frame, code == word, "instrument-unknown", "instrument", shown=shown, quoted=shown
         )
-    frame = findings.set_aside(
+    frame = sheet.set_aside(
         frame,
-        code.is_in([w for w in unknown if w not in set(shown)]),
+        code.is_in(unknown),
         "instrument-unknown",
-        file,
-        column=column,
+        "instrument",
         shown="(its code is not shown)",
         quoted='"its code"',
     )

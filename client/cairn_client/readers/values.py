@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from cairn_client.readers.findings import Findings
+from cairn_client.readers.raw import Sheet
 from cairn_client.readers.scales import EARLIEST_ENTRY, LATEST_ENTRY, LONGEST_IDENTIFIER
 
 _INVISIBLE: Final = r"[\p{Z}\p{C}]"
@@ -39,23 +39,17 @@ def folded_word(word: str) -> str:
     return unicodedata.normalize("NFKC", word).casefold().strip()
 
 
-def with_patients(frame: pl.DataFrame, findings: Findings, file: str, column: str) -> pl.DataFrame:
+def with_patients(frame: pl.DataFrame, sheet: Sheet) -> pl.DataFrame:
     """`frame` with `patient` folded; rows that name none are set aside."""
     names = frame.select(pl.col("patient").unique())
-    names = names.with_columns(folded(pl.col("patient")).alias("merged"))
+    names = names.with_columns(folded(pl.col("patient")).alias("__merged"))
     frame = frame.join(names, on="patient", how="left", maintain_order="left", nulls_equal=True)
-    frame = frame.with_columns(patient=pl.col("merged")).drop("merged")
+    frame = frame.with_columns(patient=pl.col("__merged")).drop("__merged")
     patient = pl.col("patient")
-    frame = findings.set_aside(
-        frame, patient.is_null() | (patient == ""), "patient-missing", file, column=column
-    )
-    return findings.set_aside(
-        frame,
-        patient.str.len_chars() > LONGEST_IDENTIFIER,
-        "patient-too-long",
-        file,
-        column=column,
-    )
+    nameless = patient.is_null() | (patient == "")
+    frame = sheet.set_aside(frame, nameless, "patient-missing", "patient")
+    endless = patient.str.len_chars() > LONGEST_IDENTIFIER
+    return sheet.set_aside(frame, endless, "patient-too-long", "patient")
 
 
 def number(text: pl.Expr, decimal: str) -> pl.Expr:
@@ -66,52 +60,40 @@ def number(text: pl.Expr, decimal: str) -> pl.Expr:
 
 
 def with_number(
-    frame: pl.DataFrame,
-    role: str,
-    decimal: str,
-    findings: Findings,
-    file: str,
-    column: str,
-    missing: str = "number-missing",
+    frame: pl.DataFrame, role: str, decimal: str, sheet: Sheet, missing: str = "number-missing"
 ) -> pl.DataFrame:
     """`frame` with the text column `role` as f64; other rows are set aside, each by its fault."""
     text = pl.col(role)
-    frame = findings.set_aside(frame, text.is_null(), missing, file, column=column)
+    frame = sheet.set_aside(frame, text.is_null(), missing, role)
     frame = frame.with_columns(number(text, decimal).alias("__number"))
     if frame["__number"].null_count():
         unread = pl.col("__number").is_null()
         mark, form = _OTHER_MARK[decimal]
         for code, fault in (
             ("number-not-finite", text.str.contains(_NOT_FINITE)),
+            ("number-not-finite", text.str.contains(_PLAIN[decimal])),  # 1e999
             ("thousand-separator", text.str.contains(_THOUSANDS)),
             (mark, text.str.contains(form)),
-            ("number-not-finite", text.str.contains(_PLAIN[decimal])),
             ("number-unreadable", pl.lit(value=True)),
         ):
-            frame = findings.set_aside(frame, unread & fault, code, file, column=column)
+            frame = sheet.set_aside(frame, unread & fault, code, role)
     return frame.with_columns(pl.col("__number").alias(role)).drop("__number")
 
 
-def with_day(
-    frame: pl.DataFrame,
-    role: str,
-    date_format: str,
-    findings: Findings,
-    file: str,
-    column: str,
-) -> pl.DataFrame:
+def with_day(frame: pl.DataFrame, role: str, date_format: str, sheet: Sheet) -> pl.DataFrame:
     """`frame` with the text column `role` as a date; null stays null, the unreadable go."""
     text = pl.col(role)
-    day = (
-        text.str.to_datetime(date_format, strict=False, time_unit="us").dt.date()
-        if any(mark in date_format for mark in ("%H", "%T"))
-        else text.str.to_date(date_format, strict=False)
-        if date_format
-        else text.str.extract(_ISO_DAY, 1).str.to_date("%Y-%m-%d", strict=False)
-    )
-    frame = frame.with_columns(day.alias("__day"))
+    frame = frame.with_columns(_day(text, date_format).alias("__day"))
     unread = text.is_not_null() & pl.col("__day").is_null()
-    frame = findings.set_aside(frame, unread, "date-unreadable", file, column=column)
+    frame = sheet.set_aside(frame, unread, "date-unreadable", role)
     odd = ~pl.col("__day").is_between(EARLIEST_ENTRY, LATEST_ENTRY)
-    frame = findings.set_aside(frame, odd, "date-implausible", file, column=column)
+    frame = sheet.set_aside(frame, odd, "date-implausible", role)
     return frame.with_columns(pl.col("__day").alias(role)).drop("__day")
+
+
+def _day(text: pl.Expr, date_format: str) -> pl.Expr:
+    if not date_format:
+        return text.str.extract(_ISO_DAY, 1).str.to_date("%Y-%m-%d", strict=False)
+    if "%H" in date_format or "%T" in date_format:
+        return text.str.to_datetime(date_format, strict=False, time_unit="us").dt.date()
+    return text.str.to_date(date_format, strict=False)
