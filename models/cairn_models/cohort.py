@@ -46,8 +46,9 @@ class Changes:
     @property
     def complete(self) -> NDArray[np.bool_]:
         """(N,) whether arm, baseline and outcome are all there."""
-        told: NDArray[np.bool_] = np.isfinite(self.baseline) & np.isfinite(self.outcome)
-        return told & (self.arm != NO_ARM)
+        told = np.isfinite(self.baseline) & np.isfinite(self.outcome)
+        complete: NDArray[np.bool_] = told & (self.arm != NO_ARM)
+        return complete
 
 
 def changes(

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from cairn_models.arm_means import Coding, arm_means, difference, resample
+from cairn_models.winsorising import normal_behind, unwinsorised, winsorised_moments
 
 SIGMA, LIMIT = 4.2, 8.0
 SPARE = np.sqrt(5 / 4)  # five clinics answer, four are honest: each adds σ²C²/4
@@ -115,3 +117,40 @@ def test_the_noise_share_is_what_the_noise_adds():
     share = 1 - np.var(clean) / np.var(value)
     said = np.mean(difference(fit(totals, coding, noise_sd), 1, 0).noise_share)
     assert said == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.parametrize(("mean", "sd"), [(0.0, 0.3), (0.4, 0.6), (-0.5, 0.75), (0.9, 0.2)])
+def test_the_normal_law_behind_winsorised_moments_is_found(mean, sd):
+    z = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
+    u = np.clip(mean + sd * z, -1, 1)
+    first, second, slopes = winsorised_moments(np.array(mean), np.array(sd))
+    assert first == pytest.approx(u.mean(), abs=1e-5)
+    assert second == pytest.approx((u**2).mean(), abs=1e-5)
+    step = 1e-6
+    for place, (m, s) in enumerate([(step, 0), (0, step)]):
+        up = winsorised_moments(np.array(mean + m), np.array(sd + s))
+        assert slopes[place] == pytest.approx((up[0] - first) / step, abs=1e-4)
+        assert slopes[2 + place] == pytest.approx((up[1] - second) / step, abs=1e-4)
+    law = normal_behind(first, second)
+    assert law.found
+    assert law.mean == pytest.approx(mean, abs=1e-6)
+    assert law.sd == pytest.approx(sd, abs=1e-6)
+
+
+@pytest.mark.parametrize("noisy", [True, False])
+@pytest.mark.parametrize(("patients", "shifts", "sd"), SCENES)
+def test_without_winsorising_the_interval_covers_the_plain_difference(patients, shifts, sd, noisy):
+    coding = Coding(3, 0.5)
+    noise_sd = SIGMA * coding.bound * SPARE if noisy else 0.0
+    totals, _ = simulate(coding, (patients // 3,) * 3, shifts, sd, 3000, 21, noise_sd)
+    full = unwinsorised(fit(totals, coding, noise_sd), coding, noise_sd=noise_sd)
+    assert full.readable.mean() > 0.999
+    assert 0.93 <= coverage(full, np.array(shifts) / LIMIT) <= 0.97
+
+
+def test_an_arm_all_at_the_limit_has_no_law_behind_it():
+    coding = Coding(2, 0.5)
+    rows = coding.rows(np.array([0, 1]).repeat(50), np.ones(100))
+    full = unwinsorised(fit(rows.sum(axis=0), coding, 0.0), coding, noise_sd=0.0)
+    assert not full.readable.any()
+    assert np.isfinite([full.mean, full.sampling, full.noise]).all()

@@ -5,7 +5,8 @@ with a score in the baseline window and one in the outcome window; the effect of
 minus the reference arm's. *Change* is outcome − baseline; *predicted change* is a public straight
 line in the baseline, which takes regression to the mean out of both arms alike; *winsorised* cuts
 r at ± a public limit. It is a difference between people as they were treated: unless the study
-declares `randomised`, nothing here adjusts for why they were, and the answer says so.
+declares `randomised`, nothing here adjusts for why they were, and the answer says so. Beside it
+stands the difference without winsorising, which holds if the residuals are normal.
 
 **Public constants** come from published monthly PHQ-9 of a three-site trial (250 adults: residual
 SD 3.44, between-patient SD 4.6, slope SD 0.43 a month) and NHS Talking Therapies 2024-25 (start
@@ -32,6 +33,7 @@ from cairn_models.cohort import Changes, changes
 from cairn_models.questions.base import Public, Question, Settings, Shape, SumNoise, Vector
 from cairn_models.questions.effect_answer import Frame, answer
 from cairn_models.records import Records
+from cairn_models.winsorising import unwinsorised
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import QuestionSpec, Study
 
@@ -104,10 +106,11 @@ class Effect(Question[Changes]):
 
     kind: ClassVar[str] = "effect"
     settings_model: ClassVar[type[Settings]] = EffectSettings
+    settings: EffectSettings
 
     def __init__(self, spec: QuestionSpec, study: Study) -> None:
         super().__init__(spec, study)
-        asked: EffectSettings = self.settings
+        asked = self.settings
         self.arms = self._arms_of(asked)
         self.reference = asked.reference or self.arms[0]
         self._instrument = self.instrument
@@ -135,8 +138,7 @@ class Effect(Question[Changes]):
     def line(self) -> BaselineModel:
         """The public prediction of change, as set or as published."""
         if self.settings.baseline_model is not None:
-            line: BaselineModel = self.settings.baseline_model
-            return line
+            return self.settings.baseline_model
         drift = DRIFT_PER_WEEK * self.range * self.settings.week
         if self._instrument.higher_is_better:
             drift = -drift
@@ -148,7 +150,7 @@ class Effect(Question[Changes]):
 
     def prepare(self, records: Records) -> Changes:
         """Arm, baseline and outcome of each patient, times in weeks."""
-        asked: EffectSettings = self.settings
+        asked = self.settings
         return changes(
             records.times_in("week"),
             self._instrument,
@@ -175,7 +177,9 @@ class Effect(Question[Changes]):
 
         An arm below the disclosure threshold is suppressed, and every contrast with it.
         """
-        return answer(self.frame, self.means(total, noise), noised=noise.sd > 0)
+        means = self.means(total, noise)
+        full = unwinsorised(means, self.coding, noise_sd=noise.sd)
+        return answer(self.frame, means, full, noised=noise.sd > 0)
 
     def means(self, total: Vector, noise: SumNoise) -> ArmMeans:
         """The arms' noised counts, means and spreads in units of the winsorising limit."""
@@ -197,7 +201,7 @@ class Effect(Question[Changes]):
     @property
     def frame(self) -> Frame:
         """The public facts that an answer is worded with."""
-        asked: EffectSettings = self.settings
+        asked = self.settings
         at_typical = float(self.predicted(np.array(self.typical_baseline)))
         scale = asked.standardise_by
         if scale is None and self._instrument.name == "PHQ-9":

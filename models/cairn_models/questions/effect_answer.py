@@ -21,6 +21,9 @@ PEOPLE: Final = {
     "face_to_face": "people in face-to-face treatment",
 }
 UNREADABLE: Final = "too few patients with both scores to tell through the noise"
+TOO_FAR_OUT: Final = (
+    "so many patients are at the winsorising limit that none can be told without it"
+)
 UNADJUSTED: Final = "unadjusted for confounding"
 MOSTLY_PUBLIC: Final = 0.5
 
@@ -54,10 +57,14 @@ class Frame:
         return change if self.instrument.higher_is_better else -change
 
 
-def answer(frame: Frame, means: ArmMeans, *, noised: bool) -> Answer:
-    """The answer from fitted `means` (arms,); never a NaN, whatever could be read."""
+def answer(frame: Frame, means: ArmMeans, full: ArmMeans, *, noised: bool) -> Answer:
+    """The answer from fitted `means` (arms,); never a NaN, whatever could be read.
+
+    `full` are the same means without winsorising, where the normal law gives them.
+    """
     others = [k for k in range(len(frame.arms)) if k != frame.reference]
     contrasts = {k: _contrast(frame, means, k) for k in others}
+    fuller = {k: _unwinsorised(frame, means, full, k) for k in others}
     arms = tuple(_arm(frame, means, k) for k in range(len(frame.arms)))
     label = "" if frame.randomised else f", {UNADJUSTED}"
     title = f"Change in {frame.instrument.name} at week {frame.week:g} by arm{label}"
@@ -71,9 +78,11 @@ def answer(frame: Frame, means: ArmMeans, *, noised: bool) -> Answer:
         kind="effect",
         title=title,
         sentences=tuple(
-            sentence for k in others for sentence in _sentences(frame, means, k, contrasts[k])
+            sentence
+            for k in others
+            for sentence in _sentences(frame, means, k, contrasts[k], fuller[k])
         ),
-        estimates=(*contrasts.values(), *arms, *standardised),
+        estimates=(*contrasts.values(), *fuller.values(), *arms, *standardised),
         tables=(_table(frame, means, arms),),
         figures=(
             Forest(
@@ -95,6 +104,15 @@ def _contrast(frame: Frame, means: ArmMeans, arm: int) -> Estimate:
         which = " and ".join(frame.arms[k] for k in hidden)
         return _suppressed(frame, name, label, f"{which}: {UNREADABLE}")
     return _estimate(frame, name, label, difference(means, arm, frame.reference))
+
+
+def _unwinsorised(frame: Frame, means: ArmMeans, full: ArmMeans, arm: int) -> Estimate:
+    name = f"unwinsorised-{frame.arms[arm]}-{frame.arms[frame.reference]}"
+    label = f"{frame.arms[arm]} against {frame.arms[frame.reference]}, without winsorising"
+    for readable, reason in ((means.readable, UNREADABLE), (full.readable, TOO_FAR_OUT)):
+        if not (readable[arm] and readable[frame.reference]):
+            return _suppressed(frame, name, label, reason)
+    return _estimate(frame, name, label, difference(full, arm, frame.reference))
 
 
 def _arm(frame: Frame, means: ArmMeans, arm: int) -> Estimate:
@@ -143,7 +161,9 @@ def _scaled(estimate: Estimate, factor: float, prefix: str, unit: str) -> Estima
     )
 
 
-def _sentences(frame: Frame, means: ArmMeans, arm: int, contrast: Estimate) -> list[str]:
+def _sentences(
+    frame: Frame, means: ArmMeans, arm: int, contrast: Estimate, full: Estimate
+) -> list[str]:
     if contrast.value is None or contrast.low is None or contrast.high is None:
         return [
             f"Nothing can be said about {frame.people(arm)} against "
@@ -151,19 +171,29 @@ def _sentences(frame: Frame, means: ArmMeans, arm: int, contrast: Estimate) -> l
         ]
     gain = frame.improvement(contrast.value)
     side = 1.0 if gain >= 0 else -1.0
-    ends = sorted(side * frame.improvement(end) for end in (contrast.low, contrast.high))
     words = [
-        f"At week {frame.week:g} {frame.people(arm)} had improved by {abs(gain):.1f} "
+        f"At week {frame.week:g} {frame.people(arm)} had improved by {_point(abs(gain))} "
         f"{frame.instrument.name} points {'more' if gain >= 0 else 'less'} than "
-        f"{frame.people(frame.reference)} (95 % interval {_point(ends[0])} to {_point(ends[1])}"
+        f"{frame.people(frame.reference)} (95 % interval {_span(frame, contrast, side)}"
         f"{_share_in_words(contrast.noise_share or 0.0)})"
         + ("." if frame.randomised else f", {UNADJUSTED}.")
     ]
+    if full.value is not None:
+        words.append(
+            f"Without the limit of {frame.limit:.3g} points on one person's change this would be "
+            f"{_point(side * frame.improvement(full.value))} points ({_span(frame, full, side)}), "
+            "if changes are normally distributed."
+        )
     if contrast.low <= 0.0 <= contrast.high:
         words.append("The interval includes no difference at all.")
     if frame.margin is not None:
         words.append(_equivalence(frame, means, arm, frame.margin))
     return words
+
+
+def _span(frame: Frame, estimate: Estimate, side: float) -> str:
+    ends = [side * frame.improvement(e) for e in (estimate.low, estimate.high) if e is not None]
+    return " to ".join(_point(e) for e in sorted(ends))
 
 
 def _point(value: float) -> str:
