@@ -110,7 +110,8 @@ def parse_formula(
         )
     known = {**variables, TIME: Variable(lowest=-latest, highest=latest)}
     fixed = _without_patient(_right_side(text, outcome))
-    columns = tuple(_columns([_names_of(term, known) for term in _terms(fixed)], known))
+    terms = [_names_of(term, known) for term in _terms(fixed)]
+    columns = tuple(_columns(sorted(terms, key=len), known))  # main terms first, as in R
     if not columns:
         _refuse("formula-empty", "the formula has no term", f"e.g. {_EXAMPLE}")
     if len(columns) > MOST_COLUMNS:
