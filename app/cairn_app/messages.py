@@ -1,4 +1,4 @@
-"""How the command speaks: what happened, why, what to do. Never a traceback for a user's mistake."""
+"""How the command refuses: what happened, why, what to do. Never a traceback for a mistake."""
 
 from __future__ import annotations
 

@@ -106,6 +106,22 @@ def patient_statement(spend: Spend) -> str:
     )
 
 
+def study_statement(rho: float, delta: float, releases: int) -> tuple[str, ...]:
+    """What one study's results allow about any patient in it, a paragraph each, for its report."""
+    one, two = (tell_rho(rho * k**2, delta) for k in CLINICS)
+    return (
+        f"Every number on this page comes from {_count(releases, 'sum', 'sums')} over all clinics' "
+        "patients, to which the clinics had added random noise. No clinic's own sum was seen by "
+        "anyone.",
+        "Imagine someone who knows every other patient's records, runs the server, works with as "
+        "many clinics as the study's policy assumes, and sees every result. "
+        f"{_guess(one, 'the patient')} {_odds(one, 'the patient')}",
+        f"For a person treated at two of the clinics: {_figures(two)}.",
+        "This limits what can be learnt because a patient is in the data. It does not limit what "
+        "the results say about patients in general.",
+    )
+
+
 def _synthetic(spend: Spend) -> str:
     return " (synthetic patients, not real people)" if spend.synthetic else ""
 

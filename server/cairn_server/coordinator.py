@@ -25,9 +25,6 @@ class GridExchange:
     def __init__(self, grid: Grid, group: str = "") -> None:
         self._grid = grid
         self._group = group
-        self.messages = 0
-        self.bytes_sent = 0
-        self.bytes_received = 0
 
     def __call__(self, stage: str, requests: Mapping[int, bytes], seconds: float) -> Replies:
         """The replies by node; a node that did not answer in `seconds` is absent."""
@@ -42,8 +39,6 @@ class GridExchange:
             for node, body in requests.items()
         ]
         asked = dict(zip(self._grid.push_messages(messages), requests, strict=True))
-        self.messages += len(messages)
-        self.bytes_sent += sum(map(len, requests.values()))
         replies: dict[int, bytes] = {}
         wait, deadline = FIRST_WAIT, time.monotonic() + seconds
         while asked:
@@ -52,8 +47,6 @@ class GridExchange:
                 if node is None or node != reply.metadata.src_node_id or reply.has_error():
                     continue
                 replies[node] = unwrap(reply.content.config_records.get(RECORD))
-                self.messages += 1
-                self.bytes_received += len(replies[node])
             if not asked or time.monotonic() >= deadline:
                 break
             time.sleep(wait)

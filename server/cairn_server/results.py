@@ -90,6 +90,7 @@ class StudyResults:
         participants: who took part, never how many patients they have.
         run: how it was run.
         oracle: a comparison with the truth or the pooled records, which only synthetic data allow.
+        stopped: why the run ended before its last question; empty if it did not.
         synthetic: the records were made up (a study that says so itself is always synthetic).
 
     Raises:
@@ -104,6 +105,7 @@ class StudyResults:
     run: RunFacts
     oracle: Answer | None = None
     synthetic: bool = field(default=False)
+    stopped: str = ""
 
     def __post_init__(self) -> None:
         if self.oracle is not None and not self.is_synthetic:

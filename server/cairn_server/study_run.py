@@ -21,7 +21,7 @@ from cairn_protocol.context import state_bytes
 from cairn_protocol.errors import CairnError, StudyStopped
 from cairn_protocol.messages import decode
 from cairn_protocol.record import Message
-from cairn_protocol.roster import SignedRoster
+from cairn_protocol.roster import RosterEntry, SignedRoster
 from cairn_protocol.server_run import ServerRun
 from cairn_protocol.signed_study import SignedStudy
 from cairn_server.events import Event, Watch, ignore
@@ -67,13 +67,21 @@ class StudyRun:
         self.terms = {
             q.name: QuestionTerms.of(self.study, q.spec, q.shape, clinics) for q in self.questions
         }
-        self.rounds_done = {q.name: 0 for q in self.questions}
+        self.rounds_done = {q.name: 0 for q in self.questions}  # sums that were opened
+        self.rounds_asked = dict(self.rounds_done)  # and that the clinics may have charged
         self.stopped = ""
+        self.messages = 0
+        self.bytes_moved = 0
         self._roster = roster.roster
         self._nodes = list(nodes)
         self._watch = watch
         self._released: dict[str, NDArray[Any]] = {}
         self._server, self._opening = ServerRun.open(self.run_id, signed, roster)
+
+    @property
+    def clinics(self) -> tuple[RosterEntry, ...]:
+        """Who takes part, in the roster's order."""
+        return self._roster.entries
 
     def execute(self, exchange: Exchange) -> None:
         """Set up keys, ask every question, close.
@@ -104,8 +112,8 @@ class StudyRun:
 
     def _close(self, exchange: Exchange) -> None:
         # The answers are complete: a clinic that does not hear this erases its keys at its own end.
-        message = self._server.close("the study is complete").to_bytes()
-        exchange("query.close", dict.fromkeys(self._nodes, message), CLOSE_SECONDS)
+        message = self._server.close("the study is complete")
+        self._send(exchange, "query.close", message, CLOSE_SECONDS)
 
     def _ask(self, exchange: Exchange, question: Question[Any]) -> Answer:
         rounds, terms = question.shape.rounds, self.terms[question.name]
@@ -115,6 +123,7 @@ class StudyRun:
             state = state_bytes(public)
             context = terms.context(self._roster.digest, round_, 0, state)
             request = self._server.request(context, state)
+            self.rounds_asked[question.name] = round_ + 1
             self._gather(exchange, f"{question.category}.round", request, ROUND_SECONDS)
             total = self._server.total().astype(np.float64) * terms.scale.step
             public = question.advance(public, total, round_)
@@ -123,8 +132,7 @@ class StudyRun:
         return question.estimate(public, total, SumNoise(terms.sum_sd))
 
     def _gather(self, exchange: Exchange, stage: str, message: Message, seconds: float) -> None:
-        body = message.to_bytes()
-        replies = exchange(stage, dict.fromkeys(self._nodes, body), seconds)
+        replies = self._send(exchange, stage, message, seconds)
         for index, node in enumerate(self._nodes):
             if node not in replies:
                 continue
@@ -134,6 +142,13 @@ class StudyRun:
                 self._stop(f"{self._name(index)}: {error.what}", error)
         if missing := [self._name(index) for index in self._server.missing]:
             self._stop(f"no answer from {', '.join(missing)} within {seconds:g} seconds")
+
+    def _send(self, exchange: Exchange, stage: str, message: Message, seconds: float) -> Replies:
+        body = message.to_bytes()
+        replies = exchange(stage, dict.fromkeys(self._nodes, body), seconds)
+        self.messages += len(self._nodes) + len(replies)
+        self.bytes_moved += len(self._nodes) * len(body) + sum(map(len, replies.values()))
+        return replies
 
     def _name(self, index: int) -> str:
         return self._roster.entries[index].clinic

@@ -29,9 +29,6 @@ def test_each_node_gets_its_own_request_and_its_reply_comes_back_under_its_id() 
         exchange = GridExchange(grid)
         replies = exchange("query.round", {n: b"to %d " % n for n in apps}, 10)
     assert replies == {n: b"to %d " % n + bytes([n]) for n in apps}
-    assert exchange.messages == 6
-    assert exchange.bytes_sent == 15
-    assert exchange.bytes_received == 18
 
 
 def test_a_client_that_crashes_is_absent_and_its_error_names_no_value() -> None:

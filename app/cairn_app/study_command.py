@@ -1,0 +1,90 @@
+"""`cairn study run`: a study over folders, from the files to the report."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cairn_app.embedded_study import EmbeddedStudy
+from cairn_app.progress import watching
+from cairn_app.usage import peak_memory_mb, seconds_since_start
+from cairn_client.clinic_folder import clinic_folders
+from cairn_client.readers import Import
+from cairn_models.answers import Answer
+from cairn_protocol.errors import StudyStopped
+from cairn_protocol.study import Study
+from cairn_server.report import Paths, write_results
+from cairn_server.results import StudyResults
+
+Oracle = Callable[[Sequence[Answer]], Answer]
+
+
+def run_study_command(study_file: Path, clinics: Path, out: Path, *, as_json: bool) -> None:
+    """Run the study in `study_file` over the folders in `clinics`; write and name the results."""
+    study = Study.read(study_file)
+    results, paths = run_study(study, clinics, out, as_json=as_json)
+    show_end(results, paths, as_json=as_json)
+    if results.stopped:
+        raise StudyStopped(
+            "the study stopped early; what was answered until then is in the report",
+            code="early",
+            why=results.stopped,
+        )
+
+
+def run_study(
+    study: Study,
+    clinics: Path,
+    out: Path,
+    *,
+    as_json: bool,
+    oracle: Callable[[dict[str, Import]], Oracle] | None = None,
+) -> tuple[StudyResults, Paths]:
+    """Run `study` over the folders in `clinics`, showing progress; results are written to `out`."""
+    with watching(as_json=as_json) as watch:
+        engine = EmbeddedStudy(study, clinic_folders(clinics), watch=watch)
+        imports = engine.read()
+        if not as_json:
+            _show_imports(imports, engine)
+        results = engine.run(oracle(imports) if oracle else None)
+    return results, write_results(results, out)
+
+
+def show_end(results: StudyResults, paths: Paths, *, as_json: bool) -> None:
+    """Print the answers' first sentences, where the files are, and what the run took."""
+    seconds, memory = seconds_since_start(), peak_memory_mb()
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "report": str(paths.report),
+                    "results": str(paths.results),
+                    "seconds": round(seconds, 1),
+                    "peak_memory_mb": round(memory),
+                    "stopped": results.stopped,
+                }
+            )
+        )
+        return
+    print()
+    for answer in results.answers:
+        print(f"{answer.title}")
+        for sentence in answer.sentences[:2]:
+            print(f"  {sentence}")
+    print()
+    print(f"Report   {paths.report}")
+    print(f"Numbers  {paths.results}")
+    print(f"Took     {seconds:.0f} s, {memory:,.0f} MB of memory at most")
+
+
+def _show_imports(imports: dict[str, Import], engine: EmbeddedStudy) -> None:
+    folders = {k.clinic.config.name: k.clinic.path for k in engine.keepers}
+    for name, read in imports.items():
+        if not read.findings:
+            continue
+        quarantine = read.write_quarantine(folders[name])
+        print(f"{name}: some rows were set aside (listed in {quarantine})", file=sys.stderr)
+        for line in read.summary().splitlines():
+            print(f"  {line}", file=sys.stderr)

@@ -1,0 +1,86 @@
+"""`results_of`: a run's answers with what they cost, who took part and how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from importlib.metadata import version
+from math import fsum
+
+from cairn_models.answers import Answer
+from cairn_privacy.accounting import epsilon_of_rho
+from cairn_privacy.statement import study_statement
+from cairn_protocol.identity import fingerprint
+from cairn_server.results import (
+    Participant,
+    QuestionSpend,
+    RunFacts,
+    Spend,
+    StudyResults,
+    TotalSpend,
+)
+from cairn_server.study_run import StudyRun
+
+PUBLIC_STATEMENT = (
+    "The data of this study are public. Nothing was noised, and nothing was charged.",
+)
+
+
+def results_of(
+    run: StudyRun,
+    *,
+    started: datetime,
+    seconds: float,
+    engine: str,
+    oracle: Answer | None = None,
+) -> StudyResults:
+    """The results of a run that has ended, whole or early."""
+    spends = tuple(_spends(run))
+    rho = fsum(q.rho or 0.0 for q in spends)
+    delta = run.study.privacy.delta
+    noised = run.study.noised and rho > 0
+    releases = sum(run.rounds_done.values())
+    return StudyResults(
+        study=run.study,
+        answers=tuple(run.answers),
+        spend=Spend(
+            questions=spends,
+            total=TotalSpend(
+                epsilon=epsilon_of_rho(rho, delta) if noised else None,
+                delta=delta if noised else None,
+                rho=rho if noised else None,
+            ),
+        ),
+        statement=study_statement(rho, delta, releases) if noised else PUBLIC_STATEMENT,
+        participants=tuple(Participant(e.clinic, fingerprint(e.identity)) for e in run.clinics),
+        run=RunFacts(
+            run_id=run.run_id.hex(),
+            started=started.isoformat(timespec="seconds"),
+            seconds=seconds,
+            messages=run.messages,
+            bytes_moved=run.bytes_moved,
+            engine=engine,
+            code_version=version("cairn-federated"),
+        ),
+        oracle=oracle,
+        stopped=run.stopped,
+    )
+
+
+def _spends(run: StudyRun) -> Iterable[QuestionSpend]:
+    delta = run.study.privacy.delta
+    for question in run.questions:
+        noise, rounds = run.terms[question.name].noise, run.rounds_asked[question.name]
+        if noise is None:
+            yield QuestionSpend(question.name, None, None, None, rounds, None, "none: public data")
+            continue
+        rho = rounds * noise.rho_per_round
+        yield QuestionSpend(
+            name=question.name,
+            epsilon=epsilon_of_rho(rho, delta) if rounds else 0.0,
+            delta=delta,
+            rho=rho,
+            rounds=rounds,
+            sigma=noise.sigma,
+            noise=f"discrete Gaussian, a share of 1/{noise.honest} of the variance at each clinic",
+        )
