@@ -1,5 +1,6 @@
 """Synthetic records are valid, repeatable, independent, and drop out as the world says."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -147,6 +148,12 @@ def test_a_clinic_does_not_depend_on_the_others(before: int, after: int) -> None
     same(generate(World(), [before, 25, after], seed=9)[1], alone)
 
 
+def test_two_clinics_of_a_size_differ() -> None:
+    one, other = generate(World(), [30, 30], seed=9)
+    assert not one.scores["value"].equals(other.scores["value"])
+    assert not set(one.patients["patient"]) & set(other.patients["patient"])
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(1, 60))
 def test_a_patient_does_not_depend_on_the_clinic_s_size(size: int) -> None:
@@ -178,33 +185,54 @@ def test_programmes_are_stopped_only_where_there_is_one() -> None:
     assert stopped[programme].mean() > 0.2
 
 
-def followed(world: World, week: int = 8) -> dict[str, float]:
-    """Mean PHQ-9 points by which those who dropped out before `week` are worse than the others."""
-    clinics = [simulate(world, 500, seed=6, clinic=i, weeks=week, arm=2) for i in range(20)]
-    points = np.concatenate([c.course.symptoms[:, week] for c in clinics])
-    gap = {}
-    for name in ("lost", "stop"):
-        gone = np.concatenate([getattr(c.course, name) <= week for c in clinics])
-        gap[name] = float(points[gone].mean() - points[~gone].mean())
-    return gap
+UNGUIDED = 2
+WITHOUT = replace(World().dropout, **dict.fromkeys(vars(World().dropout), 0.0))
+MARKERS = {
+    "lost_severity": lambda c: c.patients.phq9_level,
+    "lost_worsening": lambda c: c.course.symptoms[:, 8] - c.course.symptoms[:, 4],
+    "lost_after_stop": lambda c: c.course.stop <= 4,
+    "stop_severity": lambda c: c.patients.phq9_level,
+    "stop_worsening": lambda c: c.course.symptoms[:, 8] - c.course.symptoms[:, 4],
+    "stop_technical_error": lambda c: c.use.errors[:, :8].sum(axis=1),
+    "stop_credibility": lambda c: c.patients.credibility,
+    "young": lambda c: c.patients.covariates["age_band"] == 0,
+    "deprivation": lambda c: -c.patients.deprivation,
+}
 
 
-def test_both_dropouts_are_informative_and_only_by_their_settings() -> None:
-    gap = followed(World())
-    assert gap["lost"] > 0.8
-    assert gap["stop"] > 0.8
-    none = dict.fromkeys(vars(World().dropout), 0.0)
-    world = World()
-    inert = replace(
-        world,
-        dropout=replace(world.dropout, **none),
-        programme=replace(world.programme, kept_after_stop=1.0),
-        sites=replace(world.sites, dropout_sd=0.0),
-        arms=tuple(replace(arm, benefit=0.0) for arm in world.arms),
-    )
-    gap = followed(inert)
-    assert abs(gap["lost"]) < 0.4
-    assert abs(gap["stop"]) < 0.4
+def association(world: World, cause: str, process: str, *, arm: int = UNGUIDED) -> float:
+    """Correlation of a cause with dropping out by week 8, over 8,000 patients of one arm."""
+    clinics = [simulate(world, 400, seed=6, clinic=i, weeks=8, arm=arm) for i in range(20)]
+    marker = np.concatenate([MARKERS[cause](c) for c in clinics]).astype(float)
+    gone = np.concatenate([getattr(c.course, process) <= 8 for c in clinics])
+    return float(np.corrcoef(marker, gone)[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("cause", "process"),
+    # the marker of lost_after_stop is stopping itself
+    sorted(set(itertools.product(MARKERS, ("lost", "stop"))) - {("lost_after_stop", "stop")}),
+)
+def test_each_cause_moves_its_dropout_and_nothing_else_does(cause: str, process: str) -> None:
+    # no benefit, so that stopping does not itself change the symptoms that mark the causes
+    arms = tuple(replace(arm, benefit=0.0) for arm in World().arms)
+    sites = replace(World().sites, dropout_sd=0.0)
+    inert = replace(World(), dropout=WITHOUT, arms=arms, sites=sites)
+    alone = replace(inert, dropout=replace(WITHOUT, **{cause: 1.5}))
+    concerned = cause.startswith(process) or cause in ("young", "deprivation")
+    assert abs(association(inert, cause, process)) < 0.04  # 3.5 standard errors
+    if concerned:
+        assert association(alone, cause, process) > 0.08
+    else:
+        assert abs(association(alone, cause, process)) < 0.04
+
+
+def test_in_the_default_world_those_who_drop_out_are_worse() -> None:
+    clinics = [simulate(World(), 500, seed=6, clinic=i, weeks=8, arm=UNGUIDED) for i in range(20)]
+    points = np.concatenate([c.course.symptoms[:, 8] for c in clinics])
+    for process in ("lost", "stop"):
+        gone = np.concatenate([getattr(c.course, process) <= 8 for c in clinics])
+        assert points[gone].mean() - points[~gone].mean() > 0.8
 
 
 def test_loss_of_measurement_depends_on_the_arm() -> None:
