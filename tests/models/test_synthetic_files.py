@@ -49,8 +49,12 @@ def test_the_mapping_names_every_file_and_column(records: Records, tmp_path: Pat
         part = mapping[table]
         header = (tmp_path / part["file"]).read_text().splitlines()[0].split(",")
         variables = part.pop("variables", {})
-        named = {c for role, c in part.items() if role != "file"} | set(variables.values())
+        columns = [*(c for role, c in part.items() if role != "file"), *variables.values()]
+        named = {c if isinstance(c, str) else c["column"] for c in columns}
         assert named == set(header)
+        assert [n for n, c in variables.items() if isinstance(c, dict) and c["number"]] == (
+            ["deprivation"] if table == "patients" else []
+        )
 
 
 def test_an_empty_clinic_can_be_written(tmp_path: Path) -> None:

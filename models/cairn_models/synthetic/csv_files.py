@@ -38,7 +38,11 @@ def write_clinic_csv(records: Records, folder: Path | str, *, name: str) -> list
         path = folder / f"{table}.csv"
         frame.write_csv(path)
         written.append(path)
-    variables = [c for c in weeks.patients.columns if c not in PATIENT_COLUMNS]
+    variables = {
+        name: kind == pl.Float64
+        for name, kind in weeks.patients.schema.items()
+        if name not in PATIENT_COLUMNS
+    }
     mapping = folder / "mapping.toml"
     mapping.write_text(_mapping(name, variables), encoding="utf-8")
     return [*written, mapping]
@@ -54,13 +58,17 @@ def _whole(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col(whole).cast(pl.Int64))
 
 
-def _mapping(name: str, variables: list[str]) -> str:
-    lines = [f"# Synthetic records of the made-up clinic {name!r}: they describe nobody."]
+def _mapping(clinic: str, variables: dict[str, bool]) -> str:
+    """The mapping's text; `variables` says of each covariate whether it is a number."""
+    lines = [f"# Synthetic records of the made-up clinic {clinic!r}: they describe nobody."]
     lines += ["cairn = 1", "synthetic = true"]
     for table, columns in _TABLES.items():
         lines += ["", f"[{table}]", f'file = "{table}.csv"']
         lines += [f'{column} = "{column}"' for column in columns]
         if table == "patients":
             lines += ["", "[patients.variables]"]
-            lines += [f'{variable} = "{variable}"' for variable in variables]
+            for variable, is_number in variables.items():
+                column = f'"{variable}"'
+                value = f"{{ column = {column}, number = true }}" if is_number else column
+                lines.append(f"{variable} = {value}")
     return "\n".join(lines) + "\n"
