@@ -1,4 +1,4 @@
-"""What the embedded engine takes from Flower's private modules, so that a failure says what broke."""
+"""What the embedded engine takes from Flower's private modules: a failure says what broke."""
 
 from __future__ import annotations
 
