@@ -115,6 +115,8 @@ def test_fifty_wide_worlds_give_valid_records() -> None:
         (records,) = generate(world, [60], seed=number, weeks=26)
         check(records, 26)
         means.append(records.scores.filter(pl.col("instrument") == "PHQ-9")["value"].mean())
+        names = [arm.name for arm in world.arms]
+        assert len(set(names)) == len(names) == 7, "a prior meets every arm that Cairn names"
     assert np.std(means) > 1.5, "wide worlds must differ"
     assert len(set(worlds)) == 50
 

@@ -2,16 +2,24 @@
 
 Width matters more than realism for public pre-training: the ranges below surround the published
 numbers by a factor of about two either way, and include worlds where waiting is harmful, arms do
-nothing, or nobody is measured weekly.
+nothing, or hardly anybody is measured weekly.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
 from cairn_models.synthetic.world import Arm, ResponseClass, World
+
+# Arms that the calibration says nothing of; a prior must still have met their names.
+OTHER_ARMS: Final = (
+    Arm("treatment_as_usual", 0.15),
+    Arm("face_to_face", 0.1, weekly=0.6),
+    Arm("blended", 0.1, weekly=0.6),
+)
 
 
 def wide_world(rng: np.random.Generator) -> World:
@@ -48,7 +56,9 @@ def wide_world(rng: np.random.Generator) -> World:
         ResponseClass("none", float(shares[2]), between(-0.05, 0.05), 8.0, between(0.0, 1.0)),
         ResponseClass("worsening", float(shares[3]), -between(0.05, 0.5), times(3, 15), 0.2),
     )
-    arms = tuple(_around(arm, rng, times(0.4, 2.5), times(0.4, 2.5)) for arm in base.arms)
+    arms = tuple(
+        _around(arm, rng, times(0.4, 2.5), times(0.4, 2.5)) for arm in (*base.arms, *OTHER_ARMS)
+    )
     dropout = replace(
         base.dropout,
         lost_severity=between(-0.1, 0.6),
@@ -92,7 +102,7 @@ def _around(arm: Arm, rng: np.random.Generator, lost: float, stopped: float) -> 
     benefit = float(rng.uniform(-1.0, 2.0)) if arm.name == "waiting" else float(rng.uniform(0, 9))
     return replace(
         arm,
-        share=float(rng.uniform(0.1, 1.0)),
+        share=arm.share * float(rng.uniform(0.2, 2.0)),
         benefit=benefit,
         weeks=float(np.exp(rng.uniform(np.log(1.5), np.log(12)))),
         weekly=float(rng.uniform(0.0, 1.0)),
