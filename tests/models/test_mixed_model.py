@@ -29,10 +29,9 @@ from cairn_models.statistics.random_intercept import (
     RandomIntercept,
     fit,
 )
+from cairn_privacy.bound import PUBLIC_SCALE
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import Study
-
-STEPS = 2**20  # of one unit; the door's own are finer
 
 STUDY = """
 cairn = 1
@@ -113,8 +112,8 @@ def asked_over_clinics(asked: Question[Any], clinics: Sequence[Records]) -> Answ
     """The answer from integer sums over clinics, rounded as at the door."""
     steps = np.zeros(asked.shape.length, dtype=np.int64)
     for clinic in clinics:
-        steps += np.round(vectors(asked, clinic).sum(axis=0) * STEPS).astype(np.int64)
-    return asked.estimate(asked.start({}), steps / STEPS, SumNoise(0.0))
+        steps += np.round(vectors(asked, clinic).sum(axis=0) * PUBLIC_SCALE).astype(np.int64)
+    return asked.estimate(asked.start({}), steps / PUBLIC_SCALE, SumNoise(0.0))
 
 
 def values(answer: Answer) -> dict[str, float]:
@@ -228,7 +227,7 @@ def test_without_variance_between_patients_it_is_least_squares() -> None:
 
 def test_the_profile_interval_of_the_icc_covers() -> None:
     rng = np.random.default_rng(7)
-    hits, trials = 0, 200
+    hits, trials = 0, 100
     for _ in range(trials):
         groups = [
             (np.ones((4, 1)), rng.normal(size=4) + rng.normal()) for _ in range(40)
@@ -429,11 +428,11 @@ def test_wrong_settings_are_named(more: str, words: str) -> None:
 
 
 def test_sums_of_many_patients_fit_the_ring() -> None:
-    """Sixteen times the planned patients at every extreme stay below the ring's 2⁶³ steps."""
+    """Sixteen times the planned patients at every extreme need 2⁵⁸ of the ring's 2⁶³ steps."""
     asked = question()
     largest = np.array([c.largest for c in asked.design.columns]) * asked.scale
     worst = max((5 * largest.max()) ** 2, (5 * 27 * asked.outcome_scale) ** 2)
-    assert worst * 16 * 60 * 2**24 <= 2**62
+    assert worst * 16 * 60 * PUBLIC_SCALE <= 2**58
 
 
 def test_numbers_a_vector_has() -> None:

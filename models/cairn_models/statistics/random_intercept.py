@@ -44,6 +44,7 @@ _GRID: Final[Array] = np.r_[
     np.linspace(0.02, 0.98, 49),
     1 - np.geomspace(0.02, 1e-6, 24)[1:],
 ]
+_ROUNDING: Final = 1e-13
 _SINGULAR: Final = 1e-9  # of a column's length: less than this is left beside the earlier columns
 
 
@@ -133,6 +134,8 @@ def _fault(sums: GroupedSums) -> NotEstimable | None:
         return NotEstimable(f"{sums.observations} scores cannot carry {p} coefficients")
     if not sums.patients[1:].any():
         return NotEstimable("no patient has two scores, so nothing tells patients from scores")
+    if not sums.yy.sum() > 0:
+        return NotEstimable("every score is 0")
     repeated = _repeated(sums.xx.sum(axis=0))
     if repeated:
         return NotEstimable("some columns are combinations of earlier ones", repeated)
@@ -170,6 +173,7 @@ class _Profile:
         self._reml = method == "REML"
         p = sums.xy.shape[1]
         self.weight = sums.observations - (p if self._reml else 0)  # M
+        self._least = _ROUNDING * sums.yy.sum()  # a smaller residual is rounding
 
     def at(self, icc: float) -> _Point:
         """The likelihood's parts at `icc`, 0 ≤ icc < 1."""
@@ -181,7 +185,7 @@ class _Profile:
         inverse, log_det = _inverse(a)
         beta = inverse @ b
         residual = float(s.yy.sum() - shrink @ s.y1y1 - b @ beta)
-        residual = max(residual, np.finfo(float).tiny)
+        residual = max(residual, self._least)
         between = s.y1y1 - 2 * s.x1y1 @ beta + np.einsum("i,gij,j->g", beta, s.x1x1, beta)
         deviance = self.weight * (1 + math.log(2 * math.pi * residual / self.weight))
         deviance += float(s.patients @ np.log(growth))
