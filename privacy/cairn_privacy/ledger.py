@@ -32,6 +32,7 @@ from cairn_protocol.errors import BudgetRefusal, InputError, OurFault, PolicyRef
 
 LARGEST_CAP: Final = 50.0
 LARGEST_DELTA: Final = 1e-3
+_MAGIC: Final = b"SQLite format 3\0"  # an empty file would be made into a database otherwise
 _SCHEMA: Final = """
 CREATE TABLE chain (number INTEGER PRIMARY KEY, body TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
 CREATE TRIGGER kept BEFORE DELETE ON chain BEGIN SELECT RAISE(ABORT, 'append-only'); END;
@@ -93,6 +94,9 @@ class Ledger:
                 hint="check the path; restore the clinic's backup if the file was lost, "
                 "and do not start a new ledger for the same patients",
             )
+        with path.open("rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                raise damaged("the file is not a database")
         database = _connect(path)
         account = Account()
         try:

@@ -95,9 +95,11 @@ def patient_statement(spend: Spend) -> str:
             if spend.releases
             else "So far nothing has left the clinic, so nothing could be learnt from it.",
             "The clinic keeps a record of everything that it prepared to send, and stops at a "
-            f"limit that it set beforehand. At that limit the figures would be {_figures(cap)}.",
+            f"limit that it set beforehand. At that limit they would be right {_share(cap)} times "
+            "out of 100.",
             "If you were also treated at a second clinic that takes part in the same way, more "
-            f"could be learnt: so far {_figures(two)}; at the limit, {_figures(cap_two)}.",
+            f"could be learnt: they would be right {_share(two)} times out of 100 so far, and "
+            f"{_share(cap_two)} times at the limit.",
             "The results can still show something that is true of many people, such as that a "
             "programme helps. They would show it whether or not you took part.",
             "You can ask the clinic to leave your records out from now on; what was already sent "
@@ -137,17 +139,14 @@ def _guess(meaning: Meaning, whom: str) -> str:
 def _odds(meaning: Meaning, whom: str) -> str:
     whose = "your" if whom == "you" else "the patient's"
     return (
-        f"Whatever they believed before about {whom}, {whose} records can make that belief at most "
+        f"Whatever they believed before about {whom}, {whose} records can make that belief "
         f"{_factor(meaning)} times as likely, against the alternative, as it was"
         f"{_except(meaning)}."
     )
 
 
 def _figures(meaning: Meaning) -> str:
-    return (
-        f"{_share(meaning)} right guesses out of 100, and odds at most {_factor(meaning)} "
-        "times as high"
-    )
+    return f"{_share(meaning)} right guesses out of 100, and odds {_factor(meaning)} times as high"
 
 
 def _share(meaning: Meaning) -> str:
@@ -157,8 +156,8 @@ def _share(meaning: Meaning) -> str:
 
 def _factor(meaning: Meaning) -> str:
     if meaning.odds > _PLENTY:
-        return f"{meaning.odds:.1g}" if meaning.odds > _PLENTY**2 else f"{math.ceil(meaning.odds)}"
-    return f"{math.ceil(10 * meaning.odds - 1e-9) / 10:g}"
+        return f"more than {_PLENTY:,.0f}"
+    return f"at most {math.ceil(10 * meaning.odds - 1e-9) / 10:g}"
 
 
 def _except(meaning: Meaning) -> str:
