@@ -7,7 +7,7 @@ answers what was asked. A clinic trusts none of these checks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ from cairn_protocol.roster import SignedRoster
 from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.states import Role, State, step
 
+SMALL_REPLY: Final = 4096  # bytes: any reply but its vector; a `Refusal` is the largest
 ReplyT = TypeVar("ReplyT", KeyPackage, Confirmation, Upload, Closed)
 
 
@@ -104,6 +105,13 @@ class ServerRun:
             case _:
                 have = dict(self._closed)
         return tuple(i for i in range(len(self.roster)) if i not in have)
+
+    @property
+    def reply_limit(self) -> int:
+        """The most bytes that a reply to the last message can have: `decode`'s limit for it."""
+        if self.state is State.ASKED:
+            return SMALL_REPLY + self._open_header()[1].vector_bytes
+        return SMALL_REPLY
 
     def receive(self, clinic: int, reply: AnyMessage) -> None:
         """Takes the reply of the clinic with index `clinic`; the same reply again changes nothing.

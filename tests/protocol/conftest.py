@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,9 +13,10 @@ from numpy.typing import NDArray
 
 from cairn_protocol.clinic_run import ClinicRun
 from cairn_protocol.context import Context, state_bytes
+from cairn_protocol.errors import CairnError
 from cairn_protocol.fixed_point import encode, largest_reach
 from cairn_protocol.identity import Identity
-from cairn_protocol.messages import RoundRequest, Upload, decode
+from cairn_protocol.messages import Header, RoundRequest, Upload, decode, genesis
 from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.server_run import ServerRun
 from cairn_protocol.signed_study import SignedStudy
@@ -36,6 +39,7 @@ clinics = {n}
 survivors = {n}
 threshold = {n}
 colluding = {f}
+dropout = "{dropout}"
 [[questions]]
 name = "effect"
 kind = "effect"
@@ -54,10 +58,12 @@ def clinic_identity(index: int) -> Identity:
     return Identity.from_private_bytes(hashlib.sha256(b"clinic %d" % index).digest())
 
 
-def study_of(clinics: int, data: str = "patients", colluding: int = 1) -> Study:
+def study_of(
+    clinics: int, data: str = "patients", colluding: int = 1, dropout: str = "forbidden"
+) -> Study:
     """A study for so many clinics."""
     epsilon = "epsilon = 1.0" if data == "patients" else ""
-    text = STUDY.format(n=clinics, f=colluding, data=data, epsilon=epsilon)
+    text = STUDY.format(n=clinics, f=colluding, data=data, epsilon=epsilon, dropout=dropout)
     return Study.parse(text.encode())
 
 
@@ -68,12 +74,14 @@ class Federation:
     clinics: int
     data: str = "patients"
     colluding: int = 1
+    dropout: str = "forbidden"
     study: Study = field(init=False)
     identities: list[Identity] = field(init=False)
     runs: list[ClinicRun] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self.study = study_of(self.clinics, self.data, self.colluding)
+        self.study = study_of(self.clinics, self.data, self.colluding, self.dropout)
+        self.team = TEAM
         self.identities = [clinic_identity(i) for i in range(self.clinics)]
         self.signed = SignedStudy.sign(self.study, TEAM)
         names = {f"clinic-{i:03}": key.public for i, key in enumerate(self.identities)}
@@ -135,6 +143,20 @@ class Federation:
         assert isinstance(message, RoundRequest)
         return message
 
+    def forge_request(self, context: Context, t1: bytes, confirmations) -> RoundRequest:
+        """A request that a lying server makes up."""
+        header = Header(
+            run=RUN,
+            t1=t1,
+            question=context.question,
+            round=context.round,
+            attempt=context.attempt,
+            participants=tuple(range(self.clinics)),
+            context=context.digest,
+            previous=genesis(RUN),
+        )
+        return RoundRequest(header, state_bytes(np.zeros(3)), tuple(confirmations))
+
     def upload(self, clinic: int, request: RoundRequest, context: Context, vector) -> Upload:
         """Clinic's upload of an int64 vector."""
         self.runs[clinic].accept(request, context)
@@ -156,6 +178,28 @@ class Federation:
 def federate() -> type[Federation]:
     """`Federation` itself, for tests of several sizes."""
     return Federation
+
+
+def snapshot(run: ClinicRun | ServerRun) -> dict[str, object]:
+    """All that a run holds, copied."""
+    held = vars(run).items()
+    return {name: dict(value) if isinstance(value, dict) else value for name, value in held}
+
+
+@contextmanager
+def refusing(code: str, *runs: ClinicRun | ServerRun) -> Iterator[None]:
+    """The block is refused with `code`, and leaves no trace in `runs`."""
+    before = [snapshot(run) for run in runs]
+    with pytest.raises(CairnError) as refused:
+        yield
+    assert refused.value.code == code, str(refused.value)
+    assert [snapshot(run) for run in runs] == before
+
+
+@pytest.fixture(scope="session")
+def refuses() -> Callable[..., AbstractContextManager[None]]:
+    """`refusing`, for tests."""
+    return refusing
 
 
 @pytest.fixture
