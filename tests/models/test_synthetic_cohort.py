@@ -121,6 +121,16 @@ def test_fifty_wide_worlds_give_valid_records() -> None:
     assert len(set(worlds)) == 50
 
 
+def test_wide_worlds_surround_the_default() -> None:
+    rng = np.random.default_rng(1)
+    worlds = [World.wide(rng) for _ in range(200)]
+    for part in ("symptoms", "dropout", "observation", "programme", "sites"):
+        for name, default in vars(getattr(World(), part)).items():
+            drawn = {getattr(getattr(world, part), name) for world in worlds}
+            if len(drawn) > 1:
+                assert min(drawn) < default < max(drawn), f"{part}.{name}"
+
+
 def test_wide_worlds_repeat_with_their_generator() -> None:
     assert World.wide(np.random.default_rng(3)) == World.wide(np.random.default_rng(3))
 
