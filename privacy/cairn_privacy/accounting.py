@@ -2,8 +2,8 @@
 
 A release of noise multiplier σ is μ-GDP with μ = 1/σ and ρ-zCDP with ρ = μ²/2. Both add over
 releases, however later ones depend on earlier ones: ρ = Σ ρᵢ, μ = √(Σ μᵢ²) (Dong, Roth and Su
-2022, corollary 2; Smith and Thakurta 2022 for adaptively chosen releases). A ledger that holds
-Gaussian releases only is therefore √(2ρ)-GDP, and its exact price is
+2022; Smith and Thakurta 2022 for amounts that are chosen on the way). A ledger that holds Gaussian
+releases only is therefore √(2ρ)-GDP, and its exact price is
 
     δ(ε) = Φ(−ε/μ + μ/2) − e^ε · Φ(−ε/μ − μ/2)          (Balle and Wang 2018, theorem 8).
 

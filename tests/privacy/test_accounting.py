@@ -67,7 +67,7 @@ def test_both_ways_meet_and_err_on_the_safe_side(epsilon: float, delta: float) -
 
 
 def test_published_figures() -> None:
-    # Dong, Roth and Su 2022, corollary 1 with table values of Φ: μ = 1, ε = 1 gives δ = 0.1269
+    # Φ(−½) − e·Φ(−3/2) from tables of Φ: 0.308538 − 2.718282 × 0.066807
     assert delta_of_mu(1.0, 1.0) == pytest.approx(0.12693674, abs=1e-8)
     # The design's own figure: σ = 4.2 at ε = 1, δ = 1e-6
     assert sigma_for(1.0, 1e-6, 1) == pytest.approx(4.2247, abs=1e-4)
@@ -92,6 +92,15 @@ def test_discrete_noise_costs_no_more_than_is_charged(sigma: float, grid: int, h
             sigma * grid, sensitivity=grid, value_discretization_interval=1e-4
         ).get_epsilon_for_delta(delta)
         assert exact <= plan.epsilon(delta) + 2e-4  # the reference's own discretisation
+
+
+def test_on_coarse_grids_the_continuous_formula_alone_would_promise_too_much() -> None:
+    """Why `rho_per_round` subtracts ROUNDING_VARIANCE: the exact price is above 1/(2σ²)'s."""
+    exact = privacy_loss_distribution.from_discrete_gaussian_mechanism(
+        8.0, sensitivity=8, value_discretization_interval=1e-5
+    ).get_epsilon_for_delta(1e-9)
+    assert exact > epsilon_of_mu(1.0, 1e-9) + 1e-3
+    assert exact < NoisePlan(1.0, 1, 2, 2, grid=8).epsilon(1e-9)
 
 
 def test_discrete_noise_with_distributed_shares_costs_no_more_than_is_charged() -> None:
