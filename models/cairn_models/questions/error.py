@@ -67,6 +67,7 @@ class Error(Question[Weekly]):
     """Kind "error". The public state is the model's parameters followed by the prior's."""
 
     kind = "error"
+    category = "evaluate"
     settings_model = ErrorSettings
     settings: ErrorSettings
 
@@ -111,6 +112,16 @@ class Error(Question[Weekly]):
     def shape(self) -> Shape:
         """Four numbers a horizon and the spread, in one round."""
         return Shape(self.sums.length, self.sums.bound, rounds=1, modulus_bits=64)
+
+    @property
+    def builds_on(self) -> tuple[str, ...]:
+        """The question that trained the model."""
+        return (self.settings.model,)
+
+    @property
+    def state_length(self) -> int:
+        """Two sets of parameters."""
+        return 2 * parameter_count()
 
     def start(self, released: Released) -> Public:
         """(2d,) float32: the trained parameters, then the prior's."""

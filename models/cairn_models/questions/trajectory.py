@@ -80,6 +80,7 @@ class Trajectory(Question[tuple[Block, ...]]):
     """Kind "trajectory". Released: `parameters` and `prior`, (d,) float32 each."""
 
     kind = "trajectory"
+    category = "train"
     settings_model = TrajectorySettings
     settings: TrajectorySettings
 
