@@ -1,6 +1,7 @@
 """Windows, ties and purity of a patient's baseline and outcome."""
 
 import datetime as dt
+from itertools import permutations
 
 import numpy as np
 import polars as pl
@@ -95,6 +96,12 @@ def test_what_is_not_a_score_of_this_instrument_is_not_used():
 
 def test_two_scores_at_one_time_are_averaged():
     assert one((0, 10), (0, 13), (8, 4), (8, 5)) == (11.5, 4.5)
+
+
+def test_an_average_does_not_depend_on_row_order():
+    values = (0.1, 0.2, 0.3, 1e-17)  # sums differ in the last bit by their order
+    seen = {one(*((0, v) for v in order))[0] for order in permutations(values)}
+    assert len(seen) == 1
 
 
 def test_a_patient_of_an_unknown_arm_or_none_is_kept_apart():

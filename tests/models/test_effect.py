@@ -214,6 +214,15 @@ def test_one_patient_more_is_shown():
     assert named(answer, "dmhi_unguided-waiting").value == pytest.approx(-2.0)
 
 
+def test_a_count_that_is_mostly_noise_is_not_shown_though_above_the_threshold():
+    q, sd = question(), 5.0  # the count's noise has sd 10
+    people = [("waiting", 14, 12)] * 29 + [("dmhi_guided", 14, 9)] * 31
+    answer = q.estimate(EMPTY, total_of(q, records(people)), SumNoise(sd))
+    assert named(answer, "change-dmhi_guided").value is not None
+    assert named(answer, "change-waiting").value is None
+    assert any("three standard deviations" in n for n in answer.notes)
+
+
 def test_a_suppressed_reference_suppresses_every_contrast():
     q = question()
     people = [("dmhi_guided", 14, 9)] * 40 + [("dmhi_unguided", 14, 9)] * 40
