@@ -18,7 +18,7 @@ checks have passed, so a refused message leaves no trace.
     R12 one vector under one header; the same request again gets the same bytes
     R13 closing erases every key
 
-Section numbers are those of SPEC.md.
+SPEC.md, section 12, has the same rules; sections 5 to 11 have their details.
 """
 
 from __future__ import annotations
@@ -129,15 +129,18 @@ class ClinicRun:
         run = cls(identity, message, study, roster, progress.at_setup(message.setup))
         return run, run._offer(epoch)
 
-    def _offer(self, epoch: int) -> KeyPackage:
+    def _keys(self) -> KeyPair:
         if self._pair is None:
             raise OurFault("the run has no keys", code="keys-erased")
+        return self._pair
+
+    def _offer(self, epoch: int) -> KeyPackage:
         unsigned = KeyPackage(
             run=self._opening.run,
             clinic=self.index,
             opening=self._opening.digest,
             epoch=epoch,
-            x25519=self._pair.public,
+            x25519=self._keys().public,
             nonce=os.urandom(32),
             signature=UNSIGNED,
         )
@@ -181,13 +184,12 @@ class ClinicRun:
             refuse("key-shared", "two clinics sent the same key")
 
     def _derive(self, packages: Packages, t1: bytes) -> dict[int, bytearray]:
-        if self._pair is None:
-            raise OurFault("the run has no keys", code="keys-erased")
-        own = (self.index, self._pair.public)
+        pair = self._keys()
+        own = (self.index, pair.public)
         roots: dict[int, bytearray] = {}
         for package in packages.packages:
             if package.clinic != self.index:
-                secret = self._pair.agree(package.x25519)  # R6
+                secret = pair.agree(package.x25519)  # R6
                 low, high = sorted((own, (package.clinic, package.x25519)))
                 root = pair_root(t1, self._opening.run, secret, low, high)
                 roots[package.clinic] = bytearray(root)

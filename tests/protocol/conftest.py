@@ -202,6 +202,12 @@ def refuses() -> Callable[..., AbstractContextManager[None]]:
     return refusing
 
 
+@pytest.fixture(scope="session")
+def snapshots() -> Callable[[ClinicRun | ServerRun], dict[str, object]]:
+    """`snapshot`, for tests."""
+    return snapshot
+
+
 @pytest.fixture
 def three() -> Federation:
     """Three clinics that have agreed on their keys."""

@@ -13,6 +13,7 @@ from cairn_protocol.keys import KeyPair
 from cairn_protocol.messages import CloseRun, KeyPackage, Packages, Refusal
 from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
+from cairn_protocol.states import State
 
 STRANGER = Identity.generate()
 
@@ -402,7 +403,12 @@ class TestClosing:
         with refuses("peer.out-of-order", three.server):
             three.server.receive(0, reply)
 
-    def test_an_abandoned_run_has_no_keys(self, federate):
+    def test_an_abandoned_run_has_no_keys(self, federate, refuses):
         federation = federate(3).opened()
-        federation.runs[0].erase()
-        assert federation.runs[0]._pair is None
+        run, packages = federation.runs[0], federation.server.packages()
+        run.erase()
+        with refuses("peer.out-of-order", run):
+            run.confirm(packages, bytes(32))
+        run.state = State.OPENED  # a bug that forgot the state would still find no key
+        with refuses("internal.keys-erased", run):
+            run.confirm(packages, bytes(32))
