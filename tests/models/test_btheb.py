@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +24,7 @@ from cairn_client.readers import read_clinic
 from cairn_models.answers import Answer
 from cairn_models.questions import build
 from cairn_models.questions.base import Question, SumNoise
+from cairn_models.questions.mixed_model import MixedModelSettings
 from cairn_models.records import PATIENT_COLUMNS, SCORES, Records
 from cairn_privacy.bound import PUBLIC_SCALE, exact_sum
 from cairn_protocol.study import Study
@@ -321,3 +324,18 @@ def test_the_shipped_job_loss_files_are_the_source() -> None:
     never = theirs.groupby("id").unemployed.all().map({True: "never", False: "found"})
     people = pd.concat([people for _, people in tables]).set_index("id").work
     assert people.sort_index().to_dict() == never.to_dict()
+
+
+def test_the_walkthrough_shows_the_shipped_files() -> None:
+    """docs/own-trial.md holds the files of examples/alda: what a reader copies is what runs."""
+    text = (ROOT / "docs" / "own-trial.md").read_text()
+    blocks = [tomllib.loads(b) for b in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
+    example_folder = ROOT / "examples" / "alda"
+    for name in ("clinics/north/clinic.toml", "clinics/north/mapping.toml", "study.toml"):
+        assert tomllib.loads((example_folder / name).read_text()) in blocks, name
+    instruments = next(b for b in blocks if "instruments" in b)
+    study = (example_folder / "study.toml").read_text() + "\n[[instruments]]\n"
+    study += "\n".join(f"{k} = {json.dumps(v)}" for k, v in instruments["instruments"][0].items())
+    assert Study.parse(study.encode()).instruments[0].name == "HAM-D"
+    settings = set(MixedModelSettings.model_fields)
+    assert settings <= set(re.findall(r"`(\w+)`", text)), "a setting is not in the docs"

@@ -25,7 +25,7 @@ def answer(
 ) -> Answer:
     """The answer by `method` with the other beside it, or in words why there is none."""
     main, other = fit(sums, method), fit(sums, OTHER[method])
-    title = f"Mixed model of {study.outcome.instrument} over time"
+    title = f"Mixed model {spec.settings['formula']}"
     if isinstance(main, NotEstimable):
         return _without(spec, title, design, main)
     if isinstance(other, NotEstimable):
@@ -41,7 +41,6 @@ def answer(
         ),
         tables=(_fixed(design, main, other), _random(main, other), _criteria(main, other)),
         notes=(
-            f"Formula: {spec.settings['formula']}.",
             "Random-intercept model from cross-products summed over clinics: exact, the same as "
             "from one pooled file. Intervals of coefficients are Wald intervals (normal).",
             f"Of a patient with more than {spec.settings['max_visits']} scores the first "
@@ -114,32 +113,47 @@ def _unit(study: Study, column: Column) -> str:
 
 
 def _sentences(study: Study, design: Design, model: RandomIntercept) -> Iterator[str]:
-    outcome = study.outcome.instrument
     yield (
         f"{model.observations} scores of {model.subjects} patients entered the model, "
         f"fitted by {IN_WORDS[model.method]}."
     )
     for column, value, error in zip(design.columns, model.beta, model.standard_errors, strict=True):
-        if len(column.parts) != 1 or _interacts(design, column):
-            continue
-        (name, level) = column.parts[0]
-        interval = f"95 % interval {value - Z_95 * error:.2f} to {value + Z_95 * error:.2f}"
-        if level is None:
-            unit = f"further {study.outcome.time_unit}" if name == TIME else f"unit of {name}"
-            subject = f"per {unit}"
-        elif "[T." in column.name:
-            subject = f"with {column.label}"
-        else:
-            continue
-        direction = "higher" if value > 0 else "lower"
-        yield (
-            f"The other terms held fixed, {outcome} was {abs(value):.2f} points {direction} "
-            f"{subject} ({interval})."
-        )
+        if column.parts:
+            low, high = value - Z_95 * error, value + Z_95 * error
+            yield (
+                f"{_finding(study, design, column, float(value))} "
+                f"(95 % interval {_points(low)} to {_points(high)})."
+            )
     yield (
         f"Of the variance that the terms leave, {100 * model.icc:.0f} % lies between patients "
         f"(95 % interval {100 * model.icc_low:.0f} to {100 * model.icc_high:.0f} %)."
     )
+
+
+def _finding(study: Study, design: Design, column: Column, value: float) -> str:
+    """What one coefficient says; of an interaction its name and value only."""
+    what = column.label.replace(": ", " ")
+    if len(column.parts) > 1:
+        unit = _unit(study, column).removeprefix(f"{study.outcome.instrument} ")
+        return f"The coefficient of {what} was {_points(value)} {unit}"
+    ((name, level),) = column.parts
+    if name == TIME:
+        what = f"per further {study.outcome.time_unit}"
+    elif level is None:
+        what = f"per unit of {name}"
+    else:
+        what = f"for {what}"
+    others = (
+        "Where the terms that it interacts with are 0 or at their first level"
+        if _interacts(design, column)
+        else "The other terms held fixed"
+    )
+    direction = "higher" if value > 0 else "lower"
+    return f"{others}, {study.outcome.instrument} was {abs(value):.2f} points {direction} {what}"
+
+
+def _points(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _interacts(design: Design, column: Column) -> bool:

@@ -126,16 +126,24 @@ def fit(sums: GroupedSums, method: Method) -> RandomIntercept | NotEstimable:
 def _fault(sums: GroupedSums) -> NotEstimable | None:
     """What no optimiser could mend: too few data, or columns that repeat each other."""
     p = sums.xy.shape[1]
-    if not all(np.isfinite(part).all() for part in (sums.xx, sums.xy, sums.yy, sums.patients)):
+    finite = all(np.isfinite(part).all() for part in (sums.xx, sums.xy, sums.yy, sums.patients))
+    if not finite:
         return NotEstimable("the sums are not finite")
-    if sums.subjects < 2:
-        return NotEstimable(f"fewer than two patients have a score ({sums.subjects})")
-    if sums.observations <= p + 1:
-        return NotEstimable(f"{sums.observations} scores cannot carry {p} coefficients")
-    if not sums.patients[1:].any():
-        return NotEstimable("no patient has two scores, so nothing tells patients from scores")
-    if not sums.yy.sum() > 0:
-        return NotEstimable("every score is 0")
+    faults = (
+        (sums.subjects < 2, f"fewer than two patients have a score ({sums.subjects})"),
+        (
+            sums.observations <= p + 1,
+            f"{sums.observations} scores cannot carry {p} coefficients",
+        ),
+        (
+            not sums.patients[1:].any(),
+            "no patient has two scores, so nothing tells patients from scores",
+        ),
+        (not sums.yy.sum() > 0, "every score is 0"),
+    )
+    for applies, reason in faults:
+        if applies:
+            return NotEstimable(reason)
     repeated = _repeated(sums.xx.sum(axis=0))
     if repeated:
         return NotEstimable("some columns are combinations of earlier ones", repeated)
