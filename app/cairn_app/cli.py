@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from cairn_app.logs import set_up_logs
 from cairn_app.messages import show_error
 from cairn_protocol.errors import CairnError, InputError
 
@@ -68,6 +69,7 @@ def study_run(
 
 def main() -> None:
     """Entry point: runs the command; a refusal becomes a message and its exit status."""
+    set_up_logs()
     as_json = "--json" in sys.argv[1:]
     try:
         app()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from cairn_app.embedded import FIRST_NODE, run_embedded
+from cairn_app.usage import one_torch_thread
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.keeper import Keeper
 from cairn_client.link import client_app
@@ -80,8 +81,10 @@ class EmbeddedStudy:
         started, clock = datetime.now(UTC), time.perf_counter()
         server = server_app(self.server)
         clients = {node: client_app(keeper.forward) for node, keeper in self._by_node.items()}
+        workers = min(len(clients), os.cpu_count() or 1)
         try:
-            run_embedded(server, clients, workers=min(len(clients), os.cpu_count() or 1))
+            with one_torch_thread():
+                run_embedded(server, clients, workers=workers)
         except StudyStopped:
             if not self.server.answers:
                 raise

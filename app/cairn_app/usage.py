@@ -1,9 +1,12 @@
-"""What this process has used: wall seconds since it started, and peak memory."""
+"""What this process uses: wall seconds since it started, peak memory, torch's threads."""
 
 from __future__ import annotations
 
 import os
 import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -17,3 +20,18 @@ def seconds_since_start() -> float:
 def peak_memory_mb() -> float:
     """The most memory that this process held at once, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Give torch one thread, where it is loaded: the clinics already run side by side."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,24 @@
+"""Where log lines go in the command: nowhere, unless CAIRN_LOG asks for them.
+
+In one process the keepers' refusals reach the person through the study's own message; lines beside
+it would say the same twice. Flower and its libraries are told to be quiet as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+
+def set_up_logs() -> None:
+    """Quiet by default; `CAIRN_LOG=info` (or debug, warning) prints Cairn's lines on stderr."""
+    level = os.environ.get("CAIRN_LOG", "").upper()
+    ours = logging.getLogger("cairn")
+    ours.propagate = False
+    ours.handlers[:] = [logging.NullHandler()]
+    if level in logging.getLevelNamesMapping():
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        ours.handlers[:] = [handler]
+        ours.setLevel(level)
