@@ -39,6 +39,11 @@ FAULTS: Final[dict[str, Fault]] = {
         "a quote in the row is never closed or stands inside a field",
         'close it, or write a quote within a field twice: "say ""yes"""',
     ),
+    "rows-in-quotes": Fault(
+        "the row's quoted text runs over lines that look like rows themselves",
+        "check that the quote is closed where it should be; if it is, there is nothing to do",
+        False,
+    ),
     "row-ragged": Fault(
         "the row does not have {width} fields as the header has",
         "quote fields that hold the separator, a decimal comma among them",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,14 +49,13 @@ class Import:
         groups: dict[tuple[str, str, str, str], list[Finding]] = {}
         for f in self.findings:
             groups.setdefault((f.file, f.code, f.what, f.remedy), []).append(f)
+        listed = Counter(f.code for f in self.findings)
         for (file, code, what, remedy), found in groups.items():
             fate = "set aside" if found[0].quarantined else "noted"
-            lines += ["", f"{file} · {code} · {fate}", f"  {what}"]
             rows = [f.row for f in found if f.row is not None]
+            lines += ["", f"{file} · {code} · {fate}", f"  {what}"]
             if rows:
-                more = f" and {len(rows) - _SHOWN_ROWS:,} more" if len(rows) > _SHOWN_ROWS else ""
-                plural = "row" if len(rows) == 1 else "rows"
-                lines.append(f"  {plural} {', '.join(map(str, rows[:_SHOWN_ROWS]))}{more}")
+                lines.append(f"  {_in_words(rows, complete=listed[code] == self.counts[code])}")
             lines.append(f"  hint: {remedy}")
         lines += ["", "In all: " + ", ".join(f"{c} {n:,}" for c, n in self.counts.items())]
         return "\n".join(lines)
@@ -85,3 +85,10 @@ class Import:
             Path(name).unlink(missing_ok=True)
             raise
         return path
+
+
+def _in_words(rows: list[int], *, complete: bool) -> str:
+    first = ", ".join(map(str, rows[:_SHOWN_ROWS]))
+    more = len(rows) - _SHOWN_ROWS
+    rest = f" and {'' if complete else 'at least '}{more:,} more" if more > 0 else ""
+    return f"{'row' if len(rows) == 1 else 'rows'} {first}{rest}"

@@ -78,6 +78,11 @@ def scan(data: bytes, separator: str) -> Scan:
     set_aside("nul-byte", _holding(data, b"\0", starts))
     set_aside("not-decodable", _holding(data, _REPLACED, starts))
     spanning = tuple(_over_several_lines(data, starts, separator, width, (undecided, well)))
+    enclosing = [
+        line + 1 for line, following, _ in spanning if (fields[line + 1 : following] == width).any()
+    ]
+    if enclosing:
+        faults.append(("rows-in-quotes", np.array(enclosing, np.int64)))
     set_aside("quote-open", ~well)
     set_aside("row-ragged", fields != width)
 
@@ -87,7 +92,8 @@ def scan(data: bytes, separator: str) -> Scan:
         else buf[np.repeat(undecided, ends - starts + 1)].tobytes()
     )
     names = tuple(name.strip() for name in header)
-    return Scan(names, body, np.flatnonzero(undecided) + 1, spanning, tuple(faults))
+    several = tuple((line + 1, values) for line, _, values in spanning)
+    return Scan(names, body, np.flatnonzero(undecided) + 1, several, tuple(faults))
 
 
 def records(scanned: Scan, separator: str) -> Iterator[Fields]:
@@ -147,8 +153,8 @@ def _over_several_lines(
     separator: str,
     width: int,
     lines: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-) -> Iterator[tuple[int, Fields]]:
-    """Records whose quoted field holds a line break.
+) -> Iterator[tuple[int, int, Fields]]:
+    """Records whose quoted field holds a line break: first line, next record's line, fields.
 
     Args:
         lines: (L,) undecided lines, of which those of the records are taken out, and (L,) whether
@@ -168,7 +174,7 @@ def _over_several_lines(
             continue
         undecided[line:following] = False
         resume = following
-        yield line + 1, record[0]
+        yield line, following, record[0]
 
 
 def _only_blank(data: bytes, starts: Lines, undecided: NDArray[np.bool_], line: int) -> bool:

@@ -92,7 +92,7 @@ class Scores(_Timed):
 
     def columns(self) -> dict[str, str]:
         return super().columns() | _filled(
-            instrument=self.instrument, item=self.item, value=self.value
+            instrument=self.instrument, value=self.value, item=self.item
         )
 
 
