@@ -96,7 +96,7 @@ def _errors(
     ridge = ridge_oracle(train, test, study)
     rows: list[tuple[Cell, ...]] = []
     for horizon, error in sorted(ridge.items()):
-        given = _named(answer, f"model-{horizon}")
+        given = _named(answer, f"mae_model_week{horizon}")
         rows.append((f"{horizon} weeks ahead", *_numbers(given), error))
     return Table(
         title="Mean absolute error of the model beside ridge regression on pooled records",
