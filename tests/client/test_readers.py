@@ -50,11 +50,17 @@ def test_a_missing_column_is_named_with_those_found_and_the_line_to_mend(tmp_pat
     assert '[scores] item = "Item"' in error.hint
 
 
-def test_a_file_without_a_header_shows_no_patient(tmp_path: Path) -> None:
-    rows = "SECRET1,0,PHQ-9,15,,\nSECRET2,0,PHQ-9,15,,\n"
-    error = refusal(write_folder(tmp_path, scores=rows))
+@pytest.mark.parametrize("first", ["SECRET1,0,PHQ-9,15,,", "SECRET JONES,SECRET,SECRET", "SECRET"])
+def test_a_file_without_a_header_shows_no_patient(first: str, tmp_path: Path) -> None:
+    error = refusal(write_folder(tmp_path, scores=f"{first}\nSECRET2,0,PHQ-9,15,,\n"))
     assert error.code == "input.column-missing"
+    assert "not shown" in error.why
     assert "header" in error.hint
+
+
+def test_a_header_with_an_unnamed_column_is_a_header(tmp_path: Path) -> None:
+    text = SCORES.replace("patient,", ",patient,").replace("zq", "1,zq")
+    assert read_clinic(write_folder(tmp_path, scores=text)).findings == ()
 
 
 @pytest.mark.parametrize("sign", [";", "\t", "|"])

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import codecs
-import difflib
-import re
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
+from cairn_client.readers import header
 from cairn_client.readers.findings import Findings
-from cairn_client.readers.lines import Fields, Scan, records, scan
+from cairn_client.readers.lines import Scan, records, scan
 from cairn_client.readers.mapping import MAPPING_FILE, ClinicMapping
 from cairn_client.readers.raw import RawTable
 from cairn_protocol.errors import InputError
 
 LARGEST_FILE: Final = 2 << 30  # bytes
-_LONGEST_NAME: Final = 64
-_SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_DATUM: Final = re.compile(r"[-+]?[\d.,/:\s-]*\d[\d.,/:\s-]*")
 
 
 class CsvFolder:
@@ -36,7 +32,7 @@ class CsvFolder:
             return None
         file, columns = spec.file, spec.columns()
         scanned = scan(self._text(file), self.mapping.separator)
-        places = self._places(name, file, scanned.header, columns)
+        places = header.places(name, file, scanned.header, columns)
         encoding, width = self.mapping.encoding, len(scanned.header)
         for code, lines in scanned.faults:
             findings.add(code, file, lines, encoding=encoding, width=width)
@@ -86,70 +82,6 @@ class CsvFolder:
                 f"cannot read {file}", code="file-unreadable", why=why, hint=hint
             ) from None
 
-    def _places(
-        self, table: str, file: str, header: Fields, columns: dict[str, str]
-    ) -> dict[str, int]:
-        """Role → position in the header."""
-        if not header:
-            raise InputError(
-                f"{file} has no header line",
-                code="file-empty",
-                hint=f"export it again, or leave [{table}] out of {MAPPING_FILE}",
-            )
-        missing = {role: c for role, c in columns.items() if c.strip() not in header}
-        if missing:
-            raise self._column_missing(table, file, header, missing)
-        twice = sorted({c for c in columns.values() if header.count(c.strip()) > 1})
-        if twice:
-            raise InputError(
-                f"{file} has more than one column called {', '.join(map(repr, twice))}",
-                code="column-twice",
-                hint="rename one of them in the file; only mapped columns must differ",
-            )
-        return {role: header.index(c.strip()) for role, c in columns.items()}
-
-    def _column_missing(
-        self, table: str, file: str, header: Fields, missing: dict[str, str]
-    ) -> InputError:
-        asked = ", ".join(map(repr, missing.values()))
-        what = f"{file} has no column {asked}"
-        code = "column-missing"
-        if any(_like_data(name) for name in header):
-            return InputError(
-                what,
-                code=code,
-                why="its first line looks like data, not like column names, and is not shown",
-                hint="add a header line with the names of the columns",
-            )
-        found = f"the columns found are {', '.join(map(repr, header))}"
-        other = [s for s in _SEPARATORS if len(header) == 1 and s in header[0]]
-        if other:
-            sign = other[0].replace("\t", "\\t")
-            return InputError(
-                what,
-                code=code,
-                why=f"{found}; the file seems to use a {_SEPARATORS[other[0]]} between fields",
-                hint=f'set separator = "{sign}" in {MAPPING_FILE}',
-            )
-        folded = {name.casefold(): name for name in header}
-        lines = []
-        for role, column in missing.items():
-            close = difflib.get_close_matches(column.casefold().strip(), folded, 1, 0.6)
-            place = f"[{table}]" if role in _FIXED_ROLES else "[patients.variables]"
-            guess = folded[close[0]] if close else "…"
-            lines.append(f'{place} {role} = "{guess}"')
-        return InputError(
-            what,
-            code=code,
-            why=found,
-            hint=f"in {MAPPING_FILE}, mend {'; '.join(lines)}",
-        )
-
-
-_FIXED_ROLES: Final = frozenset(
-    {"patient", "week", "month", "date", "arm", "entry", "discharge"}
-) | {*("instrument", "item", "value", "measure", "coverage")}
-
 
 def _frame(scanned: Scan, separator: str, places: dict[str, int]) -> pl.DataFrame:
     """`row` and a trimmed string column a role; rows without any mapped value are left out."""
@@ -187,10 +119,6 @@ def _parsed(scanned: Scan, separator: str, wanted: list[int], names: list[str]) 
         return fast
     rows = [[fields[i] for i in wanted] for fields in records(scanned, separator)]
     return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def _like_data(name: str) -> bool:
-    return not name or len(name) > _LONGEST_NAME or _DATUM.fullmatch(name) is not None
 
 
 def _looks_wide(data: bytes) -> bool:
