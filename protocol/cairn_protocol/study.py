@@ -131,6 +131,9 @@ class Study(_Part):
         for q in self.questions:
             if self.noised and q.epsilon is None:
                 raise ValueError(f"questions.{q.name}: epsilon is missing; say what it may spend")
+        if self.noised and self.policy.survivors < self.disclosure.clinics:
+            raise ValueError("policy.survivors is below disclosure.clinics: nothing could be shown")
+        for q in self.questions:
             if not self.noised and q.epsilon is not None:
                 raise ValueError(f"questions.{q.name}: epsilon has no meaning for public data")
         return self
@@ -198,7 +201,7 @@ def parse_toml(
     try:
         return model.model_validate({**document, **(extra or {})})
     except ValidationError as error:
-        faults = "; ".join(_in_words(fault) for fault in error.errors())
+        faults = faults_in_words(error)
         raise InputError(
             f"{where} cannot be used",
             code="file-invalid",
@@ -207,8 +210,13 @@ def parse_toml(
         ) from None
 
 
+def faults_in_words(error: ValidationError) -> str:
+    """Every fault that pydantic found, a sentence each, by the name of the setting."""
+    return "; ".join(_in_words(fault) for fault in error.errors())
+
+
 def _in_words(fault: Any) -> str:
-    place = ".".join(str(part) for part in fault["loc"]) or "the file"
+    place = ".".join(str(part) for part in fault["loc"]) or "the settings"
     match fault["type"]:
         case "missing":
             return f"{place} is missing"

@@ -27,7 +27,7 @@ from cairn_models.answers import Answer
 from cairn_models.measures import INSTRUMENTS, Instrument
 from cairn_models.records import Records
 from cairn_protocol.errors import InputError
-from cairn_protocol.study import QuestionSpec, Study
+from cairn_protocol.study import QuestionSpec, Study, faults_in_words
 
 Vector = NDArray[np.float64]
 Public = NDArray[np.float32]
@@ -89,15 +89,10 @@ class Question(ABC, Generic[Prepared]):
         try:
             self.settings: Any = self.settings_model.model_validate(spec.settings)
         except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or spec.name}: "
-                f"{e['msg'].removeprefix('Value error, ')}"
-                for e in error.errors()
-            )
             raise InputError(
                 f"question {spec.name!r} ({spec.kind}) cannot be asked",
                 code="question-invalid",
-                why=faults,
+                why=faults_in_words(error),
                 hint=f"docs/questions.md lists the settings of {spec.kind!r}",
             ) from None
 

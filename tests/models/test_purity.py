@@ -1,0 +1,170 @@
+"""The purity rule over every kind of question: a patient's vector depends on that patient alone.
+
+For each kind, removing any one patient changes no other patient's row and takes away at most one;
+no row is longer than the bound; a patient full of impossible values disturbs nobody. A kind that
+is not listed here fails the first test.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cairn_models.questions import KINDS, build
+from cairn_models.questions.base import Question
+from cairn_models.records import SCORES, Records
+from cairn_models.synthetic import World, generate
+from cairn_protocol.study import Study
+
+PATIENTS = """
+cairn = 1
+name = "purity"
+title = "Purity"
+[outcome]
+instrument = "PHQ-9"
+[cohort]
+arms = ["waiting", "dmhi_unguided", "dmhi_guided"]
+planned_patients = 40
+largest_clinic = 40
+[[questions]]
+name = "effect"
+kind = "effect"
+epsilon = 1
+[[questions]]
+name = "trajectory"
+kind = "trajectory"
+epsilon = 2
+rounds = 2
+held_out = 0.4
+[[questions]]
+name = "error"
+kind = "error"
+epsilon = 1
+model = "trajectory"
+"""
+PUBLIC = """
+cairn = 1
+name = "purity-public"
+title = "Purity"
+[outcome]
+instrument = "PHQ-9"
+[cohort]
+planned_patients = 40
+largest_clinic = 40
+[privacy]
+data = "public"
+[variables.sex]
+levels = ["female", "male"]
+[[questions]]
+name = "mixed"
+kind = "mixed_model"
+formula = "outcome ~ time + sex + (1 | patient)"
+max_visits = 6
+"""
+
+
+def questions() -> dict[str, Question[Any]]:
+    studies = [Study.parse(text.encode()) for text in (PATIENTS, PUBLIC)]
+    return {spec.kind: build(spec, study) for study in studies for spec in study.questions}
+
+
+ASKED = questions()
+
+
+def test_every_kind_is_here() -> None:
+    assert set(ASKED) == set(KINDS)
+
+
+@pytest.fixture(scope="module")
+def records() -> Records:
+    return generate(World(), [10], seed=5)[0]
+
+
+def public_state(question: Question[Any]) -> np.ndarray:
+    if not question.builds_on:
+        return question.start({})
+    rng = np.random.default_rng(0)
+    half = question.state_length // 2
+    released = {
+        f"{name}/{part}": rng.normal(0, 0.1, half).astype(np.float32)
+        for name in question.builds_on
+        for part in ("parameters", "prior")
+    }
+    return question.start(released)
+
+
+def rows(question: Question[Any], records: Records) -> np.ndarray:
+    blocks = list(question.contributions(question.prepare(records), public_state(question)))
+    return np.concatenate([np.zeros((0, question.shape.length)), *blocks])
+
+
+def as_set(values: np.ndarray) -> dict[bytes, int]:
+    """Rows that are not zero, counted; their order is immaterial."""
+    counted: dict[bytes, int] = {}
+    for row in values:
+        if row.any():
+            counted[row.tobytes()] = counted.get(row.tobytes(), 0) + 1
+    return counted
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_removing_a_patient_changes_no_other_row(kind: str, records: Records) -> None:
+    question = ASKED[kind]
+    everyone = as_set(rows(question, records))
+    assert everyone, "the test has power only if somebody contributes"
+    removed = 0
+    for patient in records.patients["patient"]:
+        rest = as_set(rows(question, records.without(patient)))
+        gone = {row: n - rest.get(row, 0) for row, n in everyone.items() if n != rest.get(row, 0)}
+        assert set(rest) <= set(everyone), f"{kind}: another patient's row changed"
+        assert sum(gone.values()) <= 1
+        removed += sum(gone.values())
+    assert removed == sum(everyone.values()), "each row is one patient's"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_the_state_has_the_length_that_clinics_check(kind: str) -> None:
+    assert public_state(ASKED[kind]).size == ASKED[kind].state_length
+
+
+@pytest.mark.parametrize("kind", sorted(k for k in KINDS if not ASKED[k].public_only))
+def test_rows_keep_the_bound_or_the_door_will_clip_them(kind: str, records: Records) -> None:
+    """Statistics keep their bound themselves; gradients are the door's to clip."""
+    question = ASKED[kind]
+    norms = np.linalg.norm(rows(question, records), axis=1)
+    assert np.isfinite(norms).all()
+    if question.category != "train":
+        assert question.shape.bound is not None
+        assert norms.max() <= question.shape.bound * (1 + 1e-12)
+
+
+HORRORS = (float("nan"), -float("inf"), 1e300)
+
+
+@pytest.mark.parametrize("kind", sorted(k for k in KINDS if not ASKED[k].public_only))
+@pytest.mark.parametrize("horror", HORRORS)
+def test_an_impossible_patient_disturbs_nobody(kind: str, horror: float, records: Records) -> None:
+    question = ASKED[kind]
+    before = as_set(rows(question, records))
+    monster = records.patients.head(1).with_columns(patient=pl.lit("zz-monster"))
+    scores = pl.DataFrame(
+        {
+            "patient": ["zz-monster"] * 6,
+            "time": [0.0, 1.0, 4.0, 8.0, horror, 8.0],
+            "instrument": ["PHQ-9"] * 6,
+            "value": [horror, 3.0, horror, horror, 5.0, -horror],
+        },
+        schema=SCORES,
+    )
+    with_monster = Records(
+        pl.concat([records.patients, monster]),
+        pl.concat([records.scores, scores]),
+        records.engagement,
+        records.wearables,
+    )
+    after = as_set(rows(question, with_monster))
+    assert before.items() <= after.items() or all(after.get(r, 0) >= n for r, n in before.items())
+    assert sum(after.values()) - sum(before.values()) <= 1
