@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cairn_protocol.messages import decode, genesis
+from cairn_protocol.messages import RoundRecord, decode, genesis
 from cairn_protocol.progress import Progress
 from cairn_protocol.server_run import ServerRun
 
@@ -115,6 +115,16 @@ class TestTranscript:
     def test_a_record_that_the_header_does_not_name(self, three, second, refuses):
         record = replace(second.record[0], header=bytes(32))
         self.refused(refuses, three, "peer.transcript-differs", replace(second, record=(record,)))
+
+    def test_a_record_where_none_belongs(self, three, refuses):
+        # Round 0 follows no round; attempt 0 was void, so attempt 1 follows none either.
+        record = RoundRecord(bytes(32), ())
+        for attempt in (0, 1):
+            context = three.context(attempt=attempt)
+            request = three.request(context)
+            with refuses("peer.transcript-differs", three.runs[0]):
+                three.runs[0].accept(replace(request, record=(record,)), context)
+            three.upload(0, request, context, np.arange(5))
 
     @pytest.mark.parametrize(
         ("change", "code"),

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cairn_protocol.errors import PeerFault
 from cairn_protocol.identity import Identity
 from cairn_protocol.keys import KeyPair
-from cairn_protocol.masks import BLOCK_BYTES, add_stream
+from cairn_protocol.masks import BLOCK_BYTES, masked
 
 unhex = bytes.fromhex
 
@@ -124,8 +124,7 @@ def test_aes_256_gcm_of_the_gcm_specification_case_14():
 @pytest.mark.parametrize("size", [1, 4, 16, BLOCK_BYTES, BLOCK_BYTES + 4, 3 * BLOCK_BYTES + 20])
 def test_the_gcm_stream_is_the_ctr_stream(size):
     seed, words = bytes(range(32)), -(-size // 4)
-    fast = np.zeros(words, dtype=np.uint32)
-    add_stream(fast, seed, minus=False)
+    fast = masked(np.zeros(words, dtype=np.uint32), 0, {1: seed})
     counter = bytes(12) + (2).to_bytes(4, "big")
     slow = Cipher(AES256(seed), CTR(counter)).encryptor().update(bytes(4 * words))
     assert fast.astype("<u4").tobytes() == slow
