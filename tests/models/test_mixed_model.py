@@ -372,11 +372,11 @@ def test_the_first_scores_count_up_to_the_cap_whatever_the_order() -> None:
         {"patient": ["p"], "arm": [None], "entry": [None]}, schema=PATIENT_COLUMNS
     )
     times = [3.0, 1.0, 9.0, 2.0, 8.0]
-    scores = pl.DataFrame([("p", t, "PHQ-9", t) for t in times], schema=SCORES, orient="row")
+    scores = pl.DataFrame([("p", t, "PHQ-9", 10 - t) for t in times], schema=SCORES, orient="row")
     asked = question("outcome ~ time + (1|patient)", most=3)
     row = vectors(asked, Records(people, scores))[0].reshape(3, -1)
     assert row[2, -1] == 1
-    assert row[2, -3] / asked.outcome_scale**2 == 1 + 4 + 9
+    assert row[2, -3] / asked.outcome_scale**2 == 81 + 64 + 49
     assert not row[:2].any()
 
 
