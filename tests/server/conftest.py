@@ -153,7 +153,7 @@ def trajectory_answer() -> Answer:
                 band="Bands hold the middle 80 % of the model's predictions for the mean course.",
             ),
         ),
-        notes=("Pre-trained on public synthetic worlds; 40 rounds with the clinics.",),
+        notes=("Pre-trained on public worlds; 40 rounds with the clinics.",),
     )
 
 
@@ -286,7 +286,7 @@ def awkward() -> StudyResults:
         tables=(Table(hostile, ("a", hostile), ((hostile, None), ("b", math.nan))),),
         figures=(
             Forest("All suppressed", "points", (nothing,), better="right"),
-            Forest("None at all", "points", ()),
+            Forest("No estimates at all", "points", ()),
             Course("Seven arms", "weeks", "points", (0.0, 4.0, 8.0), seven),
             Course("One time", "weeks", "points", (0.0,), {"only": {"middle": (3.0,)}}),
             Bars(

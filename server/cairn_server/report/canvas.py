@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
 from cairn_server.report.palette import COLOURS, INK, MUTED, PAPER, RULE, SYNTHETIC
+from cairn_server.report.words import printable
 
 SYSTEM_FONTS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
 ROUND_STEPS: Final = (1, 2, 5, 10)  # between ticks
@@ -51,7 +53,8 @@ NARROW: Final = Layout("narrow", 3.55, 8.6)
 @contextmanager
 def drawing_rules() -> Iterator[None]:
     """Matplotlib as this module needs it, whatever the user's settings; restored afterwards."""
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # the reader has it
         mpl.rcdefaults()
         mpl.rcParams.update(
             {
@@ -183,7 +186,8 @@ def to_svg(sheet: Sheet, title: str, description: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, count=1, flags=re.DOTALL)
     svg = re.sub(rf"(['\"]?){_DRAWN_WITH}\1", SYSTEM_FONTS, svg)
     spoken = f"<title>{escape(title)}</title>\n<desc>{escape(description)}</desc>"
-    return re.sub(r"(<svg\b[^>]*)>", lambda m: f'{m[1]} role="img">\n{spoken}', svg, count=1)
+    svg = re.sub(r"(<svg\b[^>]*)>", lambda m: f'{m[1]} role="img">\n{spoken}', svg, count=1)
+    return printable(svg)
 
 
 def inline(svg: str, prefix: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
@@ -13,21 +15,24 @@ from cairn_server.report.forest import MARGIN, padded
 from cairn_server.report.labels import (
     Label,
     key_height,
+    side_height,
     side_width,
     write_above,
     write_beside,
 )
-from cairn_server.report.palette import PAPER, RULE, Style, style
+from cairn_server.report.palette import PAPER, RULE, style
 from cairn_server.report.scale import ValueAxis, write_frame
 
 
 def draw_course(figure: Course, layout: Layout, title_lines: list[str], hint: str) -> Sheet:
     """The plot; a series without numbers is named, not drawn. `hint` says which way is better."""
     narrow = layout.name == "narrow"
-    names = list(figure.series)
+    names = [
+        name if _drawn(lines) else f"{name} (suppressed)" for name, lines in figure.series.items()
+    ]
     frame = ValueAxis.above(layout, title_lines, figure.y_label, hint)
     top = frame.bottom + (key_height(layout.line, names) if narrow else 0)
-    bottom = top + (2.5 if narrow else 3.3)
+    bottom = top + (2.5 if narrow else max(3.3, side_height(names, layout)))
     x_lines = wrap(figure.x_label, layout.width - 1, layout.points, 2)
     page = Page(layout, bottom + 0.28 + layout.line * (len(x_lines) + 0.2) + MARGIN)
     right = layout.width - MARGIN
@@ -36,15 +41,13 @@ def draw_course(figure: Course, layout: Layout, title_lines: list[str], hint: st
     _scale(axes, figure, narrow)
     write_frame(page, frame, x_lines, ((0.48 + right) / 2, bottom + 0.3))
     labels = [
-        Label(
-            name + ("" if drawn else " (suppressed)"), look, drawn and on_page(page, axes, *drawn)
-        )
-        for name, look, drawn in _lines(axes, figure)
+        Label(name, style(place), end and on_page(page, axes, *end))
+        for place, (name, end) in enumerate(zip(names, _lines(axes, figure), strict=True))
     ]
     if narrow:
         write_above(page, MARGIN, frame.bottom, labels)
     else:
-        write_beside(page, right + 0.3, bottom, labels)
+        write_beside(page, right + 0.3, (top, bottom), labels)
     return page.sheet
 
 
@@ -66,12 +69,16 @@ def _scale(axes: Axes, figure: Course, narrow: bool) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=ROUND_STEPS))
 
 
-def _lines(axes: Axes, figure: Course) -> list[tuple[str, Style, tuple[float, float] | None]]:
-    """Draw each series; its name, look and last point (None where nothing could be drawn)."""
+def _drawn(lines: Mapping[str, tuple[float, ...]]) -> bool:
+    return bool(np.isfinite(np.asarray(lines["middle"], dtype=float)).any())
+
+
+def _lines(axes: Axes, figure: Course) -> list[tuple[float, float] | None]:
+    """Draw each series; its last point, None where nothing could be drawn."""
     times = np.asarray(figure.times, dtype=float)
     every = max(1, len(times) // 9)
-    ends = []
-    for place, (name, lines) in enumerate(figure.series.items()):
+    ends: list[tuple[float, float] | None] = []
+    for place, lines in enumerate(figure.series.values()):
         look = style(place)
         middle = np.asarray(lines["middle"], dtype=float)
         if "low" in lines and "high" in lines:
@@ -90,6 +97,6 @@ def _lines(axes: Axes, figure: Course) -> list[tuple[str, Style, tuple[float, fl
             markeredgewidth=0.7,
         )
         there = np.flatnonzero(np.isfinite(middle))
-        end = (float(times[there[-1]]), float(middle[there[-1]])) if there.size else None
-        ends.append((name, look, end))
+        last = there[-1] if there.size else None
+        ends.append(None if last is None else (float(times[last]), float(middle[last])))
     return ends

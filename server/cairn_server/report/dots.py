@@ -14,6 +14,7 @@ from cairn_server.report.forest import MARGIN, finite, padded, shown
 from cairn_server.report.labels import (
     Label,
     key_height,
+    side_height,
     side_width,
     write_above,
     write_beside,
@@ -36,7 +37,7 @@ def draw_dots(figure: Bars, layout: Layout, title_lines: list[str], hint: str) -
     names = list(figure.series)
     frame = ValueAxis.above(layout, title_lines, figure.y_label, hint)
     top = frame.bottom + (key_height(layout.line, names) if narrow else 0)
-    bottom = top + (2.5 if narrow else 3.0)
+    bottom = top + (2.5 if narrow else max(3.0, side_height(names, layout)))
     left, right = 0.48, layout.width - MARGIN
     right -= 0.1 if narrow else side_width(names, layout.points) + 0.32
     slot = (right - left) / max(len(figure.groups), 1)
@@ -63,7 +64,7 @@ def draw_dots(figure: Bars, layout: Layout, title_lines: list[str], hint: str) -
     if narrow:
         write_above(page, MARGIN, frame.bottom, labels)
     else:
-        write_beside(page, right + 0.3, bottom, labels)
+        write_beside(page, right + 0.3, (top, bottom), labels)
     return page.sheet
 
 
@@ -90,8 +91,7 @@ def _series(page: Page, axes: Axes, figure: Bars) -> Iterator[Label]:
                 markeredgewidth=0.7,
                 linestyle="none",
             )
-            if group == len(row) - 1:
-                end = on_page(page, axes, x, e.value)
+            end = on_page(page, axes, x, e.value)
         yield Label(name, look, end)
 
 

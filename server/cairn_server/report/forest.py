@@ -17,6 +17,7 @@ from cairn_server.report.palette import INK, MUTED, PAPER, RULE, SERIES, ZERO
 
 HEADER = "estimate (95 % interval)"
 MARGIN = 0.08
+BOLDER = 1.15  # bold text is about this much wider
 QUIET: Final[dict[str, Any]] = {"colour": MUTED.light, "backing": PAPER.light}
 
 
@@ -27,20 +28,21 @@ def draw_forest(figure: Forest, layout: Layout, title_lines: list[str]) -> Sheet
     numbers = [words.estimate_with_interval(e) for e in figure.estimates]
     number_width = max((text_width(n, points) for n in [*numbers, HEADER]), default=0.0)
     label_room = layout.width - 2 * MARGIN if narrow else 2.45
-    labels = [wrap(e.label, label_room, points) for e in figure.estimates]
+    label_points = points * (BOLDER if narrow else 1)
+    labels = [wrap(e.label, label_room, label_points) for e in figure.estimates]
     label_width = max((text_width(s, points) for block in labels for s in block), default=0.0)
 
     top = MARGIN + 1.25 * line * len(title_lines) + (0 if narrow else 1.3 * line)
     heights = [
-        line * (len(block) + 2.1) if narrow else max(1.95, len(block) + 0.8) * line
+        line * (len(block) + 2.8) if narrow else max(1.95, len(block) + 0.8) * line
         for block in labels
     ]
     bottom = top + (sum(heights) or line)
-    x_lines = wrap(figure.x_label, layout.width - 2 * MARGIN, points, 2)
+    x_lines = _x_lines(figure, layout)
     height = bottom + 0.3 + line * (len(x_lines) + (1.3 if figure.better else 0.1)) + MARGIN
     page = Page(layout, height)
-    left = MARGIN if narrow else MARGIN + label_width + 0.22
-    right = layout.width - MARGIN - (0 if narrow else number_width + 0.22)
+    left = MARGIN + (0.16 if narrow else label_width + 0.22)
+    right = layout.width - MARGIN - (0.16 if narrow else number_width + 0.22)
     axes = page.axes(left, top, right, bottom)
     axes.set_xlim(*_range(figure))
     axes.set_ylim(bottom, top)
@@ -61,10 +63,13 @@ def draw_forest(figure: Forest, layout: Layout, title_lines: list[str]) -> Sheet
         _draw_row(axes, e, middle)
         colour = MUTED.light if e.suppressed else INK.light
         if narrow:
-            page.write_lines(MARGIN, y + line * (0.1 + len(block) / 2), block, bold=True)
+            page.write_lines(
+                MARGIN, y + line * (0.1 + len(block) / 2), block, bold=True, backing=PAPER.light
+            )
             full = f"{text}: {e.suppressed}" if e.suppressed else text
             full = wrap(full, layout.width - 2 * MARGIN, points, 1)[0]
-            page.write(MARGIN, y + line * (0.55 + len(block)), full, colour=colour)
+            under = y + line * (0.6 + len(block))
+            page.write(MARGIN, under, full, colour=colour, backing=PAPER.light)
         else:
             page.write_lines(MARGIN, middle, block)
             if e.suppressed:
@@ -73,8 +78,12 @@ def draw_forest(figure: Forest, layout: Layout, title_lines: list[str]) -> Sheet
             page.write(layout.width - MARGIN, middle, text, align="right", colour=colour)
         y += room
     zero, _ = on_page(page, axes, figure.no_difference, bottom)
-    _write_below(page, (left, right), bottom + 0.3, zero, x_lines, figure)
+    _write_below(page, (left, right), bottom + 0.3, zero, figure)
     return page.sheet
+
+
+def _x_lines(figure: Forest, layout: Layout) -> list[str]:
+    return wrap(figure.x_label, layout.width - 2 * MARGIN, layout.points, 2)
 
 
 def _draw_row(axes: Axes, e: Estimate, y: float) -> None:
@@ -87,12 +96,7 @@ def _draw_row(axes: Axes, e: Estimate, y: float) -> None:
 
 
 def _write_below(
-    page: Page,
-    ends: tuple[float, float],
-    top: float,
-    zero: float,
-    x_lines: list[str],
-    figure: Forest,
+    page: Page, ends: tuple[float, float], top: float, zero: float, figure: Forest
 ) -> None:
     line = page.layout.line
     left, right = ends
@@ -101,7 +105,7 @@ def _write_below(
         top += 1.2 * line
     wide_plot = right - left > 3
     middle = (left + right) / 2 if wide_plot else page.layout.width / 2
-    for i, text in enumerate(x_lines):
+    for i, text in enumerate(_x_lines(figure, page.layout)):
         page.write(middle, top + (i + 0.5) * line, text, align="center", colour=MUTED.light)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.lines import Line2D
 
-from cairn_server.report.canvas import Page, text_width, wrap
+from cairn_server.report.canvas import Layout, Page, text_width, wrap
 from cairn_server.report.palette import MUTED, Style
 
 WIDEST_LABEL = 1.55  # inches
@@ -33,43 +33,64 @@ def side_width(names: Sequence[str], points: float) -> float:
     return max((text_width(line, points) for line in lines), default=0.0)
 
 
-def spread(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
-    """Centres nearest to `wanted` (least squares) for blocks of these heights without overlap.
+def spread(
+    wanted: Sequence[float], heights: Sequence[float], top: float, bottom: float
+) -> list[float]:
+    """Centres near `wanted` for blocks of these heights, between `top` and `bottom`, no overlap.
 
-    Pool-adjacent-violators on the blocks in the order in which they are wanted.
+    Pool-adjacent-violators (least squares) on the blocks in the order in which they are wanted;
+    a pool that would leave the range is moved back into it.
     """
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     pools: list[tuple[float, list[int], float]] = []  # (top, members, height)
     for i in order:
-        pool = (wanted[i] - heights[i] / 2, [i], heights[i])
+        pool = (_within(wanted[i] - heights[i] / 2, top, bottom - heights[i]), [i], heights[i])
         while pools and pools[-1][0] + pools[-1][2] > pool[0]:
             above, members, height = pools.pop()
-            joined = [*members, *pool[1]]
-            n, m = len(members), len(pool[1])
-            top = (n * above + m * (pool[0] - height)) / (n + m)
-            pool = (top, joined, height + pool[2])
+            below, others, more = pool
+            n, m = len(members), len(others)
+            joined = (n * above + m * (below - height)) / (n + m)
+            pool = (
+                _within(joined, top, bottom - height - more),
+                [*members, *others],
+                height + more,
+            )
         pools.append(pool)
     centres = [0.0] * len(wanted)
-    for top, members, _ in pools:
-        y = top
+    for start, members, _ in pools:
+        y = start
         for i in members:
             centres[i] = y + heights[i] / 2
             y += heights[i]
     return centres
 
 
-def write_beside(page: Page, x: float, floor: float, labels: Sequence[Label]) -> None:
-    """Names from `x` to the right, each near the end of its line, joined by a thin leader."""
-    points, line = page.layout.points, page.layout.line
-    blocks = [side_lines(label.name, points) for label in labels]
-    heights = [line * len(block) + 0.05 for block in blocks]
-    wanted = [label.end[1] if label.end else floor for label in labels]
-    centres = spread(wanted, heights)
+def _within(value: float, low: float, high: float) -> float:
+    return max(low, min(value, high))
+
+
+def side_height(names: Sequence[str], layout: Layout) -> float:
+    """Inches that `write_beside` needs at least."""
+    return sum(_height(side_lines(name, layout.points), layout) for name in names)
+
+
+def _height(block: list[str], layout: Layout) -> float:
+    return layout.line * len(block) + 0.05
+
+
+def write_beside(page: Page, x: float, span: tuple[float, float], labels: Sequence[Label]) -> None:
+    """Names from `x` to the right within `span` (top, bottom), each joined to its line's end."""
+    layout = page.layout
+    top, bottom = span
+    blocks = [side_lines(label.name, layout.points) for label in labels]
+    heights = [_height(block, layout) for block in blocks]
+    wanted = [label.end[1] if label.end else bottom for label in labels]
+    centres = spread(wanted, heights, top, bottom)
     for label, block, centre in zip(labels, blocks, centres, strict=True):
         if label.end is None:
             page.write_lines(x, centre, block, colour=MUTED.light)
             continue
-        page.write_lines(x, centre, block, colour=label.style.colour, bold=False)
+        page.write_lines(x, centre, block, colour=label.style.colour)
         _segment(page, (*label.end, x - 0.06, centre), label.style.colour)
 
 

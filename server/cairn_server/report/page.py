@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from cairn_models.answers import Answer, Bars, Course, Figure
 from cairn_models.questions.base import instrument_of
@@ -28,6 +29,7 @@ from cairn_server.report.tables import ShownTable
 from cairn_server.report.wording import in_words
 from cairn_server.results import StudyResults
 
+NAMES_WITH_HYPHEN: Final = re.compile(r"\b([A-Z]{2,}-[0-9A-Z]+)\b")
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
@@ -90,21 +92,19 @@ def lay_out(results: StudyResults) -> Page:
 
 def render_page(page: Page, results_digest: str) -> str:
     """The page as HTML; `results_digest` is the SHA-256 of results.json, hex."""
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            page=page,
-            results=page.results,
-            study=page.results.study,
-            run=page.results.run,
-            policy=page.results.study.policy,
-            words=words,
-            oracle_label=ORACLE_LABEL,
-            results_digest=results_digest,
-            css=_css(),
-        )
+    template = _environment().get_template("report.html.j2")
+    html = template.render(
+        page=page,
+        results=page.results,
+        study=page.results.study,
+        run=page.results.run,
+        policy=page.results.study.policy,
+        words=words,
+        oracle_label=ORACLE_LABEL,
+        results_digest=results_digest,
+        css=_css(),
     )
+    return words.printable(html)
 
 
 def _shown(answer: Answer, results: StudyResults, key: str) -> ShownAnswer:
@@ -143,13 +143,21 @@ def _hint(figure: Figure, study: Study) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["prose"] = _prose
+    return environment
+
+
+def _prose(text: str) -> Markup:
+    """`text`, escaped, with names such as PHQ-9 kept on one line."""
+    whole = NAMES_WITH_HYPHEN.sub(r'<span class="nb">\1</span>', str(escape(text)))
+    return Markup(whole)  # noqa: S704 - escaped in the line above
 
 
 @cache

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cairn_models.answers import Answer, Bars, Course, Estimate, Figure, Forest, Table
 from cairn_server.report import words
+
+NOISE_SHARE: Final = "Noise share: the part of an estimate's variance that the privacy noise adds."
+ENDS: Final = ("low", "high")
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ def of_figure(figure: Figure) -> ShownTable:
     """The numbers behind a figure."""
     match figure:
         case Forest():
-            return of_estimates(f"{figure.title}: numbers", figure.estimates)
+            return of_estimates(figure.title, figure.estimates)
         case Course():
             return _of_course(figure)
         case Bars():
@@ -42,35 +46,40 @@ def of_figure(figure: Figure) -> ShownTable:
 
 def of_estimates(title: str, estimates: Sequence[Estimate]) -> ShownTable:
     """One row an estimate: number, interval, standard error, share of noise."""
-    columns = ("", "estimate", "95 % interval", "standard error", "noise share")
-    rows = tuple((ShownCell(e.label or e.name), *_cells(e)) for e in estimates)
-    note = NOISE_SHARE if any(e.noise_share is not None for e in estimates) else ""
-    return ShownTable(title, columns, rows, _with_reasons(note, estimates))
+    unit = _shared_unit(estimates)
+    rows = tuple((ShownCell(e.label or e.name), *_cells(e, unit)) for e in estimates)
+    return ShownTable(title, ("", *_columns(unit)), rows, _note(estimates))
 
 
-NOISE_SHARE = "Noise share: the part of an estimate's variance that the privacy noise adds."
+def _shared_unit(estimates: Sequence[Estimate]) -> str:
+    """The unit of all estimates, said once in the header; '' where they differ."""
+    units = {e.unit for e in estimates}
+    return units.pop() if len(units) == 1 else ""
 
 
-def _cells(e: Estimate) -> tuple[ShownCell, ...]:
+def _columns(unit: str) -> tuple[str, ...]:
+    value = f"estimate, {unit}" if unit else "estimate"
+    return (value, "95 % interval", "standard error", "noise share")
+
+
+def _cells(e: Estimate, unit: str) -> tuple[ShownCell, ...]:
     if e.suppressed:
-        return (
-            ShownCell(words.SUPPRESSED, number=True, quiet=True),
-            *(ShownCell("–", number=True, quiet=True),) * 3,
-        )
-    error = "–" if e.standard_error is None else words.number(e.standard_error)
-    return (
-        ShownCell(words.estimate(e), number=True),
-        ShownCell(words.interval(e.low, e.high), number=True),
-        ShownCell(error, number=True),
-        ShownCell(words.percent(e.noise_share), number=True),
+        texts = (words.SUPPRESSED, "–", "–", "–")
+        return tuple(ShownCell(text, number=True, quiet=True) for text in texts)
+    texts = (
+        words.number(e.value) if unit else words.estimate(e),
+        words.interval(e.low, e.high),
+        "–" if e.standard_error is None else words.number(e.standard_error),
+        words.percent(e.noise_share),
     )
+    return tuple(ShownCell(text, number=True) for text in texts)
 
 
-def _with_reasons(note: str, estimates: Sequence[Estimate]) -> str:
-    reasons = [
-        f"{e.label or e.name}: suppressed ({e.suppressed})." for e in estimates if e.suppressed
-    ]
-    return " ".join(part for part in (*reasons, note) if part)
+def _note(estimates: Sequence[Estimate]) -> str:
+    said = [f"{e.label or e.name}: suppressed ({e.suppressed})." for e in estimates if e.suppressed]
+    if any(e.noise_share is not None for e in estimates):
+        said.append(NOISE_SHARE)
+    return " ".join(said)
 
 
 def _of_course(figure: Course) -> ShownTable:
@@ -83,10 +92,7 @@ def _of_course(figure: Course) -> ShownTable:
             for lines in figure.series.values()
         )
         rows.append((header, *cells))
-    return ShownTable(f"{figure.title}: numbers", columns, tuple(rows), figure.band)
-
-
-ENDS = ("low", "high")
+    return ShownTable(figure.title, columns, tuple(rows), figure.band)
 
 
 def _at(values: Sequence[float] | None, place: int) -> float | None:
@@ -102,21 +108,15 @@ def _course_cell(middle: float, low: float | None, high: float | None) -> ShownC
 
 
 def _of_bars(figure: Bars) -> ShownTable:
-    columns = (
-        figure.x_label,
-        "series",
-        "estimate",
-        "95 % interval",
-        "standard error",
-        "noise share",
-    )
-    rows = []
-    for place, group in enumerate(figure.groups):
-        for name, estimates in figure.series.items():
-            rows.append((ShownCell(group), ShownCell(name), *_cells(estimates[place])))
     every = [e for row in figure.series.values() for e in row]
-    note = NOISE_SHARE if any(e.noise_share is not None for e in every) else ""
-    return ShownTable(f"{figure.title}: numbers", columns, tuple(rows), _with_reasons(note, every))
+    unit = _shared_unit(every)
+    rows = tuple(
+        (ShownCell(group), ShownCell(name), *_cells(estimates[place], unit))
+        for place, group in enumerate(figure.groups)
+        for name, estimates in figure.series.items()
+    )
+    columns = (figure.x_label, "series", *_columns(unit))
+    return ShownTable(figure.title, columns, rows, _note(every))
 
 
 def of_table(table: Table) -> ShownTable:

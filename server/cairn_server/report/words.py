@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime
 from typing import Final
 
@@ -24,6 +25,7 @@ MONTHS: Final = (  # English whatever the locale
     "November",
     "December",
 )
+_NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SUPERSCRIPT: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -42,12 +44,19 @@ def number(value: float | None, digits: int | None = None) -> str:
     return text.replace("-", "−")
 
 
+def printable(text: str) -> str:
+    """`text` without the characters that XML 1.0 (§2.2) forbids, such as NUL."""
+    return _NOT_IN_XML.sub("", text)
+
+
 def scientific(value: float) -> str:
     """`value` as a power of ten, e.g. 10⁻⁶ or 2.5 × 10⁻⁷."""
     mantissa, _, exponent = f"{value:.1e}".partition("e")
     power = "10" + str(int(exponent)).translate(_SUPERSCRIPT)
     mantissa = mantissa.removesuffix(".0").replace("-", "−")
-    return power if mantissa == "1" else f"{mantissa} × {power}"
+    if mantissa in ("1", "−1"):
+        return mantissa.replace("1", power)
+    return f"{mantissa} × {power}"
 
 
 def interval(low: float | None, high: float | None) -> str:
