@@ -428,11 +428,24 @@ def test_wrong_settings_are_named(more: str, words: str) -> None:
 
 
 def test_sums_of_many_patients_fit_the_ring() -> None:
-    """Sixteen times the planned patients at every extreme need 2⁵⁸ of the ring's 2⁶³ steps."""
+    """Sixteen times the planned patients at every extreme need 2⁶¹ of the ring's 2⁶³ steps."""
     asked = question()
     largest = np.array([c.largest for c in asked.design.columns]) * asked.scale
     worst = max((5 * largest.max()) ** 2, (5 * 27 * asked.outcome_scale) ** 2)
-    assert worst * 16 * 60 * PUBLIC_SCALE <= 2**58
+    assert worst * 16 * 60 * PUBLIC_SCALE <= 2**61
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rounding_at_sixty_doors_costs_less_than_a_ten_millionth(seed: int) -> None:
+    records, asked = synthetic_records(seed), question()
+    exact = asked.estimate(
+        asked.start({}), vectors(asked, records).sum(axis=0), SumNoise(0.0)
+    ).estimates
+    clinics = [only(records, [name]) for name in records.patients["patient"]]
+    for rounded, unrounded in zip(asked_over_clinics(asked, clinics).estimates, exact, strict=True):
+        assert rounded.value == pytest.approx(unrounded.value, rel=1e-7)
+        if unrounded.standard_error is not None:
+            assert rounded.standard_error == pytest.approx(unrounded.standard_error, rel=1e-7)
 
 
 def test_numbers_a_vector_has() -> None:

@@ -27,7 +27,7 @@ from cairn_protocol.errors import InputError
 from cairn_protocol.study import QuestionSpec, Study, Variable
 
 ARM: Final = "arm"
-LARGEST_ENTRY: Final = 2.0**34  # of a sum of the planned patients; sixteen times as many still fit
+LARGEST_ENTRY: Final = 2.0**37  # of the planned patients' sum: 2⁵⁷ of the ring's 2⁶³ steps
 BLOCK: Final = 1 << 20  # numbers in one block of patients
 
 
