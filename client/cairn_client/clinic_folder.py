@@ -24,6 +24,7 @@ from cairn_protocol.roster import CLINIC_NAME
 from cairn_protocol.study import parse_toml, read_bounded
 
 LARGEST_CONFIG: Final = 64 * 1024  # bytes
+IDENTITY_BYTES: Final = 32
 DEFAULT_CAP: Final = 8.0  # ε for a patient over all studies; domain.md, 'ε in practice'
 DEFAULT_DELTA: Final = 1e-6
 
@@ -81,7 +82,7 @@ class ClinicFolder:
         try:
             handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            return Identity.from_private_bytes(read_bounded(file, 32))
+            return _known_identity(file)
         identity = Identity.generate()
         with os.fdopen(handle, "wb") as stream:
             stream.write(identity.private_bytes())
@@ -104,6 +105,18 @@ class ClinicFolder:
     def read(self, instruments: tuple[Instrument, ...] = ()) -> Import:
         """The clinic's records with what was found wrong in them."""
         return read_clinic(self.path, instruments=instruments)
+
+
+def _known_identity(file: Path) -> Identity:
+    key = read_bounded(file, IDENTITY_BYTES)
+    if len(key) != IDENTITY_BYTES:
+        raise InputError(
+            f"{file} is damaged",
+            code="identity-damaged",
+            why=f"it holds {len(key)} bytes, not {IDENTITY_BYTES}",
+            hint="restore it from the clinic's backup; a new identity must be enrolled again",
+        )
+    return Identity.from_private_bytes(key)
 
 
 def clinic_folders(path: Path) -> list[ClinicFolder]:
