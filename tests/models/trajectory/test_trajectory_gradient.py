@@ -58,6 +58,16 @@ def test_removing_any_patient_changes_no_bit_of_another_row(clinic):
         assert np.array_equal(less, np.delete(rows, k, axis=0))
 
 
+def test_alone_a_patient_has_the_same_bits_as_in_a_full_clinic(clinic):
+    """Without the fixed block a clinic of one takes another path through the arithmetic."""
+    rows, patients = gradients(clinic), clinic.patients["patient"].to_list()
+    for k in (3, 42):
+        alone = clinic
+        for other in patients[:k] + patients[k + 1 :]:
+            alone = alone.without(other)
+        assert np.array_equal(gradients(alone)[0], rows[k])
+
+
 def test_a_hostile_patient_is_finite_and_changes_no_bit_of_another_row(clinic, hostile):
     rows = gradients(hostile)
     assert np.isfinite(rows).all()
