@@ -92,15 +92,15 @@ def _propose(sigma: float, block_bits: int, count: int, entropy: Entropy) -> NDA
     unsure = np.flatnonzero(~accept & (uniform < acceptance + MARGIN))
     for at in unsure:
         accept[at] = _decide(int(uniform[at]), int(k[at]), int(size[at]), sigma, entropy)
-    proper = (lowest > 0) & ((size > 0) | (sign > 0))
-    kept: NDArray[np.int64] = (sign * size)[accept & proper]
+    minus_zero = (size == 0) & (sign < 0)
+    kept: NDArray[np.int64] = (sign * size)[accept & ~minus_zero]
     return kept
 
 
 def _decide(first_bits: int, k: int, i: int, sigma: float, entropy: Entropy) -> bool:
     """Whether u < 0.8·2^k·exp(−i²/2σ²), for u whose first 32 bits are given. Exact."""
     if k < 0:
-        return False  # all block bits zero: dropped, see *Distance*
+        return False  # all block bits zero, acceptance 0: dropped, see *Distance*
     exponent = Fraction(i * i) / (2 * Fraction(sigma) ** 2)
     u, bits, digits = first_bits, 32, 40
     while True:

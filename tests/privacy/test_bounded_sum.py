@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from cairn_privacy import bound as bound_module
 from cairn_privacy.bound import bounded_rows, bounded_sum, exact_sum, saturate
 from cairn_protocol.errors import InputError, OurFault
 
@@ -48,6 +49,17 @@ def test_wide_rows_do_not_depend_on_their_neighbours_or_layout() -> None:
     assert np.array_equal(whole, bounded_sum([np.asfortranarray(block)], 5_703, 0.5))
     singly = bounded_sum((block[i : i + 1] for i in range(64)), 5_703, 0.5)
     assert np.array_equal(whole, singly)
+
+
+def test_rows_are_summed_in_one_order_whatever_their_layout() -> None:
+    """NumPy adds along a row in another order in Fortran layout; purity needs one order."""
+    assert bound_module._checked(np.asfortranarray(np.ones((4, 3))), 3).flags.c_contiguous
+
+
+def test_a_row_that_rounding_carries_past_the_grid_is_shrunk() -> None:
+    """‖(2³⁰, 1)‖ is 2³⁰ in float64, and above it in integers."""
+    z = bounded_rows(np.array([[2.0**30, 1.0]]), 2.0**30, 1 << 30)[0].tolist()
+    assert z == [(1 << 30) - (1 << 10), 0]
 
 
 def test_rows_inside_the_bound_keep_their_value_and_longer_ones_their_direction() -> None:

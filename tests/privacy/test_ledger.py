@@ -199,6 +199,7 @@ def test_nothing_is_ever_overwritten_and_nothing_damaged_is_opened(
         Ledger.open(path)
     assert "never start a fresh ledger" in told.value.hint
     assert path.read_bytes() == content
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_a_lost_ledger_is_not_replaced_while_its_head_remains(ledger: Ledger, path: Path) -> None:
