@@ -1,0 +1,68 @@
+"""The Beat the Blues example from the file to results.json, as its README tells a statistician."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT.parent / "shared" / "data" / "btheb" / "BtheB.csv"
+CHECKS = ROOT.parent / "shared" / "data" / "published_checks.json"
+CAIRN = Path(sys.executable).parent / "cairn"
+needs_data = pytest.mark.skipif(
+    not (SOURCE.exists() and CHECKS.exists()), reason="BtheB.csv is not shipped and not here"
+)
+
+
+@needs_data
+@pytest.mark.parametrize("clinics", [1, 5, 20])
+def test_the_published_model_stands_in_results_json(clinics: int, tmp_path: Path) -> None:
+    prepare = [sys.executable, ROOT / "examples/btheb/prepare.py", SOURCE]
+    subprocess.run([*prepare, "--clinics", str(clinics), "--out", tmp_path / "clinics"], check=True)
+    study = ROOT / "examples/btheb/study.toml"
+    run = [CAIRN, "study", "run", study, "--engine", "embedded"]
+    subprocess.run(
+        [*run, "--clinics", tmp_path / "clinics", "--out", tmp_path / "out", "--json"], check=True
+    )
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    (course,) = (a for a in results["answers"] if a["question"] == "course")
+    found = {e["name"]: e for e in course["estimates"]}
+    checks = json.loads(CHECKS.read_text())
+    published, digits = checks["btheb_lmm_ml"], checks["btheb_lmm_ml_extra_digits"]
+    terms = (
+        "Intercept",
+        "bdi_pre",
+        "time",
+        "treatment[T.BtheB]",
+        "drug[T.Yes]",
+        "length[T.>6m]",
+    )
+    for name, beta, se in zip(terms, published["beta"], published["se"], strict=True):
+        assert found[name]["value"] == pytest.approx(beta, rel=1e-4)
+        assert found[name]["standard_error"] == pytest.approx(se, rel=1e-4)
+    assert found["var_subject"]["value"] == pytest.approx(digits["var_subject"], rel=1e-4)
+    assert found["var_resid"]["value"] == pytest.approx(digits["var_resid"], rel=1e-4)
+    assert found["log_likelihood"]["value"] == pytest.approx(digits["logLik"], rel=1e-4)
+    assert results["spend"]["total"]["epsilon"] is None
+
+
+@needs_data
+def test_a_clinic_that_does_not_call_its_data_public_refuses(tmp_path: Path) -> None:
+    prepare = [sys.executable, ROOT / "examples/btheb/prepare.py", SOURCE]
+    subprocess.run([*prepare, "--clinics", "3", "--out", tmp_path / "clinics"], check=True)
+    config = next((tmp_path / "clinics").glob("*/clinic.toml"))
+    config.write_text(config.read_text().replace('"public"', '"patients"'))
+    study = ROOT / "examples/btheb/study.toml"
+    done = subprocess.run(
+        [CAIRN, "study", "run", study, "--clinics", tmp_path / "clinics", "--out", tmp_path / "o"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 7
+    assert "configuration does not" in done.stderr
+    assert "Traceback" not in done.stderr
