@@ -34,6 +34,8 @@ planned_patients = 3000
 largest_clinic = 500
 [privacy]
 data = "{data}"
+[disclosure]
+clinics = 1
 [policy]
 clinics = {n}
 survivors = {n}

@@ -20,6 +20,7 @@ from cairn_protocol.messages import (
     Closed,
     CloseRun,
     Header,
+    KeyPackage,
     Packages,
     Refusal,
     RoundRequest,
@@ -158,6 +159,9 @@ def test_an_invalid_message_cannot_be_made():
         lambda: header(participants=tuple(range(1001))),
         lambda: header(attempt=1000),
         lambda: RoundRequest(header(), b"\0\0\0"),
+        lambda: RoundRequest(header(), bytearray(4)),  # type: ignore[arg-type]
+        lambda: Packages(bytes(16), (package(1),)),
+        lambda: Packages(bytes(16), (package(0), package(0))),
         lambda: RoundRequest(header(), np.array([np.nan], dtype="<f4").tobytes()),
         lambda: Packages(bytes(16), ("no package",)),  # type: ignore[arg-type]
     ):
@@ -168,6 +172,10 @@ def test_an_invalid_message_cannot_be_made():
 
 def header(participants=(0, 1, 2), attempt=0) -> Header:
     return Header(bytes(16), bytes(32), "q", 0, attempt, participants, bytes(32), bytes(32))
+
+
+def package(clinic: int) -> KeyPackage:
+    return KeyPackage(bytes(16), clinic, bytes(32), 0, bytes(32), bytes(32), bytes(64))
 
 
 def test_a_record_without_a_wire_format_cannot_be_used():
