@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from cairn_models.answers import Estimate, Forest, Table
+from cairn_models.answers import Table
 from cairn_server.report import tables
 from cairn_server.report.page import lay_out, render_page
 from cairn_server.report.wording import in_words
@@ -209,11 +209,21 @@ def test_an_arm_within_a_longer_name_is_left_alone(results: StudyResults) -> Non
     )
 
 
-def test_a_table_of_the_figures_title_replaces_the_figures_numbers(results: StudyResults) -> None:
-    figure = Forest("Found", "points", (Estimate("a", "a", 1.0),))
-    own = Table("Found", ("arm", "n", "why"), (("a", 1200, ""), ("b", None, "")))
-    answer = replace(results.answers[0], figures=(figure,), tables=(own,), estimates=())
-    shown = tables.beneath(answer, figure)
-    assert shown.columns == ("arm", "n")  # a column without content is left out
-    assert [c.text for c in shown.rows[0]] == ["a", "1 200"]
+def test_a_courses_own_table_stands_beneath_it(results: StudyResults) -> None:
+    course = results.answers[1].figures[0]
+    own = Table(
+        course.title, ("arm", "n", "x", "why"), (("a", 1200, 1.0, ""), ("b", None, 2.5, ""))
+    )
+    answer = replace(results.answers[1], tables=(own,))
+    shown = tables.beneath(answer, course)
+    assert shown.columns == ("arm", "n", "x")  # a column without content is left out
+    assert [c.text for c in shown.rows[0]] == ["a", "1\u202f200", "1.0"]
     assert not list(tables.others(answer))
+
+
+def test_estimates_keep_their_noise_shares_beside_an_own_table(results: StudyResults) -> None:
+    forest = results.answers[0].figures[0]
+    own = Table(forest.title, ("arm",), (("a",),))
+    answer = replace(results.answers[0], tables=(own,))
+    assert "noise share" in tables.beneath(answer, forest).columns
+    assert forest.title in [t.title for t in tables.others(answer)]

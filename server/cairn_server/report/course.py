@@ -77,13 +77,14 @@ def _lines(axes: Axes, figure: Course) -> list[tuple[float, float] | None]:
     """Draw each series; its last point, None where nothing could be drawn."""
     times = np.asarray(figure.times, dtype=float)
     every = max(1, len(times) // 9)
+    shade = min(0.13, 0.4 / max(len(figure.series), 1))  # bands overlap and add up
     ends: list[tuple[float, float] | None] = []
     for place, lines in enumerate(figure.series.values()):
         look = style(place)
         middle = np.asarray(lines["middle"], dtype=float)
         if "low" in lines and "high" in lines:
             low, high = (np.asarray(lines[k], dtype=float) for k in ("low", "high"))
-            axes.fill_between(times, low, high, color=look.colour, alpha=0.13, linewidth=0)
+            axes.fill_between(times, low, high, color=look.colour, alpha=shade, linewidth=0)
         axes.plot(
             times,
             middle,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cairn_models.answers import Answer, Bars, Course, Estimate, Figure, Forest, Table
+from cairn_models.answers import Answer, Bars, Cell, Course, Estimate, Figure, Forest, Table
 from cairn_server.report import words
 
 NOISE_SHARE: Final = "Noise share: the part of an estimate's variance that the privacy noise adds."
@@ -126,9 +126,14 @@ def of_table(table: Table) -> ShownTable:
         for i in range(len(table.columns))
         if i == 0 or not table.rows or any(row[i] not in ("", None) for row in table.rows)
     ]
+    digits = {i: _digits([row[i] for row in table.rows]) for i in kept}
     rows = tuple(
         tuple(
-            ShownCell(words.cell(row[i]), number=words.is_number(row[i]), quiet=row[i] is None)
+            ShownCell(
+                words.cell(row[i], digits[i]),
+                number=words.is_number(row[i]),
+                quiet=row[i] is None,
+            )
             for i in kept
         )
         for row in table.rows
@@ -136,24 +141,33 @@ def of_table(table: Table) -> ShownTable:
     return ShownTable(table.title, tuple(table.columns[i] for i in kept), rows, table.note)
 
 
+def _digits(column: Sequence[Cell]) -> int | None:
+    """The decimals that a question rounded a column to; None where it did not."""
+    values = [v for v in column if isinstance(v, float) and math.isfinite(v)]
+    return next((d for d in (1, 2) if all(round(v, d) == v for v in values)), None)
+
+
 def beneath(answer: Answer, figure: Figure) -> ShownTable:
-    """The table beneath a figure: the answer's table of the same title, or the figure's numbers."""
-    for table in answer.tables:
-        if table.title == figure.title:
-            return of_table(table)
-    return of_figure(figure)
+    """The table beneath a figure: its numbers, or for a course the answer's table of that title."""
+    own = _own_table(answer, figure)
+    return of_figure(figure) if own is None else of_table(own)
+
+
+def _own_table(answer: Answer, figure: Figure) -> Table | None:
+    if not isinstance(figure, Course):
+        return None  # its estimates carry noise shares, which no other table shows
+    return next((t for t in answer.tables if t.title == figure.title), None)
 
 
 def others(answer: Answer) -> Iterator[ShownTable]:
     """What no figure shows: the remaining estimates, then the remaining tables."""
-    titles = {figure.title for figure in answer.figures}
     drawn = {e.name for figure in answer.figures for e in _estimates(figure)}
     rest = [e for e in answer.estimates if e.name not in drawn]
     if rest:
-        title = "Further estimates" if drawn else "Estimates"
-        yield of_estimates(title, rest)
+        yield of_estimates("Further estimates" if drawn else "Estimates", rest)
+    used = [_own_table(answer, figure) for figure in answer.figures]
     for table in answer.tables:
-        if table.title not in titles:
+        if table not in used:
             yield of_table(table)
 
 

@@ -38,7 +38,7 @@ def number(value: float | None, digits: int | None = None) -> str:
         digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 0.095 else 3
         if 0 < size < 0.0005:
             return scientific(value)
-    text = f"{value:,.{digits}f}".replace(",", " ")  # narrow no-break space
+    text = f"{value:,.{digits}f}".replace(",", "\u202f")  # narrow no-break space
     if not text.strip("-0.\u202f"):
         text = text.lstrip("-")
     return text.replace("-", "−")
@@ -91,8 +91,8 @@ def estimate_with_interval(e: Estimate) -> str:
     return text if around == "–" else f"{text} ({around})"
 
 
-def cell(value: Cell) -> str:
-    """A table's cell."""
+def cell(value: Cell, digits: int | None = None) -> str:
+    """A table's cell; `digits` are the decimals of a float."""
     match value:
         case None:
             return "–"
@@ -103,7 +103,7 @@ def cell(value: Cell) -> str:
         case int():
             return number(value, 0)
         case _:
-            return number(value)
+            return number(value, digits)
 
 
 def is_number(value: Cell) -> bool:
