@@ -98,6 +98,8 @@ CASES = [
     Case("row-ragged", "scores", "zq1,3,SECRET", "decimal comma"),
     Case("quote-open", "scores", 'zq1,3,PHQ-9,12,,"SECRET', "close it"),
     Case("quote-open", "scores", 'zq1,3,PHQ-9,12,,5" SECRET', "close it"),
+    Case("quote-open", "scores", 'zq1,3,PHQ-9,12,,"a"SECRET', "close it"),
+    Case("quote-open", "scores", 'zq1,3,PHQ-9,12,,say "SECRET"', "close it"),
     Case("nul-byte", "scores", b"zq1,3,PHQ-9,1\x002,,SECRET", "damage"),
     Case("not-decodable", "scores", b"zq1,3,PHQ-9,12,,SECRET\xe4", 'encoding = "latin-1"'),
     Case("row-too-long", "scores", "zq1,3,PHQ-9,12,," + "SECRET" * 200_000, "free text"),

@@ -90,6 +90,12 @@ def test_an_open_quote_costs_its_own_line() -> None:
     assert [(code, lines.tolist()) for code, lines in scanned.faults] == [("quote-open", [2])]
 
 
+def test_a_record_over_several_lines_of_the_wrong_width_costs_its_first_line_only() -> None:
+    scanned = scan(b'p,v,n\na,"1\nb,2,stray"\nc,3,\n', ",")
+    assert cells(scanned) == [(4, ("c", "3", ""))]
+    assert [(code, lines.tolist()) for code, lines in scanned.faults] == [("quote-open", [2, 3])]
+
+
 def test_a_note_over_several_lines_is_one_record_at_its_first_line() -> None:
     scanned = scan(b'p,v,n\na,1,"one\n\ntwo, ""three""\n"\nb,2,x\n', ",")
     assert cells(scanned) == [(2, ("a", "1", 'one\n\ntwo, "three"\n')), (6, ("b", "2", "x"))]
