@@ -60,4 +60,4 @@ def seconds(work: Callable[[], object], repeats: int) -> list[float]:
 
 def median(values: Sequence[float]) -> float:
     """The median, rounded to nanoseconds so that the JSON stays readable."""
-    return round(statistics.median(values), 9)
+    return round(float(statistics.median(values)), 9)
