@@ -160,6 +160,8 @@ def test_an_invalid_message_cannot_be_made():
         lambda: header(attempt=1000),
         lambda: RoundRequest(header(), b"\0\0\0"),
         lambda: RoundRequest(header(), bytearray(4)),  # type: ignore[arg-type]
+        lambda: RoundRequest(None, b""),  # type: ignore[arg-type]
+        lambda: Packages(bytes(16), [package(0)]),  # type: ignore[arg-type]
         lambda: Packages(bytes(16), (package(1),)),
         lambda: Packages(bytes(16), (package(0), package(0))),
         lambda: RoundRequest(header(), np.array([np.nan], dtype="<f4").tobytes()),
@@ -200,7 +202,10 @@ def test_a_context_says_what_cannot_be():
         **{"reach": 1, "modulus_bits": 64},
     }
     assert Context.of(**good).bound == 0.0
-    for change in ({"length": 0}, {"length": 1 << 24}, {"grid": 0}, {"modulus_bits": 63}):
+    for change in (
+        *({"length": 0}, {"length": 1 << 24}, {"grid": 0}, {"modulus_bits": 63}),
+        {"attempt": 1000},
+    ):
         with pytest.raises(OurFault):
             Context.of(**(good | change))
 
