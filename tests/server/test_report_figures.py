@@ -57,7 +57,7 @@ def test_a_users_own_matplotlib_settings_change_nothing(results: StudyResults) -
 
     figure = results.answers[0].figures[0]
     before = draw(figure, key="a")
-    with mpl.rc_context({"font.size": 22, "svg.fonttype": "path", "axes.facecolor": "red"}):
+    with mpl.rc_context({"font.size": 22, "axes.unicode_minus": False, "axes.linewidth": 9}):
         assert draw(figure, key="a") == before
         assert mpl.rcParams["font.size"] == 22  # and the user's settings stay theirs
 

@@ -175,10 +175,17 @@ def test_public_data_show_no_budget(results: StudyResults) -> None:
         replace(q, epsilon=None, delta=None, rho=None, sigma=None, noise="none")
         for q in results.spend.questions
     )
-    public = replace(results, spend=Spend(free, TotalSpend(None, None, None)), statement=())
+    exact = replace(results.answers[0], sentences=(), notes=(), figures=(), estimates=())
+    public = replace(
+        results,
+        answers=(exact,),
+        spend=Spend(free, TotalSpend(None, None, None)),
+        statement=(),
+    )
     html = render_page(lay_out(public), "0" * 64)
     assert "no noise was added and no budget was charged" in html
     assert "None" not in html
+    assert "privacy noise" not in html
 
 
 def test_the_study_file_and_digests_are_on_the_page(html: str, results: StudyResults) -> None:

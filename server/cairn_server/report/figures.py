@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from matplotlib.figure import Figure as Sheet
 
-from cairn_models.answers import Bars, Course, Figure, Forest
+from cairn_models.answers import Bars, Course, Estimate, Figure, Forest
 from cairn_server.report import canvas, words
 from cairn_server.report.canvas import NARROW, WIDE, Layout
 from cairn_server.report.course import draw_course
@@ -98,10 +99,16 @@ def caption(figure: Figure) -> str:
     """What a reader must know to read the picture, beyond its axes."""
     match figure:
         case Forest():
-            return "Squares are estimates, lines their 95 % intervals, privacy noise included."
+            return f"Squares are estimates, lines their 95 % intervals{_noise(figure.estimates)}."
         case Course():
             return figure.band
         case Bars():
+            every = [e for row in figure.series.values() for e in row]
             low, high = value_range(figure)
             cut = "" if low <= 0 <= high else " The vertical axis does not start at zero."
-            return f"Dots are estimates, lines their 95 % intervals, privacy noise included.{cut}"
+            return f"Dots are estimates, lines their 95 % intervals{_noise(every)}.{cut}"
+
+
+def _noise(estimates: Sequence[Estimate]) -> str:
+    noised = any(e.noise_share for e in estimates)
+    return ", privacy noise included" if noised else ""
