@@ -26,17 +26,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines instead o
 Out = Annotated[Path, typer.Option("--out", help="Folder for the report and the results.")]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"cairn {version('cairn-federated')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, help="Print the version and stop.", is_eager=True
+        ),
     ] = False,
-) -> None:
-    if version:
-        from importlib.metadata import version as version_of
-
-        typer.echo(f"cairn {version_of('cairn-federated')}")
-        raise typer.Exit
+) -> None: ...
 
 
 @app.command()

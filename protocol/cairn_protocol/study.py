@@ -197,7 +197,12 @@ def parse_toml(
             hint="save the file as UTF-8",
         ) from None
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{where} is not valid TOML", code="not-toml", why=str(error)) from None
+        raise InputError(
+            f"{where} is not valid TOML",
+            code="not-toml",
+            why=str(error),
+            hint="mend that line; text stands in quotes, lists in [ ]",
+        ) from None
     try:
         return model.model_validate({**document, **(extra or {})})
     except ValidationError as error:

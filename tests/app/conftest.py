@@ -10,33 +10,7 @@ import pytest
 from cairn_client.clinic_folder import clinic_folders
 from cairn_models.synthetic import World, clinic_name, generate, write_clinic_csv
 from cairn_protocol.study import Study
-
-STUDY = """
-cairn = 1
-name = "small"
-title = "A small study"
-synthetic = true
-
-[outcome]
-instrument = "PHQ-9"
-
-[cohort]
-arms = ["waiting", "dmhi_unguided", "dmhi_guided"]
-planned_patients = 120
-largest_clinic = 60
-
-[policy]
-clinics = 3
-survivors = 3
-threshold = 3
-colluding = 1
-
-[[questions]]
-name = "effect"
-kind = "effect"
-epsilon = 1.0
-week = 8
-"""
+from small_study import STUDY
 
 Federation = Callable[..., Path]
 
