@@ -37,7 +37,7 @@ SMALLEST_SIGMA: Final = 0.5
 LARGEST_SIGMA: Final = 2.0**27  # leaves ≥ 36 block bits in a 64-bit word
 DISTANCE: Final = 2.0**-900  # statistical distance of one sample from its law; proof above
 MARGIN: Final = 2.0  # in units of 2^−32, 2^14 times the float64 error of the acceptance
-BATCH: Final = 1 << 17  # proposals at a time: 12 bytes each, inside the cache
+BATCH: Final = 1 << 14  # proposals at a time: their arrays stay in the second-level cache
 
 Entropy = Callable[[int], bytes]
 

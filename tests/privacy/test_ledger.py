@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 
 from cairn_privacy import ledger as ledger_module
 from cairn_privacy.accounting import RHO_UNIT, epsilon_of_rho, rho_for
-from cairn_privacy.chain import verify_export
+from cairn_privacy.chain import TAG, verify_export
 from cairn_privacy.ledger import Ledger
 from cairn_privacy.noise import plan_noise
 from cairn_protocol.errors import BudgetRefusal, CairnError, InputError, OurFault, PolicyRefusal
@@ -289,7 +290,7 @@ with Ledger.open(Path(sys.argv[1])) as ledger:
 def test_a_killed_keeper_forgets_no_charge(path: Path, then: str) -> None:
     new(path).close()
     told: dict[int, str] = {}
-    for kill in range(4):
+    for kill in range(3):
         process = subprocess.Popen(
             [sys.executable, "-c", KEEPER, str(path), str(kill), then],
             stdout=subprocess.PIPE,
@@ -349,7 +350,7 @@ def test_flipped_bits_are_noticed_or_harmless(path: Path, tmp_path: Path) -> Non
             if not file.exists() or not file.stat().st_size:
                 continue
             original = file.read_bytes()
-            for _ in range(60):
+            for _ in range(30):
                 copy = _copied(source, tmp_path / "copy")
                 at = generator.randrange(len(original))
                 flipped = bytearray(original)
@@ -361,8 +362,8 @@ def test_flipped_bits_are_noticed_or_harmless(path: Path, tmp_path: Path) -> Non
                 except (InputError, OurFault):
                     noticed[name] += 1
                 shutil.rmtree(copy.parent)
-    assert noticed["ledger.db"] > 5
-    assert noticed["ledger.db-wal"] > 5
+    assert noticed["ledger.db"] > 2
+    assert noticed["ledger.db-wal"] > 2
 
 
 def test_a_lost_tail_is_noticed(path: Path, tmp_path: Path) -> None:
@@ -521,6 +522,29 @@ def test_a_chain_that_breaks_a_rule_is_not_read_although_its_hashes_hold(
     line = json.dumps({"entry": json.loads(text), "hash": digest.hex()})
     with pytest.raises(InputError, match="ledger-damaged"):
         verify_export(ledger.export() + line)
+
+
+def test_a_reservation_is_not_closed_twice_in_a_chain(ledger: Ledger) -> None:
+    number = ledger.reserve(STUDY, "q", 0, 0, 0.001)
+    ledger.void(number, "abandoned")
+    account = verify_export(ledger.export())
+    at = "2026-01-01T00:00:00+00:00"
+    row = account.next({"kind": "commit", "of": number, "upload": "", "at": at})
+    with pytest.raises(InputError, match="ledger-damaged"):
+        account.check(*row)
+
+
+def test_an_entry_has_one_form(ledger: Ledger) -> None:
+    """Two readers of '{"units":9,"units":1}' might disagree; such a text is not an entry."""
+    ledger.reserve(STUDY, "q", 0, 0, 0.001)
+    account = verify_export(ledger.export())
+    body = ledger.entries()[0].body("2026-01-01T00:00:00+00:00")
+    number, text, digest = account.next({**body, "attempt": 1})
+    account.check(number, text, digest)
+    for other in (text.replace(":", ": "), text.replace('"units"', '"units":1,"units"')):
+        forged = hashlib.sha256(TAG + account.head.digest + other.encode()).digest()
+        with pytest.raises(InputError, match="one form"):
+            account.check(number, other, forged)
 
 
 def test_every_refusal_says_what_to_do(ledger: Ledger, path: Path) -> None:
