@@ -1,0 +1,62 @@
+"""What the promise costs in time: `make bench NAME=privacy`.
+
+Noise beside NumPy's (predictable, floating-point) normal, bounding a clinic's patients, accounting
+both ways, and appends to a ledger that waits for the disk.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.outcome import Outcome, Target, median, seconds
+from cairn_privacy.accounting import epsilon_of_rho, epsilon_pld
+from cairn_privacy.bound import bounded_sum
+from cairn_privacy.ledger import Ledger
+from cairn_privacy.noise import plan_noise
+from cairn_privacy.sampler import discrete_gaussian
+from cairn_protocol.policy import Policy
+
+LENGTH = 100_000
+SIGMAS = (4.0, 100.5, 65_537.0, 113_031.7, 1e8)  # steps; 65,537 is the sampler's worst case
+CHARGES = 200
+
+
+def main() -> Outcome:
+    """Runs all of it; about ten seconds."""
+    outcome = Outcome("privacy")
+    generator = np.random.default_rng(1)
+    normal = median(seconds(lambda: generator.normal(size=LENGTH), 15))
+    outcome.rows.append({"what": "numpy normal, 100k", "seconds": normal})
+    slowest = 0.0
+    for sigma in SIGMAS:
+        took = median(seconds(lambda s=sigma: discrete_gaussian(s, LENGTH), 15))
+        slowest = max(slowest, took)
+        outcome.rows.append({"what": "noise, 100k", "sigma": sigma, "seconds": took})
+    rows = generator.normal(size=(300, 5_700))
+    bounding = median(seconds(lambda: bounded_sum([rows], 5_700, 0.5), 9))
+    outcome.rows.append({"what": "bound 300 patients x 5,700", "seconds": bounding})
+
+    forth = median(seconds(lambda: plan_noise(2.0, 1e-6, 60, Policy()), 9))
+    back = median(seconds(lambda: epsilon_of_rho(0.1, 1e-6), 9))
+    pld = median(seconds(lambda: epsilon_pld(17.2772, 60, 1e-6), 3))
+    outcome.rows.append({"what": "accounting", "plan": forth, "epsilon": back, "pld": pld})
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.db"
+        with Ledger.create(path, clinic="bench", cap_epsilon=8.0, delta=1e-6) as ledger:
+            attempts = iter(range(CHARGES + 1))
+
+            def charge() -> None:
+                entry = ledger.reserve(bytes(32), "q", 0, next(attempts), 1e-6)
+                ledger.commit(entry, bytes(32))
+
+            pair = median(seconds(charge, CHARGES))
+    outcome.rows.append({"what": "reserve and commit", "seconds": pair})
+    outcome.targets = [
+        Target("100k coordinates of noise, seconds", slowest, "<=", 0.05),
+        Target("accounting both ways, seconds", forth + back + pld, "<=", 1.0),
+    ]
+    return outcome
