@@ -38,6 +38,7 @@ from cairn_models.trajectory.features import ARMS, HORIZONS, weekly
 from cairn_models.trajectory.network import CourseNetwork, fill, flat, parameter_count, untrained
 from cairn_protocol.study import QuestionSpec, Study
 
+FLOOR_PER_BOUND: Final = 0.02  # Adam's floor over C: the noise in the mean of some 600 patients
 SCRATCH: Final = "none"  # the prior that is no prior
 HeldOut = Annotated[float, Field(ge=0, le=0.6)]
 
@@ -48,9 +49,8 @@ class TrajectorySettings(Settings):
     Args:
         rounds: gradient sums, each charged; 20 to 120 make little difference.
         bound: C, the L2 norm to which a patient's gradient is clipped.
-        learning_rate: Adam's, at the first round; it falls as a cosine. With a good prior and fewer
-            than a thousand patients 0.0007 to 0.003 do equally well and 0.006 forgets the prior;
-            with thousands, or without a prior, 0.006 (`make bench NAME=trajectory`).
+        learning_rate: Adam's, at the first round; it falls as a cosine. More patients make larger
+            steps by themselves (less noise against a fixed floor). From scratch there is no floor.
         held_out: share of patients who never train.
         horizons: weeks ahead that count in the loss.
         prior: name of a pre-trained artefact, or "none" to start from the last value carried
@@ -59,7 +59,7 @@ class TrajectorySettings(Settings):
 
     rounds: int = Field(default=40, ge=1, le=200)
     bound: float = Field(default=0.5, gt=0, le=100)
-    learning_rate: float = Field(default=0.002, gt=0, le=1)
+    learning_rate: float = Field(default=0.004, gt=0, le=1)
     optimiser: Literal["adam"] = "adam"
     held_out: HeldOut = 0.3
     horizons: tuple[int, ...] = HORIZONS
@@ -88,7 +88,9 @@ class Trajectory(Question[tuple[Block, ...]]):
 
     def __init__(self, spec: QuestionSpec, study: Study) -> None:
         super().__init__(spec, study)
-        self._descent = Descent(self.settings.rounds, self.settings.learning_rate)
+        s = self.settings
+        floor = 1e-8 if s.prior == SCRATCH else FLOOR_PER_BOUND * s.bound
+        self._descent = Descent(s.rounds, s.learning_rate, floor)
 
     @property
     def shape(self) -> Shape:
@@ -216,9 +218,11 @@ class Trajectory(Question[tuple[Block, ...]]):
             "For research only: not a prediction for any person, and no basis for a decision "
             "about care.",
             f"The typical person is a public constant: PHQ-9 {TYPICAL['PHQ-9']:.0f} and GAD-7 "
-            f"{TYPICAL['GAD-7']:.0f} at entry (other instruments: the same share of their range).",
+            f"{TYPICAL['GAD-7']:.0f} at entry (other instruments: the same share of their range), "
+            "in use of the programme where there is one.",
             "Arms are compared as they stand in care, not as randomised: differences between "
-            "these curves are not effects.",
+            "these curves are not effects. Where training moved them little they are the prior's, "
+            "which knows no patient: the table has both.",
             f"{s.rounds} noised gradient sums; {s.held_out:.0%} of patients never trained. What "
             "the model is worth is what an error question says, beside its prior.",
         ]

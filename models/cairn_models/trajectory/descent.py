@@ -16,7 +16,6 @@ from cairn_protocol.errors import OurFault
 
 Vector = NDArray[np.float64]
 DECAY = (0.9, 0.999)
-TINY = 1e-8
 
 
 @dataclass
@@ -26,10 +25,14 @@ class Descent:
     Args:
         rounds: steps in all.
         learning_rate: of the first step; the last one is near 0.
+        floor: what Adam adds to a coordinate's root mean square, in units of the mean gradient.
+            Near the noise of a mean gradient it keeps coordinates that carry next to nothing from
+            taking full steps; with Adam's usual 1e-8 training *without* noise forgot the prior.
     """
 
     rounds: int
     learning_rate: float
+    floor: float
     done: int = 0
     _mean: Vector = field(default_factory=lambda: np.zeros(0), repr=False)
     _square: Vector = field(default_factory=lambda: np.zeros(0), repr=False)
@@ -59,5 +62,5 @@ class Descent:
         mean = self._mean / (1 - a**self.done)
         square = self._square / (1 - b**self.done)
         rate = self.learning_rate * 0.5 * (1 + np.cos(np.pi * round_ / self.rounds))
-        moved = parameters.astype(np.float64) - rate * mean / (np.sqrt(square) + TINY)
+        moved = parameters.astype(np.float64) - rate * mean / (np.sqrt(square) + self.floor)
         return np.asarray(moved, dtype=np.float32)

@@ -1,6 +1,8 @@
 """`expected_course`: what a network expects for a typical person, by arm.
 
-The person is a public constant, so the figure releases nothing beyond the parameters.
+The person is a public constant, so the figure releases nothing beyond the parameters. Where there
+is a programme, that person has begun to use it: without use, the network would rightly expect what
+it expects of someone who never starts.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cairn_models.measures import INSTRUMENTS, Instrument
-from cairn_models.records import PATIENT_COLUMNS, SCORES, Records
+from cairn_models.records import ENGAGEMENT, PATIENT_COLUMNS, SCORES, Records
 from cairn_models.trajectory.features import companion_of, weekly
 from cairn_models.trajectory.network import predict
 
 TYPICAL: Final = {"PHQ-9": 14.0, "GAD-7": 13.0}  # points at entry; near the means of services
+PROGRAMMES: Final = ("dmhi_unguided", "dmhi_guided", "blended")
+USE: Final = {"started": 1.0, "logins": 3.0, "modules": 1.0, "credibility": 6.0}  # in week 0
 LINES: Final = ("low", "middle", "high")
 
 
@@ -42,7 +46,17 @@ def _people(instrument: Instrument, arms: tuple[str, ...]) -> Records:
     )
     both = (instrument, companion_of(instrument))
     rows = [(name, 0.0, i.name, _typical(i)) for name in names for i in both]
-    return Records(patients, pl.DataFrame(rows, schema=SCORES, orient="row"))
+    uses = [
+        (name, 0.0, measure, value)
+        for name, arm in zip(names, arms, strict=True)
+        if arm in PROGRAMMES
+        for measure, value in USE.items()
+    ]
+    return Records(
+        patients,
+        pl.DataFrame(rows, schema=SCORES, orient="row"),
+        pl.DataFrame(uses, schema=ENGAGEMENT, orient="row"),
+    )
 
 
 def _typical(instrument: Instrument) -> float:
