@@ -15,7 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 
-Label = Literal["study", "roster", "key package", "confirmation", "upload", "closed"]
+Label = Literal[
+    "study", "roster", "key package", "confirmation", "upload", "closed", "standing", "join"
+]
 PUBLIC_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # no i, l, o, u: read aloud without doubt

@@ -5,6 +5,7 @@
     Packages       ─────────▶  Confirmation
     RoundRequest   ─────────▶  Upload            once a round or attempt
     CloseRun       ─────────▶  Closed
+    Offer          ─────────▶  Standing          before any run, and whenever the server asks
     any            ─────────▶  Refusal           instead
 
 The annotations are the wire format, in order.  # SPEC 5
@@ -39,6 +40,7 @@ LARGEST_MESSAGE: Final = LARGEST_STATE + 512 * 1024
 Run = Annotated[bytes, Fixed(RUN_BYTES)]
 Hash = Annotated[bytes, Fixed(32)]
 Clinic = Annotated[int, UInt(2)]
+STANDINGS: Final = ("offered", "approved", "refused", "paused")
 Signature = Annotated[bytes, Fixed(SIGNATURE_BYTES)]
 
 
@@ -269,6 +271,32 @@ class Refusal(Message):
         return PeerFault(self.what, code="refused", why=why, hint=self.hint)
 
 
+@dataclass(frozen=True)
+class Offer(Message):
+    """Asks a clinic's people to consider a study. Nothing is computed; nothing is agreed by it."""
+
+    kind: ClassVar[int] = 10
+
+    study: Annotated[SignedStudy, Nested(SignedStudy)]
+    roster: Annotated[SignedRoster, Nested(SignedRoster)]
+
+
+@dataclass(frozen=True)
+class Standing(Signed):
+    """How a study stands at a clinic, in its people's word: one of `STANDINGS`."""
+
+    kind: ClassVar[int] = 11
+
+    study: Hash  # SignedStudy.digest
+    roster: Hash  # Roster.digest
+    identity: Hash  # the clinic's public key
+    state: Annotated[str, Text(16)]
+    signature: Signature
+
+    def fault(self) -> str:
+        return "" if self.state in STANDINGS else "state must be a standing"
+
+
 AnyMessage = (
     OpenRun
     | KeyPackage
@@ -279,12 +307,14 @@ AnyMessage = (
     | CloseRun
     | Closed
     | Refusal
+    | Offer
+    | Standing
 )
 KINDS: Final[dict[int, type[Message]]] = {
     cls.kind: cls
     for cls in (
         *(OpenRun, KeyPackage, Packages, Confirmation, RoundRequest, Upload),
-        *(CloseRun, Closed, Refusal),
+        *(CloseRun, Closed, Refusal, Offer, Standing),
     )
 }
 

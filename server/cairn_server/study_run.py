@@ -137,7 +137,7 @@ class StudyRun:
             if node not in replies:
                 continue
             try:
-                self._server.receive(index, decode(replies[node]))
+                self._server.receive(index, decode(replies[node], self._server.reply_limit))
             except CairnError as error:
                 self._stop(f"{self._name(index)}: {error.what}", error)
         if missing := [self._name(index) for index in self._server.missing]:

@@ -21,9 +21,11 @@ from cairn_protocol.messages import (
     CloseRun,
     Header,
     KeyPackage,
+    Offer,
     Packages,
     Refusal,
     RoundRequest,
+    Standing,
     Upload,
     decode,
 )
@@ -50,6 +52,8 @@ def messages(federate) -> dict[str, bytes]:
         *(federation.opening, packages.packages[0], packages, confirmations[0]),
         *(request, upload, closing, federation.runs[0].close(closing)),
         Refusal.of(BudgetRefusal("no budget is left", code="spent", hint="ask for less")),
+        Offer(federation.opening.study, federation.opening.roster),
+        Standing(bytes(32), bytes(32), bytes(32), "approved", bytes(64)),
     ]
     return {type(message).__name__: message.to_bytes() for message in sent}
 
