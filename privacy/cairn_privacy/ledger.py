@@ -33,6 +33,15 @@ from cairn_protocol.errors import BudgetRefusal, InputError, OurFault, PolicyRef
 LARGEST_CAP: Final = 50.0
 LARGEST_DELTA: Final = 1e-3
 _MAGIC: Final = b"SQLite format 3\0"  # an empty file would be made into a database otherwise
+_CLINIC: Final = (
+    "the clinic's",
+    "the clinic has answered all that its cap allows for these patients",
+)
+_STUDY: Final = (
+    "the study's",
+    "this study was answered here before: use the results of that run; asking anew takes another "
+    "study, with a name and an approval of its own",
+)
 _SCHEMA: Final = """
 CREATE TABLE chain (number INTEGER PRIMARY KEY, body TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
 CREATE TRIGGER kept BEFORE DELETE ON chain BEGIN SELECT RAISE(ABORT, 'append-only'); END;
@@ -153,10 +162,10 @@ class Ledger:
                     why=f"question {question!r}, round {round_}, attempt {attempt}",
                     hint="ask again with a new attempt, which is a new charge",
                 )
-            self._fit("the clinic's", self._account.spent + charge, self.terms.cap_units)
+            self._fit(_CLINIC, self._account.spent + charge, self.terms.cap_units)
             if study_cap_rho is not None:
                 spent = self._account.spent_by_study.get(entry.study, 0)
-                self._fit("the study's", spent + charge, units_within(study_cap_rho))
+                self._fit(_STUDY, spent + charge, units_within(study_cap_rho))
             return self._append(entry.body(_now()), charge=True)
 
     def commit(self, entry: int, digest: bytes) -> None:
@@ -245,13 +254,14 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _fit(self, whose: str, wanted: int, cap: int) -> None:
+    def _fit(self, limit: tuple[str, str], wanted: int, cap: int) -> None:
+        whose, hint = limit
         if wanted > cap:
             raise BudgetRefusal(
                 f"this release would exceed {whose} privacy cap",
                 code="cap-reached",
                 why=f"ρ would be {wanted * RHO_UNIT:.6g}, the cap is {cap * RHO_UNIT:.6g}",
-                hint="the clinic has answered all that its cap allows for these patients",
+                hint=hint,
             )
 
     def _close(self, number: int, body: dict[str, str | int]) -> None:
