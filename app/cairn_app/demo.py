@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -72,11 +73,12 @@ def _lay_out(out: Path, world: World, seed: int) -> tuple[Path, Path]:
 
 def _show_next(clinics: Path, study_file: Path) -> None:
     clinic = clinics / clinic_name(0)
+    cairn = "cairn" if shutil.which("cairn") else os.path.relpath(sys.argv[0])
     print(
         "\nNext\n"
         "  open the report in a browser\n"
         f"  look at a clinic's files        ls {clinic}\n"
-        f"  change the study and run it     cairn study run {study_file} "
+        f"  change the study and run it     {cairn} study run {study_file} "
         f"--clinics {clinics} --out another\n"
         "  run it on data of your own      docs/own-trial.md"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -68,11 +69,10 @@ def show_end(results: StudyResults, paths: Paths, *, as_json: bool) -> None:
             )
         )
         return
-    print()
     for answer in results.answers:
-        print(f"{answer.title}")
-        for sentence in answer.sentences[:2]:
-            print(f"  {sentence}")
+        print(f"\n{answer.title}")
+        for sentence in answer.sentences:
+            print(textwrap.fill(sentence, 96, initial_indent="  ", subsequent_indent="  "))
     print()
     print(f"Report   {paths.report}")
     print(f"Numbers  {paths.results}")
