@@ -4,6 +4,7 @@ results.json     everything, full precision ("cairn-results/1")
 report.html      one self-contained page
 estimates.csv    one row a number
 figures/         each figure as .svg and .png
+released/        arrays that a question released, such as a model's parameters, as .safetensors
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save
 
 from cairn_server.report.atomic import replace_atomically
 from cairn_server.report.estimates import dump_csv
@@ -29,6 +33,7 @@ class Paths:
     report: Path
     estimates: Path
     figures: tuple[Path, ...]
+    released: tuple[Path, ...] = ()
 
 
 def write_results(results: StudyResults, out: Path) -> Paths:
@@ -41,6 +46,7 @@ def write_results(results: StudyResults, out: Path) -> Paths:
     """
     numbers = dump(results)
     paths = Paths(out / "results.json", out / "report.html", out / "estimates.csv", ())
+    released = _write_released(results, out / "released")
     replace_atomically(paths.results, numbers)
     replace_atomically(paths.estimates, dump_csv(results))
     page = lay_out(results)
@@ -52,4 +58,15 @@ def write_results(results: StudyResults, out: Path) -> Paths:
             figures.append(path)
     digest = hashlib.sha256(numbers).hexdigest()
     replace_atomically(paths.report, render_page(page, digest).encode())
-    return Paths(paths.results, paths.report, paths.estimates, tuple(figures))
+    return Paths(paths.results, paths.report, paths.estimates, tuple(figures), released)
+
+
+def _write_released(results: StudyResults, folder: Path) -> tuple[Path, ...]:
+    written = []
+    for answer in results.answers:
+        if answer.released:
+            arrays = {name: np.ascontiguousarray(a) for name, a in answer.released.items()}
+            path = folder / f"{answer.question}.safetensors"
+            replace_atomically(path, save(arrays, {"study": results.study.digest.hex()}))
+            written.append(path)
+    return tuple(written)

@@ -3,6 +3,7 @@
 schema        "cairn-results/1"
 study         name · title · digest (hex) · source (the signed file's text)
 synthetic     true when the records were made up
+stopped       why the run ended before its last question; empty where it did not
 answers[]     cairn_models.answers.Answer; `released` arrays by shape only
 oracle        null, or an answer with a label that says why it could be computed
 spend         questions[] · total      statement[]      participants[]      run
@@ -44,6 +45,7 @@ def to_json(results: StudyResults) -> dict[str, Any]:
             "source": study.source.decode("utf-8"),
         },
         "synthetic": results.is_synthetic,
+        "stopped": results.stopped,
         "answers": [answer.to_json() for answer in results.answers],
         "oracle": None if oracle is None else {**oracle.to_json(), "label": ORACLE_LABEL},
         "spend": asdict(results.spend),
@@ -106,6 +108,7 @@ def _results(document: dict[str, Any]) -> StudyResults:
         run=_of(RunFacts, document["run"]),
         oracle=None if oracle is None else _answer(oracle),
         synthetic=_of(bool, document["synthetic"]),
+        stopped=_of(str, document["stopped"]),
     )
 
 
