@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 JOBS   ?= auto
 
-.PHONY: help setup demo test lint soak bench clean
+.PHONY: help setup demo test lint soak bench protos clean
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -33,6 +33,9 @@ soak: $(READY) ## the long runs
 
 bench: $(READY) ## one benchmark: make bench NAME=rounds
 	@$(BIN)/python -m benchmarks $(NAME)
+
+protos: $(READY) ## generate Python from the .proto files
+	@PYTHON=$(BIN)/python deploy/make-protos
 
 clean: ## remove .venv and what was built
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
