@@ -122,10 +122,10 @@ class ErrorSums:
         error = np.where(known, (m - self._of(CENTRE)) / self._of(SCALE_ERROR), 0.0)
         to_last, to_prior = gap_last / self._of(SCALE_LAST), gap_prior / self._of(SCALE_PRIOR)
         spread = (0.5 * (error**2 + to_last**2)).sum(axis=1, keepdims=True)
-        rows = np.concatenate(
-            [COUNT * known, ERROR * error, LAST * to_last, PRIOR * to_prior, SPREAD * spread],
-            axis=1,
-        )
+        parts = [COUNT * known, ERROR * error, LAST * to_last, PRIOR * to_prior, SPREAD * spread]
+        # Row-major: NumPy adds a column-major row in another order when it stands alone, and a
+        # patient's last bit would depend on who else is there.
+        rows = np.ascontiguousarray(np.concatenate(parts, axis=1))
         norm = np.sqrt((rows**2).sum(axis=1, keepdims=True))
         # The margin keeps the norm at or below C after rounding.
         shrink = np.minimum(1.0, self.bound * (1 - 1e-12) / np.maximum(norm, self.bound / 2))

@@ -1,0 +1,31 @@
+"""A patient's row has the same bits alone as among others, whatever the order of the rows."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from cairn_models.trajectory.error_sums import ErrorSums
+from cairn_models.trajectory.features import HORIZONS
+
+HORIZON_SETS = [c for n in range(1, len(HORIZONS) + 1) for c in combinations(HORIZONS, n)]
+
+
+@pytest.mark.parametrize("horizons", HORIZON_SETS, ids=str)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_error_row_alone_is_the_row_among_others(
+    horizons: tuple[int, ...], order: Literal["C", "F"]
+) -> None:
+    """NumPy adds up a row of one patient in another order than a column-major row among many."""
+    rng = np.random.default_rng(3)
+    sums = ErrorSums(horizons, 27.0)
+    shape = (300, len(horizons))
+    errors = [np.asarray(rng.gamma(2.0, 2.0, shape), order=order) for _ in range(3)]
+    known = np.asarray(rng.random(shape) < 0.8, order=order)
+    together = sums.encode(*errors, known)
+    for i in range(shape[0]):
+        alone = sums.encode(*(e[i : i + 1] for e in errors), known[i : i + 1])
+        assert alone[0].tobytes() == together[i].tobytes()
