@@ -4,37 +4,49 @@ Bytes in, bytes out: `forward` is all that the link may call. Every request is o
 message; every reply is the protocol's answer or a `Refusal` that says why there is none. What a
 patient's record holds can reach a reply by one path only, the door.
 
-K1  A study is answered only if this clinic approved exactly these bytes from this team.
+K1  A study is answered only while this clinic approves exactly these bytes from its team, and
+    under the roster that its people saw.
 K2  What is computed (question, bound, noise, rounds, layout) comes from the approved study; the
     request only says which round, and carries the public state.
 K3  The first public state of a question that builds on nothing is the one that this clinic
     computes itself, so a server cannot plant a model.
 K4  A failure while records are at hand is told to nobody but the local log, by its type alone.
+K5  A run's place and the reply are in the keeper's state before the reply leaves. After a crash
+    a kept reply is sent again, byte for byte; an attempt without one is sat out, and void.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.door import Asked, Door
+from cairn_client.keeper_state import Approval, KeeperState, Memory, Place
 from cairn_client.readers import Import
+from cairn_client.reconcile import reconcile
 from cairn_models.questions import build
 from cairn_models.questions.base import Question, instrument_of
+from cairn_models.records import Records
 from cairn_privacy.ledger import Ledger
 from cairn_privacy.question_terms import QuestionTerms
-from cairn_protocol.clinic_run import ClinicRun
-from cairn_protocol.errors import CairnError, OurFault, PeerFault, PolicyRefusal
+from cairn_protocol.clinic_run import UNSIGNED, ClinicRun
+from cairn_protocol.codec import refuse
+from cairn_protocol.errors import CairnError, InputError, OurFault, PeerFault, PolicyRefusal
 from cairn_protocol.messages import (
+    Closed,
     CloseRun,
+    Offer,
     OpenRun,
     Packages,
     Refusal,
     RoundRequest,
+    Standing,
     Upload,
     decode,
 )
@@ -45,9 +57,19 @@ from cairn_protocol.study import Study
 log = logging.getLogger("cairn.keeper")
 NO_HEAD: Final = bytes(32)  # ledger head of a clinic whose data are public
 
+Step = Literal["opened", "confirmed", "asked", "charged", "answered", "kept", "committed", "closed"]
+Passing = Callable[[Step], None]
+"""Called as the keeper passes each step of a reply; a test ends the process there."""
+
+
+def _pass(step: Step) -> None:
+    """Nothing happens at a step."""
+
 
 @dataclass(frozen=True)
-class _Askable:
+class Askable:
+    """A question that the study asks, with its terms."""
+
     question: Question[Any]
     terms: QuestionTerms
 
@@ -56,7 +78,11 @@ class _Askable:
 class _Active:
     run: ClinicRun
     door: Door
-    askable: dict[str, _Askable]
+    askable: dict[str, Askable]
+
+    @property
+    def place(self) -> Place:
+        return Place(self.run.study.digest, self.run.index, self.run.progress)
 
     @property
     def study_cap(self) -> float:
@@ -70,26 +96,37 @@ class Keeper:
 
     Args:
         clinic: its folder. The ledger is opened with the first study about patients.
+        store: what outlives the process; None keeps it in memory, for engines in one process.
+        passing: is told of each step.
     """
 
-    def __init__(self, clinic: ClinicFolder) -> None:
+    def __init__(
+        self,
+        clinic: ClinicFolder,
+        store: KeeperState | None = None,
+        *,
+        passing: Passing = _pass,
+    ) -> None:
         self.clinic = clinic
         self.identity = clinic.identity()
+        self.state: KeeperState = Memory() if store is None else store
+        self._passing = passing
         self._ledger: Ledger | None = None
-        self._approved: dict[bytes, SignedStudy] = {}
         self._imports: dict[bytes, Import] = {}
         self._active: dict[bytes, _Active] = {}
 
     @property
     def ledger(self) -> Ledger:
-        """The clinic's ledger."""
+        """The clinic's ledger; on opening, what a crash left undecided in it is settled."""
         if self._ledger is None:
-            self._ledger = self.clinic.ledger()
+            ledger = self.clinic.ledger()
+            reconcile(ledger, self.state)
+            self._ledger = ledger
         return self._ledger
 
     def approve(self, study: SignedStudy) -> None:
         """Allow exactly this study from exactly this team."""
-        self._approved[study.digest] = study
+        self.state.approve(study)
 
     def read_records(self, study: Study) -> Import:
         """Read the clinic's files with the study's instruments, and keep what was read.
@@ -117,13 +154,14 @@ class Keeper:
             return Refusal.of(fault).to_bytes()
 
     def close(self) -> None:
-        """Erase every run's keys and release the ledger."""
+        """Erase every run's keys and release ledger and state."""
         for active in self._active.values():
             active.run.erase()
         self._active.clear()
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = None
+        self.state.close()
 
     def _reply(self, request: bytes) -> Message:
         match decode(request):
@@ -132,50 +170,108 @@ class Keeper:
             case Packages() as message:
                 return self._confirm(message)
             case RoundRequest() as message:
-                return self._round(message)
+                return self._round(message, hashlib.sha256(request).digest())
             case CloseRun() as message:
-                return self._close(message)
+                return self._close(message, hashlib.sha256(request).digest())
+            case Offer() as message:
+                return self._offer(message)
             case message:
                 raise PeerFault(
                     f"a server does not send a {type(message).__name__}", code="not-a-request"
                 )
 
-    def _open(self, message: OpenRun) -> Message:
-        if (active := self._active.get(message.run)) and (known := active.run.cached(message)):
-            return known
-        approved = self._approved.get(message.study.digest)  # K1
-        if approved is None:
+    def _offer(self, message: Offer) -> Message:
+        team = self.state.team()
+        if team is None:
+            raise PolicyRefusal(
+                "this clinic belongs to no research team yet",
+                code="team-unknown",
+                hint="the clinic runs `cairn clinic join` first",
+            )
+        study, roster = message.study.verified(team), message.roster.verified(team)
+        if roster.study != study.digest:
+            refuse("roster-foreign", "the roster is of another study")
+        roster.index_of(self.identity.public)
+        self.state.offer(message.study, message.roster)
+        unsigned = Standing(
+            study=study.digest,
+            roster=roster.digest,
+            identity=self.identity.public,
+            state=self.state.standing(study.digest, roster.digest) or "offered",
+            signature=UNSIGNED,
+        )
+        return unsigned.with_signature(self.identity.sign("standing", unsigned.signed))
+
+    def _approval(self, study: bytes) -> Approval:
+        approval = self.state.approval(study)  # K1
+        if approval is None:
             raise PolicyRefusal(
                 "this clinic has not approved the study",
                 code="study-not-approved",
                 hint="the clinic can look at it and approve it, or leave it",
             )
+        return approval
+
+    def _open(self, message: OpenRun) -> Message:
+        digest = message.study.digest
+        approval = self._approval(digest)
+        if (active := self._active.get(message.run)) and (known := active.run.cached(message)):
+            return known
+        place = self.state.place(message.run)
         run, package = ClinicRun.open(
             self.identity,
             message,
-            team_public=approved.team,
-            approved_digest=approved.digest,
+            team_public=approval.team,
+            approved_digest=digest,
+            pinned_roster=approval.roster,
             data_are_public=self.clinic.config.data == "public",
-            progress=active.run.progress if active else None,
+            epoch=self.state.epoch,
+            progress=place.progress if place else None,
         )
+        if digest not in self._imports:
+            self._read_unseen(run.study)
+        door = Door(lambda: self._records(digest), self.ledger if run.study.noised else None)
+        opened = _Active(run, door, askable(run.study, len(run.roster)))
+        self.state.keep(opened.place)  # K5
         if active:
             active.run.erase()
-        door = Door(
-            lambda: self._imports[run.study.digest].records,
-            self.ledger if run.study.noised else None,
-        )
-        self._active[message.run] = _Active(run, door, _askable(run.study, len(run.roster)))
+        self._active[message.run] = opened
+        self._passing("opened")
         return package
+
+    def _read_unseen(self, study: Study) -> None:
+        """Reads the records for a run; what is wrong with the files is the clinic's to know."""
+        try:
+            read = self.read_records(study)
+        except InputError as error:
+            log.error("cannot read the clinic's files: %s; hint: %s", error, error.hint)
+            raise OurFault(
+                "the clinic cannot read its files",
+                code="records-unreadable",
+                hint="the clinic's log says which and why; nothing was charged",
+            ) from None
+        if read.findings:
+            log.warning("some rows were set aside; `cairn clinic status` counts them")
+
+    def _records(self, study: bytes) -> Records:
+        self._passing("charged")
+        return self._imports[study].records
 
     def _confirm(self, message: Packages) -> Message:
         active = self._run(message.run)
+        self._approval(active.run.study.digest)
         head = self.ledger.head() if active.run.study.noised else NO_HEAD
-        return active.run.cached(message) or active.run.confirm(message, head)
+        reply = active.run.cached(message) or active.run.confirm(message, head)
+        self._passing("confirmed")
+        return reply
 
-    def _round(self, message: RoundRequest) -> Message:
-        active, header = self._run(message.header.run), message.header
-        if known := active.run.cached(message):
-            return known
+    def _round(self, message: RoundRequest, digest: bytes) -> Message:
+        header = message.header
+        if place := self.state.place(header.run):
+            self._approval(place.study)
+        if kept := self.state.reply(header.run, digest):  # K5
+            return decode(kept)
+        active = self._run(header.run)
         askable = active.askable.get(header.question)  # K2
         if askable is None or header.round >= askable.question.shape.rounds:
             raise PeerFault(
@@ -200,6 +296,8 @@ class Keeper:
         roster = active.run.roster.digest
         context = terms.context(roster, header.round, header.attempt, message.public_state)
         active.run.accept(message, context)
+        self.state.keep(active.place)  # a crash from here on: the attempt is sat out
+        self._passing("asked")
         leaving = active.door.answer(
             Asked(
                 run=header.run,
@@ -211,28 +309,55 @@ class Keeper:
                 study_cap=active.study_cap,
             )
         )
+        self._passing("answered")
         upload: Upload = active.run.upload(message, leaving.vector)
+        self.state.keep(active.place, digest, upload.to_bytes())  # K5
+        self._passing("kept")
         if leaving.entry is not None:
             self.ledger.commit(leaving.entry, upload.vector_digest)
+        self._passing("committed")
         return upload
 
-    def _close(self, message: CloseRun) -> Message:
-        active = self._run(message.run)
-        return active.run.cached(message) or active.run.close(message)
+    def _close(self, message: CloseRun, digest: bytes) -> Message:
+        if kept := self.state.reply(message.run, digest):
+            return decode(kept)
+        active = self._active.pop(message.run, None)
+        if active is not None:
+            place = active.place
+            reply: Message = active.run.close(message)
+            self._imports.pop(place.study, None)
+        elif (known := self.state.place(message.run)) is not None:  # its keys went with a restart
+            place = known
+            unsigned = Closed(message.run, place.clinic, place.progress.head, UNSIGNED)
+            reply = unsigned.with_signature(self.identity.sign("closed", unsigned.signed))
+        else:
+            raise _run_unknown()
+        self.state.keep(place, digest, reply.to_bytes())
+        self._passing("closed")
+        return reply
 
     def _run(self, run: bytes) -> _Active:
         if run not in self._active:
-            raise PeerFault(
-                "this clinic does not know the run",
-                code="run-unknown",
-                why="it was not opened here since the clinic's service started",
-                hint="the server opens the run again under new keys",
-            )
+            raise _run_unknown()
         return self._active[run]
 
 
-def _askable(study: Study, clinics: int) -> dict[str, _Askable]:
+def askable(study: Study, clinics: int) -> dict[str, Askable]:
+    """Every question of the study with its terms for so many clinics, by name.
+
+    Raises:
+        CairnError: the study cannot be answered.
+    """
     questions = [build(spec, study) for spec in study.questions]
     return {
-        q.name: _Askable(q, QuestionTerms.of(study, q.spec, q.shape, clinics)) for q in questions
+        q.name: Askable(q, QuestionTerms.of(study, q.spec, q.shape, clinics)) for q in questions
     }
+
+
+def _run_unknown() -> PeerFault:
+    return PeerFault(
+        "this clinic does not know the run",
+        code="run-unknown",
+        why="it was not opened here since the clinic's service started",
+        hint="the server opens the run again under new keys",
+    )

@@ -10,6 +10,7 @@ import pytest
 from cairn_app.embedded_study import EmbeddedStudy
 from cairn_client.clinic_folder import ClinicFolder, clinic_folders
 from cairn_client.keeper import Keeper
+from cairn_client.keeper_state import Memory
 from cairn_protocol.errors import StudyStopped
 from cairn_protocol.study import Study
 from cairn_server.report import load_results, write_results
@@ -58,7 +59,7 @@ def test_a_refusal_names_the_clinic_and_its_remedy(
     small_study: Study, clinics: list[ClinicFolder]
 ) -> None:
     study = EmbeddedStudy(small_study, clinics)
-    study.keepers[1]._approved.clear()
+    study.keepers[1].state = Memory()
     with pytest.raises(StudyStopped) as caught:
         study.run()
     assert caught.value.what.startswith(study.keepers[1].clinic.config.name)
