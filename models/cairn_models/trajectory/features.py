@@ -263,7 +263,8 @@ def _static(patients: pl.DataFrame) -> dict[str, Floats]:
 
     arm, sex = text("arm"), text("sex").str.to_lowercase()
     age = text("age_band" if "age_band" in patients.columns else "age")
-    years = age.str.extract(r"(\d{1,3})").cast(pl.Float64).clip(0, 110) / 100
+    # ASCII digits: `\d` also finds digits that do not convert, and one patient's would stop all.
+    years = age.str.extract(r"([0-9]{1,3})").cast(pl.Float64).clip(0, 110) / 100
     return {
         **{f"arm_{name}": dense(arm == name) for name in ARMS},
         "female": dense(sex.is_in(["female", "f"])),
