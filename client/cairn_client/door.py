@@ -11,25 +11,29 @@ D3  The sum is clamped coordinate by coordinate to what the ring holds; clamping
     sums further apart, so D2 still holds.
 D4  Integer noise from the operating system's randomness is added before anything is encoded.
 D5  What comes out is encoded for the mask. The sum itself is returned to nobody.
+D6  A failure while records are at hand says nothing: its words or a row count could be a patient's.
 
 Only public data (the study says so and so does this clinic's own configuration) skip D1 to D4.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from cairn_models.questions.base import Public, Question, Vector
 from cairn_models.records import Records
-from cairn_privacy.bound import bounded_sum, exact_sum, saturate
+from cairn_privacy.bound import Steps, bounded_sum, exact_sum, saturate
 from cairn_privacy.ledger import Ledger
 from cairn_privacy.noise import NoisePlan, add_noise
 from cairn_privacy.question_terms import QuestionTerms
 from cairn_protocol.errors import OurFault
 from cairn_protocol.fixed_point import encode
 from cairn_protocol.masks import Ring
+
+log = logging.getLogger("cairn.keeper")
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Door:
             if scale.bound is None:
                 raise OurFault("a noised question has no bound", code="unbounded-question")
             entry = self._reserve(asked, noise)  # D1
-            total = bounded_sum(self._rows(asked), length, scale.bound, noise.grid)  # D2
+            total = self._bounded(asked, scale.bound, noise)  # D2
             total = add_noise(saturate(total, scale.clamp), noise)  # D3, D4
         vector = encode(total, reach=scale.reach, modulus_bits=scale.modulus_bits)  # D5
         return Leaving(vector, entry)
@@ -101,6 +105,15 @@ class Door:
             run=asked.run,
             study_cap_rho=asked.study_cap,
         )
+
+    def _bounded(self, asked: Asked, bound: float, noise: NoisePlan) -> Steps:
+        try:
+            return bounded_sum(self._rows(asked), asked.question.shape.length, bound, noise.grid)
+        except Exception as error:  # D6
+            log.error("could not compute %s: %s", asked.question.name, type(error).__name__)
+            raise OurFault(
+                "the clinic could not answer", code="answer-failed", hint="the clinic's log has it"
+            ) from None
 
     def _rows(self, asked: Asked) -> Iterator[Vector]:
         question = asked.question
