@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cairn_client.readers import Import, read_clinic
 from cairn_models.measures import Instrument
+from cairn_privacy.accounting import rho_for
 from cairn_privacy.ledger import Ledger
 from cairn_protocol.errors import InputError
 from cairn_protocol.identity import Identity
@@ -91,10 +92,14 @@ class ClinicFolder:
         return identity
 
     def ledger(self) -> Ledger:
-        """The clinic's privacy ledger, made on first use and never replaced."""
+        """The clinic's privacy ledger, made on first use and never replaced.
+
+        A cap that was lowered in clinic.toml since then holds; one that was raised is refused.
+        """
         file = self.state / "ledger.sqlite"
         if file.exists():
-            return Ledger.open(file)
+            cap = rho_for(self.config.cap_epsilon, self.config.delta)
+            return Ledger.open(file, cap_rho=cap)
         return Ledger.create(
             file,
             clinic=self.config.name,

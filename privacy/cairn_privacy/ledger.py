@@ -1,7 +1,8 @@
 """`Ledger`: what a clinic has spent, durably, in an append-only chain of hashes.
 
     L1  A charge is on disk before `reserve` returns, so before any record is read for it.
-    L2  No sequence of calls carries the sum of charges over the cap, nor over a study's cap.
+    L2  No sequence of calls carries the sum of charges over the cap, nor over a study's cap. The
+        cap can be lowered on opening, never raised.
     L3  Charges are never taken back. `void` closes a reservation from which nothing was sent; its
         ρ stays spent, because no ledger can prove that nothing was read.
     L4  One attempt is reserved once: (study, run, question, round, attempt) never comes twice.
@@ -32,6 +33,7 @@ from cairn_protocol.errors import BudgetRefusal, InputError, OurFault, PolicyRef
 
 LARGEST_CAP: Final = 50.0
 LARGEST_DELTA: Final = 1e-3
+_SAME_CAP: Final = 1 + 1e-9  # the same ε and δ may round to another last bit elsewhere
 _MAGIC: Final = b"SQLite format 3\0"  # an empty file would be made into a database otherwise
 _CLINIC: Final = (
     "the clinic's",
@@ -58,6 +60,7 @@ class Ledger:
         self._account = account
         self._copy = HeadCopy(_head_path(path))
         self._lock = threading.RLock()
+        self._cap = account.terms.cap_units if account.terms else 0
         self._broken = False
         self._folder_synced = False
 
@@ -90,11 +93,16 @@ class Ledger:
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, cap_rho: float | None = None) -> Self:
         """The ledger at `path`, every hash and rule of it verified.
 
+        Args:
+            cap_rho: the clinic's cap as its configuration has it now. Below the ledger's own it
+                holds instead of it; above, it is refused.
+
         Raises:
-            InputError: no ledger is there, another process has it open, or it is damaged.
+            InputError: no ledger is there, another process has it open, it is damaged, or its cap
+                was to be raised.
         """
         if not path.is_file():
             raise InputError(
@@ -124,7 +132,21 @@ class Ledger:
         except BaseException:
             database.close()
             raise
-        return cls(path, database, account)
+        ledger = cls(path, database, account)
+        if cap_rho is not None:
+            ledger._tighten(cap_rho)
+        return ledger
+
+    def _tighten(self, cap_rho: float) -> None:
+        if cap_rho > self.terms.cap_units * RHO_UNIT * _SAME_CAP:
+            self.close()
+            raise InputError(
+                "a ledger's privacy cap cannot be raised",
+                code="cap-raised",
+                why=f"it was set to ε = {self.terms.cap_epsilon:g} at δ = {self.terms.delta:g}",
+                hint="set the clinic's cap_epsilon (and delta) to that, or lower",
+            )
+        self._cap = min(self._cap, units_within(cap_rho))
 
     def reserve(
         self,
@@ -162,7 +184,7 @@ class Ledger:
                     why=f"question {question!r}, round {round_}, attempt {attempt}",
                     hint="ask again with a new attempt, which is a new charge",
                 )
-            self._fit(_CLINIC, self._account.spent + charge, self.terms.cap_units)
+            self._fit(_CLINIC, self._account.spent + charge, self._cap)
             if study_cap_rho is not None:
                 spent = self._account.spent_by_study.get(entry.study, 0)
                 self._fit(_STUDY, spent + charge, units_within(study_cap_rho))
@@ -200,7 +222,7 @@ class Ledger:
     def left(self) -> float:
         """ρ that may still be charged."""
         with self._lock:
-            return (self.terms.cap_units - self._account.spent) * RHO_UNIT
+            return max(self._cap - self._account.spent, 0) * RHO_UNIT
 
     def head(self) -> bytes:
         """SHA-256 of the last link: 32 bytes that stand for the whole history."""
