@@ -166,3 +166,18 @@ def test_ten_thousand_patients_shuffled_read_the_same(tmp_path: Path) -> None:
         both.append(read_clinic(tmp_path).records.scores)
     assert both[0].equals(both[1])
     assert both[0].height == 10_000
+
+
+@pytest.mark.parametrize("unit", ["day", "month"])
+def test_a_lone_patients_time_has_the_same_last_bit_as_in_company(unit: str) -> None:
+    """A division by polars rounds differently for one row and for many."""
+    from cairn_client.readers.long_tables import MONTHS_PER_WEEK, _weeks
+
+    for days in range(-40, 400):
+        many = pl.DataFrame({"d": [days] * 5}).select(_weeks(pl.col("d")))["d"]
+        one = pl.DataFrame({"d": [days]}).select(_weeks(pl.col("d")))["d"]
+        if unit == "month":
+            one, many = one * MONTHS_PER_WEEK, many * MONTHS_PER_WEEK
+        assert set(many.to_list()) == set(one.to_list())
+        if unit == "day" and days % 7 == 0:
+            assert one[0] == days // 7

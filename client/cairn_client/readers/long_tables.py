@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
 from cairn_client.readers.raw import Sheet
 from cairn_client.readers.values import folded_word, with_day, with_number, with_patients
 from cairn_models.records import WEEKS_PER_MONTH, TimeUnit
+
+MONTHS_PER_WEEK: Final = 1 / WEEKS_PER_MONTH
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def with_time(frame: pl.DataFrame, clock: Clock, date_format: str, sheet: Sheet)
         frame = sheet.set_aside(frame, pl.col("date").is_null(), "time-missing", "date")
         frame = with_day(frame, "date", date_format or clock.date_format, sheet)
         frame = sheet.set_aside(frame, pl.col("entry").is_null(), "entry-missing", "date")
-        frame = frame.with_columns(week=(pl.col("date") - pl.col("entry")).dt.total_days() / 7)
+        frame = frame.with_columns(week=_weeks((pl.col("date") - pl.col("entry")).dt.total_days()))
     else:
         frame = with_number(frame, role, clock.decimal, sheet, missing="time-missing")
         if role == "month":
@@ -52,7 +55,14 @@ def with_time(frame: pl.DataFrame, clock: Clock, date_format: str, sheet: Sheet)
     frame = sheet.set_aside(frame, week > late, "time-too-late", role, weeks=late)
     if clock.unit == role:
         return frame.with_columns(time=pl.col(role))
-    return frame.with_columns(time=week if clock.unit == "week" else week / WEEKS_PER_MONTH)
+    return frame.with_columns(time=week if clock.unit == "week" else week * MONTHS_PER_WEEK)
+
+
+def _weeks(days: pl.Expr) -> pl.Expr:
+    # Never a division: polars divides a column of one row and a column of many by different
+    # instructions, so a patient's last bit would tell how many others there are. A product is
+    # rounded alike; whole weeks stay whole.
+    return (days // 7).cast(pl.Float64) + (days % 7).cast(pl.Float64) * (1 / 7)
 
 
 def translated(frame: pl.DataFrame, role: str, meanings: Mapping[str, str]) -> pl.DataFrame:

@@ -67,6 +67,7 @@ COLUMNS: Final = (
     "age_known",
 )
 LAST_SCORE: Final = COLUMNS.index("last_score")
+SIXTEENTH: Final = 1 / 16  # weekly sums are of sixteenths: exact, in whatever order rows are added
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,12 @@ def carried(values: Floats, observed: NDArray[np.bool_]) -> tuple[Floats, Floats
     return value.astype(np.float32), any_.astype(np.float32), since.astype(np.float32)
 
 
+def _parts(value: pl.Expr, whole: float) -> pl.Expr:
+    # Never a division: polars divides one row and many rows by different instructions, so the last
+    # bit of a patient's feature would tell whether there are others. Products are rounded alike.
+    return value * (1 / whole)
+
+
 _ROWS: Final = {"patient": pl.String, "row": pl.Int64}
 
 
@@ -190,7 +197,7 @@ class _Placer:
             .group_by("row", "week", maintain_order=True)
             .last()
             .with_columns(
-                (pl.col("value") - instrument.lowest) / (instrument.highest - instrument.lowest),
+                _parts(pl.col("value") - instrument.lowest, instrument.highest - instrument.lowest),
                 seen=pl.lit(1.0),
             )
         )
@@ -200,7 +207,7 @@ class _Placer:
         own = table.filter(pl.col("measure") == measure)
         sums = (
             self._weeks(own, time)
-            .with_columns(pl.col("value").clip(0, largest))
+            .with_columns((pl.col("value").clip(0, largest) * 16).round() * SIXTEENTH)
             .group_by("row", "week")
             .agg(pl.col("value").sum().clip(0, largest))
         )
@@ -217,7 +224,7 @@ class _Placer:
             .sort("__time", "value")
             .group_by("row", "week", maintain_order=True)
             .last()
-            .with_columns(pl.col("value").clip(0, 10) / 10, seen=pl.lit(1.0))
+            .with_columns(_parts(pl.col("value").clip(0, 10), 10), seen=pl.lit(1.0))
         )
         credibility, asked, _ = carried(self._dense(rated), self._dense(rated, "seen") > 0)
         return {
@@ -241,7 +248,7 @@ class _Placer:
                 weeks.filter((pl.col("measure") == measure) & (pl.col("coverage") > 0))
                 .group_by("row", "week", maintain_order=True)
                 .last()
-                .with_columns(pl.col("value").clip(0, 3 * scale) / scale)
+                .with_columns(_parts(pl.col("value").clip(0, 3 * scale), scale))
             )
             out[measure] = self._dense(own)
             covered = self._dense(own, "coverage")
@@ -264,7 +271,7 @@ def _static(patients: pl.DataFrame) -> dict[str, Floats]:
     arm, sex = text("arm"), text("sex").str.to_lowercase()
     age = text("age_band" if "age_band" in patients.columns else "age")
     # ASCII digits: `\d` also finds digits that do not convert, and one patient's would stop all.
-    years = age.str.extract(r"([0-9]{1,3})").cast(pl.Float64).clip(0, 110) / 100
+    years = age.str.extract(r"([0-9]{1,3})").cast(pl.Float64).clip(0, 110) * (1 / 100)
     return {
         **{f"arm_{name}": dense(arm == name) for name in ARMS},
         "female": dense(sex.is_in(["female", "f"])),
