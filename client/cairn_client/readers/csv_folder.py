@@ -60,9 +60,7 @@ class CsvFolder:
                 data.decode("utf-8")
             except UnicodeDecodeError:
                 data = data.decode("utf-8", "replace").encode()
-        if b"\r" in data and b"\n" not in data:
-            data = data.replace(b"\r", b"\n")
-        return data
+        return data.replace(b"\r", b"\n") if _ends_in_returns(data) else data
 
     def _bytes(self, file: str) -> bytes:
         hint = f"check file = in {MAPPING_FILE}; files must lie in the clinic's folder"
@@ -121,8 +119,21 @@ def _parsed(scanned: Scan, separator: str, wanted: list[int], names: list[str]) 
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+# Both judge a file by its first line, which is no patient's: one patient's line break or NUL
+# would otherwise decide how everybody's rows are read.
+def _ends_in_returns(data: bytes) -> bool:
+    """Whether lines end in a lone return, as on old Macs."""
+    line = _first_line(data)
+    return data[len(line) : len(line) + 1] == b"\r" and data[len(line) + 1 : len(line) + 2] != b"\n"
+
+
+def _first_line(data: bytes) -> bytes:
+    at = [i for i in (data.find(b"\r"), data.find(b"\n")) if i >= 0]
+    return data[: min(at, default=len(data))]
+
+
 def _looks_wide(data: bytes) -> bool:
     """Whether `data` is UTF-16 without a mark: every second byte of its beginning is NUL."""
-    head = data[:4096]
+    head = _first_line(data[:4096])
     half = len(head) // 2
     return half > 3 and max(head[::2].count(0), head[1::2].count(0)) > 0.8 * half
