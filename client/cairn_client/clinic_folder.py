@@ -26,6 +26,7 @@ from cairn_protocol.study import parse_toml, read_bounded
 
 LARGEST_CONFIG: Final = 64 * 1024  # bytes
 IDENTITY_BYTES: Final = 32
+LEDGER: Final = "ledger.sqlite"
 DEFAULT_CAP: Final = 8.0  # ε for a patient over all studies; domain.md, 'ε in practice'
 DEFAULT_DELTA: Final = 1e-6
 
@@ -91,12 +92,17 @@ class ClinicFolder:
             os.fsync(stream.fileno())
         return identity
 
+    @property
+    def has_ledger(self) -> bool:
+        """Whether the ledger was made."""
+        return (self.path / ".cairn" / LEDGER).exists()
+
     def ledger(self) -> Ledger:
         """The clinic's privacy ledger, made on first use and never replaced.
 
         A cap that was lowered in clinic.toml since then holds; one that was raised is refused.
         """
-        file = self.state / "ledger.sqlite"
+        file = self.state / LEDGER
         if file.exists():
             cap = rho_for(self.config.cap_epsilon, self.config.delta)
             return Ledger.open(file, cap_rho=cap)

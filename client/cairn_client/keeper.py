@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -62,7 +63,7 @@ Passing = Callable[[Step], None]
 """Called as the keeper passes each step of a reply; a test ends the process there."""
 
 
-def _pass(step: Step) -> None:
+def no_step(step: Step) -> None:
     """Nothing happens at a step."""
 
 
@@ -105,24 +106,30 @@ class Keeper:
         clinic: ClinicFolder,
         store: KeeperState | None = None,
         *,
-        passing: Passing = _pass,
+        passing: Passing = no_step,
     ) -> None:
         self.clinic = clinic
         self.identity = clinic.identity()
         self.state: KeeperState = Memory() if store is None else store
         self._passing = passing
         self._ledger: Ledger | None = None
+        self._opening = threading.Lock()  # of the ledger: status is asked beside a round
         self._imports: dict[bytes, Import] = {}
         self._active: dict[bytes, _Active] = {}
 
     @property
     def ledger(self) -> Ledger:
         """The clinic's ledger; on opening, what a crash left undecided in it is settled."""
-        if self._ledger is None:
-            ledger = self.clinic.ledger()
-            reconcile(ledger, self.state)
-            self._ledger = ledger
-        return self._ledger
+        with self._opening:
+            if self._ledger is None:
+                ledger = self.clinic.ledger()
+                reconcile(ledger, self.state)
+                self._ledger = ledger
+            return self._ledger
+
+    def open_ledger_if_any(self) -> Ledger | None:
+        """The ledger, unless no study about patients has needed one yet."""
+        return self.ledger if self.clinic.has_ledger else None
 
     def approve(self, study: SignedStudy) -> None:
         """Allow exactly this study from exactly this team."""
@@ -313,6 +320,7 @@ class Keeper:
         upload: Upload = active.run.upload(message, leaving.vector)
         self.state.keep(active.place, digest, upload.to_bytes())  # K5
         self._passing("kept")
+        self._approval(active.run.study.digest)  # people may have paused it meanwhile
         if leaving.entry is not None:
             self.ledger.commit(leaving.entry, upload.vector_digest)
         self._passing("committed")

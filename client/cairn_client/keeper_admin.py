@@ -1,0 +1,166 @@
+"""`KeeperAdmin`: what a clinic's own people may ask of their keeper; served on admin.sock only."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from importlib.metadata import version
+from typing import Final, cast
+
+from cairn_client.keeper import Keeper
+from cairn_client.keeper_state import StandingState
+from cairn_client.keeper_store import KeeperStore, Offered, unknown_study
+from cairn_client.study_view import study_view
+from cairn_privacy.accounting import epsilon_of_rho
+from cairn_privacy.ledger import Ledger
+from cairn_protocol.errors import InputError
+from cairn_protocol.identity import PUBLIC_BYTES, fingerprint
+from cairn_protocol.progress import NOTHING
+from cairn_protocol.proto import keeper_pb2 as pb
+
+DECISIONS: Final = ("approved", "refused", "paused")
+LONGEST_NAME: Final = 100
+
+
+class KeeperAdmin:
+    """The methods of keeper.proto's Admin; each takes a request and returns its reply."""
+
+    def __init__(self, keeper: Keeper, store: KeeperStore) -> None:
+        self._keeper = keeper
+        self._store = store
+        self._started = int(time.time())
+
+    def status(self, _: pb.StatusRequest) -> pb.StatusReply:
+        """How the clinic stands."""
+        config, team = self._keeper.clinic.config, self._store.team()
+        return pb.StatusReply(
+            clinic=config.name,
+            data=config.data,
+            fingerprint=self._keeper.identity.fingerprint,
+            team_fingerprint=fingerprint(team) if team else "",
+            version=version("cairn-federated"),
+            epoch=self._store.epoch,
+            started_at=self._started,
+            budget=self._budget(),
+            studies=[line(offered) for offered in self._store.offers()],
+            last=self._last(),
+        )
+
+    def offers(self, _: pb.OffersRequest) -> pb.OffersReply:
+        """Every study that was offered, oldest first."""
+        return pb.OffersReply(studies=[line(offered) for offered in self._store.offers()])
+
+    def show(self, request: pb.ShowRequest) -> pb.StudyView:
+        """One study, with all that a person needs to decide.
+
+        Raises:
+            PolicyRefusal: no such study was offered.
+            InputError: more than one is called so.
+        """
+        offered = self._find(request.study)
+        view = study_view(offered, self._keeper.clinic, self._keeper.identity.public)
+        view.line.CopyFrom(line(offered))
+        if (budget := self._budget()) is not None:
+            view.budget.CopyFrom(budget)
+        return view
+
+    def decide(self, request: pb.Decision) -> pb.StudyLine:
+        """Records a decision on exactly the study and roster that the person saw.
+
+        Raises:
+            PolicyRefusal: never offered; the roster changed; or what is approved could not be
+                answered here.
+        """
+        try:
+            study, roster = bytes.fromhex(request.study), bytes.fromhex(request.roster)
+        except ValueError:
+            raise InputError("a digest is hexadecimal", code="digest") from None
+        person = request.person.strip()
+        if request.state not in DECISIONS or not person.isprintable() or not person:
+            raise InputError(
+                "a decision is approved, refused or paused, by somebody", code="decision"
+            )
+        self._store.decide(study, roster, cast(StandingState, request.state), person[:LONGEST_NAME])
+        offered = self._store.offered(study)
+        if offered is None:
+            raise unknown_study()
+        return line(offered)
+
+    def pin_team(self, request: pb.PinTeamRequest) -> pb.PinTeamReply:
+        """Pins the research team's key; once in the clinic's life.
+
+        Raises:
+            PolicyRefusal: another team's is pinned.
+        """
+        if len(request.public) != PUBLIC_BYTES:
+            raise InputError(f"a team's key has {PUBLIC_BYTES} bytes", code="team-key")
+        self._store.pin_team(request.public)
+        return pb.PinTeamReply(fingerprint=fingerprint(request.public))
+
+    def export(self, _: pb.LedgerRequest) -> pb.LedgerReply:
+        """The ledger as JSON lines; empty before the first study about patients."""
+        ledger = self._keeper.open_ledger_if_any()
+        return pb.LedgerReply(lines=ledger.export() if ledger else "")
+
+    def _find(self, wanted: str) -> Offered:
+        offers = self._store.offers()
+        found = [o for o in offers if wanted and o.signed.digest.hex().startswith(wanted)]
+        found = found or [o for o in offers if o.signed.study().name == wanted]
+        if not found:
+            raise unknown_study()
+        if len(found) > 1:
+            raise InputError(
+                f"{len(found)} studies are called {wanted!r}",
+                code="study-ambiguous",
+                hint="give the first characters of its digest, as `cairn clinic offers` shows it",
+            )
+        return found[0]
+
+    def _budget(self) -> pb.Budget | None:
+        ledger = self._keeper.open_ledger_if_any()
+        return None if ledger is None else budget(ledger)
+
+    def _last(self) -> pb.LastRound | None:
+        last = self._store.last()
+        if last is None:
+            return None
+        place, at = last
+        here = place.progress
+        return pb.LastRound(
+            study=place.study.hex(),
+            question=here.question,
+            round=here.round,
+            attempt=here.attempt,
+            answered=here.answer != NOTHING,
+            at=_seconds(at),
+        )
+
+
+def budget(ledger: Ledger) -> pb.Budget:
+    """What the ledger says was spent, and what is left."""
+    spent, left, terms = ledger.spent(), ledger.left(), ledger.terms
+    return pb.Budget(
+        spent_epsilon=epsilon_of_rho(spent, terms.delta) if spent else 0.0,
+        cap_epsilon=epsilon_of_rho(spent + left, terms.delta),
+        delta=terms.delta,
+        left_share=left / (spent + left) if spent + left > 0 else 0.0,
+        releases=len(ledger.entries()),
+    )
+
+
+def line(offered: Offered) -> pb.StudyLine:
+    """A study in one line."""
+    study, decision = offered.signed.study(), offered.decision
+    return pb.StudyLine(
+        digest=study.digest.hex(),
+        name=study.name,
+        title=study.title,
+        state=offered.state,
+        person=decision.person if decision else "",
+        offered_at=_seconds(offered.at),
+        decided_at=_seconds(decision.at) if decision else 0,
+    )
+
+
+def _seconds(at: str) -> int:
+    return int(datetime.fromisoformat(at).timestamp())

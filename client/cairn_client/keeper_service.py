@@ -1,0 +1,162 @@
+"""`KeeperService`: a clinic's keeper as a process of its own, on two Unix sockets.
+
+    V1  link.sock serves `Forward` and gRPC's health service. Nothing else is registered on it.
+    V2  One request is answered at a time, in the order in which they came.
+    V3  No message larger than the protocol's largest is taken in.
+    V4  A fault that nobody foresaw is told to the caller by its type alone.
+
+protocol/cairn_protocol/proto/keeper.proto describes the methods.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import grpc
+from google.protobuf.message import Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from cairn_client.clinic_folder import ClinicFolder
+from cairn_client.keeper import Keeper, Passing, no_step
+from cairn_client.keeper_admin import KeeperAdmin
+from cairn_client.keeper_client import ADMIN, LINK, OPTIONS, REFUSAL
+from cairn_client.keeper_store import KeeperStore
+from cairn_client.sockets import SOCKET_MODE, Address, Sockets
+from cairn_protocol.errors import CairnError, InputError
+from cairn_protocol.messages import Refusal
+from cairn_protocol.proto import keeper_pb2 as pb
+
+log = logging.getLogger("cairn.keeper")
+
+WORKERS: Final = 4
+GRACE_SECONDS: Final = 5.0
+
+
+class KeeperService:
+    """A running keeper; a context manager.
+
+    Args:
+        clinic: its folder.
+        passing: see `Keeper`.
+
+    Raises:
+        InputError: another keeper runs here, or the clinic's state is damaged.
+    """
+
+    def __init__(self, clinic: ClinicFolder, *, passing: Passing = no_step) -> None:
+        self._store = KeeperStore(clinic.state / "keeper.sqlite")
+        self._turn = threading.Lock()  # V2
+        self._keeper = Keeper(clinic, self._store, passing=passing)
+        self._servers: list[grpc.Server] = []
+        self._addresses: list[Address] = []
+        self._health: list[health.HealthServicer] = []
+        sockets = Sockets(clinic.path)
+        admin = KeeperAdmin(self._keeper, self._store)
+        link_methods = {LINK: {"Forward": _handler(self._forward, pb.Frame)}}  # V1
+        admin_methods = {
+            ADMIN: {
+                "Status": _handler(admin.status, pb.StatusRequest),
+                "Offers": _handler(admin.offers, pb.OffersRequest),
+                "Show": _handler(admin.show, pb.ShowRequest),
+                "Decide": _handler(admin.decide, pb.Decision),
+                "PinTeam": _handler(admin.pin_team, pb.PinTeamRequest),
+                "Ledger": _handler(admin.export, pb.LedgerRequest),
+            }
+        }
+        try:
+            self._keeper.open_ledger_if_any()
+            sockets.make_folders()
+            self._serve(sockets.link, link_methods)
+            self._serve(sockets.admin, {**link_methods, **admin_methods})
+        except BaseException:
+            self.stop()
+            raise
+        threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
+        log.info("keeper of %s serves, boot %d", clinic.config.name, self._store.epoch)
+
+    def _serve(self, socket: Path, services: Mapping[str, Mapping[str, Any]]) -> None:
+        server = grpc.server(ThreadPoolExecutor(WORKERS), options=OPTIONS)
+        for name, methods in services.items():
+            handler = grpc.method_handlers_generic_handler(name, methods)
+            server.add_generic_rpc_handlers((handler,))
+        alive = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(alive, server)
+        address = Address(socket)
+        self._addresses.append(address)
+        try:
+            server.add_insecure_port(address.target)
+        except RuntimeError:
+            raise InputError(
+                f"cannot listen on {socket}",
+                code="socket",
+                hint="check that the keeper's user may write in that folder",
+            ) from None
+        server.start()
+        socket.chmod(SOCKET_MODE)
+        for service in ("", *services):
+            alive.set(service, health_pb2.HealthCheckResponse.SERVING)
+        self._servers.append(server)
+        self._health.append(alive)
+
+    def _forward(self, frame: pb.Frame) -> pb.Frame:
+        with self._turn:
+            return pb.Frame(cairn=self._keeper.forward(frame.cairn))
+
+    def stop(self) -> None:
+        """Takes no more requests, lets those at hand end, erases keys, releases the files."""
+        for alive in self._health:
+            alive.enter_graceful_shutdown()
+        for stopped in [server.stop(GRACE_SECONDS) for server in self._servers]:
+            stopped.wait()
+        for address in self._addresses:
+            address.close()
+        with self._turn:
+            self._keeper.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _handler(behaviour: Callable[[Any], Message], request: type[Message]) -> Any:
+    def answer(message: Any, context: grpc.ServicerContext) -> Message:
+        try:
+            return behaviour(message)
+        except CairnError as error:
+            context.set_trailing_metadata(((REFUSAL, Refusal.of(error).to_bytes()),))
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, error.code)
+        except Exception as error:  # V4
+            log.error("could not answer the command: %s", type(error).__name__)
+            context.abort(grpc.StatusCode.INTERNAL, type(error).__name__)
+        raise AssertionError("abort raises")
+
+    return grpc.unary_unary_rpc_method_handler(
+        answer,
+        request_deserializer=request.FromString,
+        response_serializer=_serialized,
+    )
+
+
+def _serialized(message: Message) -> bytes:
+    return bytes(message.SerializeToString())
+
+
+def _warm_up() -> None:
+    """Imports torch once, before a study needs it."""
+    if importlib.util.find_spec("torch"):
+        importlib.import_module("torch")
