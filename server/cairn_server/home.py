@@ -1,0 +1,262 @@
+"""`ServerHome`: the research team's server as a folder.
+
+server.toml     the team's name, how clinics reach the server, where it listens
+team.key        Ed25519: signs studies, rosters and enrolments
+ca.key ca.pem   the certificate authority that clinics pin
+server.key server.pem   the server's key, and its certificate followed by the authority's
+store.sqlite    clinics, tokens, studies, runs (`cairn_server.store`)
+flower.sqlite   Flower's own
+
+The folder is 0700 and every private key 0600. Nothing here is overwritten but server.pem, when it
+is renewed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Self
+
+from cryptography import x509
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from cairn_protocol.errors import InputError
+from cairn_protocol.identity import Identity
+from cairn_protocol.roster import CLINIC_NAME
+from cairn_protocol.study import parse_toml, read_bounded
+from cairn_server import pki
+from cairn_server.files import make_new, read_private, replace, sync
+from cairn_server.pki import Authority
+from cairn_server.store import Store
+
+LARGEST_FILE: Final = 64 * 1024
+IDENTITY_BYTES: Final = 32
+FLEET_PORT, REGISTRY_PORT = 8443, 8444
+
+
+class Listener(BaseModel):
+    """Where a part of the server listens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    listen: str = "0.0.0.0"  # noqa: S104 — clinics come from outside; the firewall is the team's
+    port: int = Field(gt=0, lt=1 << 16)
+
+
+class ServerConfig(BaseModel):
+    """server.toml. `hosts` are the names and addresses of this server; clinics use the first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=f"^{CLINIC_NAME.pattern}$", max_length=63)
+    hosts: tuple[str, ...] = Field(min_length=1, max_length=32)
+    fleet: Listener = Listener(port=FLEET_PORT)
+    registry: Listener = Listener(port=REGISTRY_PORT)
+    store: str = ""  # an SQLAlchemy URL; empty: store.sqlite in this folder
+
+    @field_validator("hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            try:
+                pki.check_host(host)
+            except InputError as error:
+                raise ValueError(error.what) from None
+        return hosts
+
+    @property
+    def fleet_url(self) -> str:
+        """Where clinics' links connect to."""
+        host = self.hosts[0]
+        return f"https://{f'[{host}]' if ':' in host else host}:{self.fleet.port}"
+
+
+@dataclass(frozen=True)
+class ServerHome:
+    """A server's folder and its configuration. Keys are read when they are asked for."""
+
+    path: Path
+    config: ServerConfig
+
+    @classmethod
+    def create(cls, path: Path, config: ServerConfig, now: datetime) -> Self:
+        """A new home in `path`: keys, certificates, an empty store.
+
+        Raises:
+            InputError: `input.home-exists`, a server lives there already.
+        """
+        _make_folder(path)
+        home = cls(path, config)
+        authority, key = Authority.create(config.name, now), pki.new_key()
+        certificate = authority.issue(config.hosts, key, now)
+        make_new(path / "team.key", Identity.generate().private_bytes())
+        make_new(path / "ca.key", pki.key_pem(authority.key))
+        make_new(path / "ca.pem", authority.pem, 0o644)
+        make_new(home.key, pki.key_pem(key))
+        make_new(home.certificate, pki.pem(certificate) + authority.pem, 0o644)
+        home.store().close()
+        make_new(path / "server.toml", _as_toml(config).encode(), 0o644)  # last: the home is whole
+        return home
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The home in `path`.
+
+        Raises:
+            InputError: `input.home-missing`, `input.home-unreadable`, `input.home-incomplete`, or
+                a server.toml that cannot be used.
+        """
+        if not os.access(path.parent, os.X_OK) or (
+            path.is_dir() and not os.access(path, os.R_OK | os.W_OK | os.X_OK)
+        ):
+            raise InputError(
+                f"{path} cannot be read and written by this user",
+                code="home-unreadable",
+                why="a server's home is open to the user who made it and to nobody else",
+                hint="run the command as that user, for example with sudo -u",
+            )
+        if not path.is_dir():
+            raise InputError(
+                f"{path} is not a server's home",
+                code="home-missing",
+                why="there is no such folder",
+                hint="make it with `cairn server init`, or give --home or CAIRN_SERVER_HOME",
+            )
+        missing = [name for name in _FILES if not (path / name).is_file()]
+        if missing:
+            raise InputError(
+                f"{path} is not a whole server's home",
+                code="home-incomplete",
+                why=f"it has no {', '.join(missing)}",
+                hint="restore the folder from its backup; if `init` was interrupted and no clinic "
+                "has joined yet, remove the folder and run `cairn server init` again",
+            )
+        source = read_bounded(path / "server.toml", LARGEST_FILE)
+        return cls(path, parse_toml(ServerConfig, source, where=str(path / "server.toml")))
+
+    @property
+    def key(self) -> Path:
+        """server.key."""
+        return self.path / "server.key"
+
+    @property
+    def certificate(self) -> Path:
+        """server.pem: the server's certificate followed by the authority's."""
+        return self.path / "server.pem"
+
+    @property
+    def flower_database(self) -> Path:
+        """flower.sqlite, Flower's own."""
+        return self.path / "flower.sqlite"
+
+    def team(self) -> Identity:
+        """The research team's signing identity."""
+        file = self.path / "team.key"
+        data = read_private(file, IDENTITY_BYTES)
+        if len(data) != IDENTITY_BYTES:
+            raise InputError(
+                f"{file} is damaged",
+                code="team-key-damaged",
+                why=f"it holds {len(data)} bytes, not {IDENTITY_BYTES}",
+                hint="restore it from a backup; clinics have pinned this key",
+            )
+        return Identity.from_private_bytes(data)
+
+    def authority(self) -> Authority:
+        """The certificate authority."""
+        certificate = read_bounded(self.path / "ca.pem", LARGEST_FILE)
+        return Authority.load(read_private(self.path / "ca.key", LARGEST_FILE), certificate)
+
+    def authority_certificate(self) -> x509.Certificate:
+        """The authority's certificate, without its key."""
+        return _certificate(self.path / "ca.pem")
+
+    def server_certificate(self) -> x509.Certificate:
+        """The server's certificate."""
+        return _certificate(self.certificate)
+
+    def renew(self, now: datetime, hosts: Sequence[str] = ()) -> x509.Certificate:
+        """A new certificate for the same key; clinics notice nothing.
+
+        Raises:
+            InputError: hosts that server.toml does not list.
+        """
+        if unknown := sorted(set(hosts) - set(self.config.hosts)):
+            raise InputError(
+                f"server.toml does not list {', '.join(unknown)}",
+                code="host-unlisted",
+                hint="add it to `hosts` in server.toml, then renew without --host",
+            )
+        key = pki.load_key(read_private(self.key, LARGEST_FILE))
+        authority = self.authority()
+        certificate = authority.issue(self.config.hosts, key, now)
+        replace(self.certificate, pki.pem(certificate) + authority.pem, 0o644)
+        return certificate
+
+    def store(self) -> Store:
+        """The store, made on first use."""
+        if self.config.store:
+            return Store.open(self.config.store)
+        return Store.open_file(self.path / "store.sqlite")
+
+
+_FILES = ("server.toml", "team.key", "ca.key", "ca.pem", "server.key", "server.pem")
+
+
+def _make_folder(path: Path) -> None:
+    if (path / "server.toml").exists():
+        raise InputError(
+            f"a server lives in {path} already",
+            code="home-exists",
+            why="its keys are what clinics trust; they are never overwritten",
+            hint="use it, or give another folder with --home; "
+            "`--renew-certificate` renews the certificate",
+        )
+    try:
+        path.mkdir(mode=0o700)
+        sync(path.parent)
+    except FileExistsError:
+        if not path.is_dir() or any(path.iterdir()):
+            raise InputError(
+                f"{path} exists and is not empty",
+                code="home-taken",
+                hint="give a folder that does not exist yet",
+            ) from None
+        path.chmod(0o700)
+    except FileNotFoundError:
+        raise InputError(
+            f"the folder for {path} does not exist",
+            code="home-parent",
+            hint=f"make {path.parent} first",
+        ) from None
+
+
+def _certificate(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(read_bounded(path, LARGEST_FILE))
+    except ValueError:
+        raise InputError(
+            f"{path} holds no certificate",
+            code="certificate-damaged",
+            hint="restore it from a backup; server.pem can be made again with "
+            "`cairn server init --renew-certificate`",
+        ) from None
+
+
+def _as_toml(config: ServerConfig) -> str:
+    hosts = ", ".join(map(json.dumps, config.hosts))
+    return (
+        f"name = {json.dumps(config.name)}\n"
+        f"hosts = [{hosts}]   # clinics use the first; the certificate is for all of them\n"
+        f'store = {json.dumps(config.store)}   # empty: store.sqlite here; or "postgresql://…"\n'
+        "\n[fleet]   # where clinics' links connect to\n"
+        f"listen = {json.dumps(config.fleet.listen)}\n"
+        f"port = {config.fleet.port}\n"
+        "\n[registry]   # where clinics join and ask how they stand\n"
+        f"listen = {json.dumps(config.registry.listen)}\n"
+        f"port = {config.registry.port}\n"
+    )
