@@ -76,10 +76,14 @@ class Cohort(_Part):
 
 
 class Privacy(_Part):
-    """`patients`: every answer is noised and charged. `public`: no noise, for public data only."""
+    """`patients`: every answer is noised and charged. `public`: no noise, for public data only.
+
+    `retries` rounds may be asked again after a failure, in all; each is charged as a new release.
+    """
 
     data: Literal["patients", "public"] = "patients"
     delta: float = Field(default=1e-6, gt=0, lt=1e-3)
+    retries: int = Field(default=0, ge=0, le=20)
 
 
 class Disclosure(_Part):

@@ -57,8 +57,8 @@ def results_of(
             run_id=run.run_id.hex(),
             started=started.isoformat(timespec="seconds"),
             seconds=seconds,
-            messages=run.messages,
-            bytes_moved=run.bytes_moved,
+            messages=run.conversation.messages,
+            bytes_moved=run.conversation.bytes_moved,
             engine=engine,
             code_version=version("cairn-federated"),
         ),
@@ -70,7 +70,7 @@ def results_of(
 def _spends(run: StudyRun) -> Iterable[QuestionSpend]:
     delta = run.study.privacy.delta
     for question in run.questions:
-        noise, rounds = run.terms[question.name].noise, run.rounds_asked[question.name]
+        noise, rounds = run.terms[question.name].noise, run.attempts(question.name)
         if noise is None:
             yield QuestionSpend(question.name, None, None, None, rounds, None, "none: public data")
             continue

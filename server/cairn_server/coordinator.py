@@ -14,7 +14,8 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.serverapp import Grid, ServerApp
 
 from cairn_protocol.envelope import RECORD, unwrap, wrap
-from cairn_server.study_run import Replies, StudyRun
+from cairn_server.conversation import Replies
+from cairn_server.study_run import StudyRun
 
 FIRST_WAIT, LONGEST_WAIT = 0.0005, 0.1  # seconds between polls; doubles in between
 

@@ -9,9 +9,9 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Event:
-    """`stage` set-up, round, answered or stopped; round `done` of `total` for a question."""
+    """One thing that happened; a round is number `done` of `total` for its question."""
 
-    stage: Literal["set-up", "round", "answered", "stopped"]
+    stage: Literal["set-up", "round", "answered", "trouble", "stopped"]
     question: str = ""
     done: int = 0
     total: int = 0

@@ -21,6 +21,7 @@ from cairn_privacy.bound import bounded_sum
 from cairn_protocol import clinic_run
 from cairn_protocol.fixed_point import from_wire, to_wire
 from cairn_protocol.messages import Upload, decode
+from cairn_protocol.server_run import ServerRun
 from cairn_protocol.study import Study
 
 Crossed = list[bytes]
@@ -145,13 +146,13 @@ def test_without_noise_the_sum_is_found_at_the_server(
             patch.setattr(Door, "answer", watched)
             again = Study.parse(small_study.source + b"# noise\n" * noise)
             study = EmbeddedStudy(again, clinics)
-            total = study.server._server.total
+            total = ServerRun.total
 
-            def watched_total() -> np.ndarray:
-                seen.append(total())
+            def watched_total(server: ServerRun) -> np.ndarray:
+                seen.append(total(server))
                 return seen[-1]
 
-            patch.setattr(study.server._server, "total", watched_total)
+            patch.setattr(ServerRun, "total", watched_total)
             study.read()
             study.run()
         return bool((np.sum(exact, axis=0) == seen[0]).all())
