@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from cairn_app.join_command import clinic_join
 from cairn_app.logs import set_up_logs
 from cairn_app.messages import show_error
+from cairn_app.server_commands import server_app
 from cairn_protocol.errors import CairnError, InputError
 
 app = typer.Typer(
@@ -20,7 +22,11 @@ app = typer.Typer(
     help="Federated analytics for psychotherapy services, under patient-level privacy.",
 )
 study_app = typer.Typer(no_args_is_help=True, help="Studies: the research team's side.")
+clinic_app = typer.Typer(no_args_is_help=True, help="A clinic: its own side.")
+clinic_app.command("join")(clinic_join)
 app.add_typer(study_app, name="study")
+app.add_typer(clinic_app, name="clinic")
+app.add_typer(server_app, name="server")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of text.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the report and the results.")]

@@ -40,3 +40,13 @@ def no_port(listen: str, port: int, number: int) -> InputError:
         why="this machine has no such address",
         hint="set `listen` in server.toml to an address of this machine, or 0.0.0.0 for all",
     )
+
+
+def answers(listen: str, port: int, seconds: float = 1.0) -> bool:
+    """Whether something on this machine accepts connections there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen, listen)  # noqa: S104
+    try:
+        socket.create_connection((host, port), timeout=seconds).close()
+    except OSError:
+        return False
+    return True

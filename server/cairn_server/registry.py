@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from types import TracebackType
 from typing import Any, Final, Self
@@ -55,6 +55,7 @@ CALLS_PER_PEER, CALLS_IN_ALL = 20, 600  # a minute
 THREADS: Final = 8
 HANDSHAKE_SECONDS: Final = 10
 STOP_SECONDS: Final = 2.0
+SEEN_AGAIN: Final = timedelta(seconds=20)  # no write to the disk for each heartbeat
 _OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
     ("grpc.max_receive_message_length", LARGEST_CALL),
@@ -79,7 +80,7 @@ class Registry:
         home: keys, certificate and where to listen.
         store: clinics and tokens.
         enrol_node: makes a node of a link's public key (PEM) in the fleet; may be repeated.
-        revoke_node: takes a node out of the fleet; may be repeated.
+        revoke_node: takes a node out of the fleet, called by `sweep`; may be repeated.
         last_seen: when the fleet last heard of a node.
         port: instead of the one in server.toml; 0: a free one.
 
@@ -130,10 +131,13 @@ class Registry:
         self._pool.shutdown()
 
     def sweep(self) -> None:
-        """Take clinics that were revoked since the last call out of the fleet."""
+        """Take clinics that were revoked out of the fleet, and note when the others were seen.
+
+        To be called every few seconds: commands write to the store from other processes.
+        """
         for clinic in self._store.clinics():
             if clinic.state == "enrolled":
-                self._swept.discard(clinic.node)
+                self._seen(clinic)
             elif clinic.node not in self._swept:
                 self._revoke_node(clinic.node)
                 self._swept.add(clinic.node)
@@ -181,9 +185,11 @@ class Registry:
 
     def _seen(self, clinic: Clinic) -> datetime | None:
         seen = self._last_seen(clinic.node)
-        if seen is not None:
+        if seen is None:
+            return clinic.last_seen
+        if clinic.last_seen is None or seen - clinic.last_seen > SEEN_AGAIN:
             self._store.seen(clinic.name, seen)
-        return seen or clinic.last_seen
+        return seen
 
     def _check(
         self, statement: Statement, identity: bytes, signature: bytes, authority: bytes, time_: int

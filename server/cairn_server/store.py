@@ -125,6 +125,13 @@ class Store:
         """Every token, oldest first."""
         return self._all(StoredToken, select(t.tokens).order_by(t.tokens.c.made_at))
 
+    def withdraw_tokens(self, clinic: str, now: datetime) -> int:
+        """How many tokens of `clinic` nobody had used; they end now."""
+        unused = (t.tokens.c.clinic == clinic, t.tokens.c.used_at.is_(None))
+        alive = t.tokens.c.expires > now
+        with self._transaction() as c:
+            return c.execute(update(t.tokens).where(*unused, alive).values(expires=now)).rowcount
+
     def enrol(
         self, claim: JoinClaim, *, now: datetime, enrol_node: Callable[[bytes], int]
     ) -> Clinic:
