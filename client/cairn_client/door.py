@@ -29,7 +29,7 @@ from cairn_privacy.bound import Steps, bounded_sum, exact_sum, saturate
 from cairn_privacy.ledger import Ledger
 from cairn_privacy.noise import NoisePlan, add_noise
 from cairn_privacy.question_terms import QuestionTerms
-from cairn_protocol.errors import OurFault
+from cairn_protocol.errors import CairnError, OurFault
 from cairn_protocol.fixed_point import encode
 from cairn_protocol.masks import Ring
 
@@ -110,7 +110,8 @@ class Door:
         try:
             return bounded_sum(self._rows(asked), asked.question.shape.length, bound, noise.grid)
         except Exception as error:  # D6
-            log.error("could not compute %s: %s", asked.question.name, type(error).__name__)
+            what = error.code if isinstance(error, CairnError) else type(error).__name__
+            log.error("could not compute %s: %s", asked.question.name, what)
             raise OurFault(
                 "the clinic could not answer", code="answer-failed", hint="the clinic's log has it"
             ) from None

@@ -30,7 +30,7 @@ from cairn_models.questions.trajectory import TrajectorySettings, known_horizons
 from cairn_models.records import Records
 from cairn_models.trajectory.error_sums import ErrorSums, Row, Value
 from cairn_models.trajectory.features import HORIZONS, Weekly, weekly
-from cairn_models.trajectory.network import parameter_count, predict
+from cairn_models.trajectory.network import check_places, parameter_count, predict
 from cairn_protocol.errors import InputError, OurFault
 from cairn_protocol.study import QuestionSpec, Study
 
@@ -138,6 +138,7 @@ class Error(Question[Weekly]):
 
     def prepare(self, records: Records) -> Weekly:
         """The held-out patients' weeks."""
+        check_places(BLOCK)
         weeks = weekly(records, self.instrument)
         split = KeyedSplit(self.study.digest, self.held_out)
         rows = np.flatnonzero([split.is_held_out(patient) for patient in weeks.patients])

@@ -32,7 +32,13 @@ from cairn_models.questions.base import (
 from cairn_models.records import Records
 from cairn_models.trajectory import artefact
 from cairn_models.trajectory.descent import Descent
-from cairn_models.trajectory.dp_gradient import Block, blocks, patient_gradients, per_patient
+from cairn_models.trajectory.dp_gradient import (
+    Block,
+    blocks,
+    check_places,
+    patient_gradients,
+    per_patient,
+)
 from cairn_models.trajectory.expected import TYPICAL, expected_course
 from cairn_models.trajectory.features import ARMS, HORIZONS, weekly
 from cairn_models.trajectory.network import CourseNetwork, fill, flat, parameter_count, untrained
@@ -106,6 +112,7 @@ class Trajectory(Question[tuple[Block, ...]]):
 
     def prepare(self, records: Records) -> tuple[Block, ...]:
         """The training patients' weeks in fixed blocks; the held-out ones are not in them."""
+        check_places()
         weeks = weekly(records, self.instrument)
         split = KeyedSplit(self.study.digest, self.settings.held_out)
         trains = [not split.is_held_out(patient) for patient in weeks.patients]

@@ -3,7 +3,7 @@
 The only module that imports Opacus. Rows leave here unclipped: the door clips each to C and
 truncates it on the integer grid, in the one place where that is proved. A block always has `BLOCK`
 rows, filled up with patients who have nothing, so that a patient's floating-point arithmetic does
-not depend on who else is in the clinic.
+not depend on who else is in the clinic; nor may it on the place in the block, see `places`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -19,8 +20,10 @@ from numpy.typing import NDArray
 from opacus import GradSampleModule
 from torch import Tensor, nn
 
-from cairn_models.trajectory.features import Weekly
+from cairn_models.trajectory.features import COLUMNS, HORIZONS, WEEKS, Weekly
 from cairn_models.trajectory.loss import patient_losses
+from cairn_models.trajectory.network import drawn
+from cairn_models.trajectory.places import copies, one_thread, require_alike
 
 BLOCK: Final = 128  # patients; memory of a block ≈ 3 · BLOCK · d · 4 bytes
 
@@ -62,13 +65,30 @@ def patient_gradients(model: GradSampleModule, block: Block) -> NDArray[np.float
     model.zero_grad(set_to_none=True)
     for parameter in model.parameters():
         parameter.grad_sample = None
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), one_thread():
         # Features need no gradient, and the first layer's hook fires all the same.
         warnings.filterwarnings("ignore", message="Full backward hook is firing")
         loss = patient_losses(model(block.features), block.target, block.known).sum()
         loss.backward()  # type: ignore[no-untyped-call]
     rows = [p.grad_sample.reshape(BLOCK, -1) for p in model.parameters()]
     return np.asarray(torch.cat(rows, dim=1)[: block.patients].numpy(), dtype=np.float32)
+
+
+@cache
+def check_places() -> None:
+    """Passes where one patient has the same gradient at every place of a block; once a process.
+
+    Raises:
+        OurFault: `internal.places-differ`.
+    """
+    cells = (WEEKS, len(HORIZONS))
+    everyone = Block(
+        torch.from_numpy(copies((WEEKS, len(COLUMNS)), BLOCK, seed=1)),
+        torch.from_numpy(copies(cells, BLOCK, seed=2)),
+        torch.ones(BLOCK, *cells),
+        BLOCK,
+    )
+    require_alike(patient_gradients(per_patient(drawn()), everyone))
 
 
 def _filled(values: NDArray[np.float32]) -> Tensor:

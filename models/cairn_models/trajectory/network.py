@@ -11,6 +11,7 @@ DPGRU; the product with the inputs is taken for all weeks at once, outside the l
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from cairn_models.trajectory.features import COLUMNS, HORIZONS, LAST_SCORE
+from cairn_models.trajectory.features import COLUMNS, HORIZONS, LAST_SCORE, WEEKS
+from cairn_models.trajectory.places import copies, one_thread, require_alike
 
 VERSION: Final = 1  # of features and network together; an artefact of another one is refused
 HIDDEN: Final = 32
@@ -95,6 +97,23 @@ def fill(network: nn.Module, vector: NDArray[np.float32]) -> None:
             at += parameter.numel()
 
 
+def drawn() -> CourseNetwork:
+    """A network with every parameter drawn, the same each time: its arithmetic is of no model."""
+    network = CourseNetwork()
+    fill(network, np.random.default_rng(0).normal(0.0, 0.3, parameter_count()).astype(np.float32))
+    return network
+
+
+@cache
+def check_places(block: int) -> None:
+    """Passes where one patient has the same prediction at every place of a block; once a process.
+
+    Raises:
+        OurFault: `internal.places-differ`.
+    """
+    require_alike(predict(flat(drawn()), copies((WEEKS, len(COLUMNS)), block, seed=1), block))
+
+
 def predict(
     parameters: NDArray[np.float32], features: NDArray[np.float32], block: int = 256
 ) -> NDArray[np.float32]:
@@ -107,7 +126,7 @@ def predict(
     fill(network, parameters)
     n = len(features)
     out = np.empty((n, features.shape[1], len(HORIZONS), OUTPUTS), dtype=np.float32)
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         for at in range(0, n, block):
             rows = features[at : at + block]
             x = np.zeros((block, *features.shape[1:]), dtype=np.float32)
