@@ -3,8 +3,8 @@
 Removing one patient moves others to other places. A matrix product that is divided among threads
 may send the rows at an edge through another kernel: MKL with AVX2 and two threads rounded rows 126
 and 127 of a block of 128 differently. A last bit is enough, for later models are the server's to
-choose, and one that amplifies it moves a patient's clipped gradient by a few hundredths of C or
-more. So torch works on one thread here, and a clinic whose arithmetic still tells places apart
+choose, and one that amplifies it moved a clipped gradient by 2 C, as far as it can go, in a test.
+So torch works on one thread here, and a clinic whose arithmetic still tells places apart
 does not answer. Neither depends on anybody's data.
 """
 
