@@ -33,13 +33,19 @@ MAY_IMPORT_OURS = {
 # The only modules that may import these; a folder's name stands for all modules in it.
 ONLY = {
     "opacus": {"cairn_models.trajectory.dp_gradient"},
-    "flwr": {"cairn_client.link", "cairn_server.coordinator", "cairn_app"},
+    "flwr": {
+        "cairn_client.link",
+        "cairn_server.coordinator",
+        "cairn_server.fleet_grid",
+        "cairn_server.flower_private",
+        "cairn_app",
+    },
 }
 NEVER = {
     "cairn_protocol": {"torch", "flwr", "sqlite3", "socket", "sqlalchemy", "grpc"},
     "cairn_privacy": {"torch", "flwr", "socket", "grpc"},
 }
-FLWR_PRIVATE_ONLY = {"cairn_app.flower_private"}
+FLWR_PRIVATE_ONLY = {"cairn_server.flower_private", "cairn_app.flower_private"}
 FLWR_PUBLIC = {"flwr.app", "flwr.clientapp", "flwr.serverapp"}
 
 

@@ -1,0 +1,264 @@
+"""`FleetEndpoint`: the one port on which clinics' links meet the server.
+
+TLS 1.3 with the team's certificate, Flower's Fleet API behind our gate (`fleet_gate.py`), Flower's
+LinkState beneath (`flower_private.py`), and grids for the rounds (`fleet_grid.py`). Flower's
+Control and Runtime APIs are not mounted. `docs/adr/0005-flower-fleet.md` is the wire.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import uvicorn
+
+from cairn_protocol.errors import InputError, OurFault
+from cairn_server.fleet_gate import Gate
+from cairn_server.fleet_grid import Ear, FleetGrid
+from cairn_server.flower_private import (
+    FlowerState,
+    act_as_server,
+    fleet_application,
+    is_node_key,
+    signed_by,
+)
+
+LARGEST: Final = 64 * 2**20  # bytes in one message
+BEAT: Final = 15.0  # seconds; a run that nobody beats for 60 expires
+START: Final = 20.0  # seconds that the listener may take to come up
+STOP: Final = 1  # seconds that requests have to end; links ask again
+CONNECTIONS: Final = 512
+
+
+class FleetEndpoint:
+    """A context manager that serves while it is entered; nodes may be enrolled at any time.
+
+    Args:
+        database: Flower's SQLite file, whose nodes outlive the process; or None for memory.
+        host: where to listen.
+        port: where to listen; 0 for any, see `address`.
+        certificate: PEM chain of the server.
+        key: PEM private key of the server.
+        largest: bytes in one message.
+    """
+
+    def __init__(
+        self,
+        database: Path | None,
+        host: str,
+        port: int,
+        certificate: Path,
+        key: Path,
+        *,
+        largest: int = LARGEST,
+    ) -> None:
+        self._state = FlowerState(database)
+        self._where, self._certificate, self._key = (host, port), certificate, key
+        self._largest = largest
+        self._ear = Ear()
+        self._gate = Gate(fleet_application(self._state), self, largest)
+        self._nodes: dict[bytes, int] = {}
+        self._seen: dict[int, datetime] = {}
+        self._grids: dict[str, FleetGrid] = {}
+        self._lock = threading.RLock()
+        self._stop = threading.Event()
+        self._server: uvicorn.Server | None = None
+        self._threads: list[threading.Thread] = []
+        self._address = self._where
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """(host, port) that is listened on."""
+        return self._address
+
+    def enrol(self, node_public_key: bytes) -> int:
+        """The node id for this key; idempotent.
+
+        Args:
+            node_public_key: P-384, PEM SubjectPublicKeyInfo as Flower writes it.
+
+        Raises:
+            InputError: not such a key, or one that was revoked.
+        """
+        if not is_node_key(node_public_key):
+            raise InputError(
+                "the node key cannot be used",
+                code="fleet-key",
+                why="it is not a P-384 public key as PEM SubjectPublicKeyInfo",
+                hint="let the clinic join again with the same version of Cairn",
+            )
+        node = self._state.enrol(node_public_key)
+        if node is None:
+            raise InputError(
+                "the node key was revoked",
+                code="fleet-key-revoked",
+                hint="the clinic makes new keys and joins again",
+            )
+        if node == 0:
+            raise OurFault("Flower did not register a node", code="fleet-enrol")
+        return node
+
+    def revoke(self, node_id: int) -> None:
+        """From now on the node gets nothing, and its key is refused for ever.
+
+        Raises:
+            InputError: there is no such node.
+        """
+        with self._lock:
+            self._nodes = {key: node for key, node in self._nodes.items() if node != node_id}
+            if not self._state.revoke(node_id):
+                raise InputError("there is no such node", code="fleet-node")
+        self._ear.hear()
+
+    def last_seen(self, node_id: int) -> datetime | None:
+        """When the node last asked for anything (UTC), since this endpoint was made."""
+        return self._seen.get(node_id)
+
+    def grid(self, run_name: str) -> FleetGrid:
+        """The Grid of the run called `run_name`; the same one each time."""
+        with self._lock:
+            grid = self._grids.get(run_name)
+            if grid is None:
+                run_id = self._state.open_run(run_name)
+                grid = FleetGrid(self._state, run_id, self._gate.ring, self._ear, self._largest)
+                self._grids[run_name] = grid
+                act_as_server(run_id)
+            return grid
+
+    def finish(self, run_name: str) -> None:
+        """End that run; its messages go."""
+        with self._lock:
+            grid = self._grids.pop(run_name, None)
+        if grid is not None:
+            grid.close()
+
+    def __enter__(self) -> FleetEndpoint:
+        self._state.clear_all()
+        listener = self._listen()
+        self._address = listener.getsockname()[:2]
+        self._server = uvicorn.Server(self._settings())
+        self._stop.clear()
+        self._threads = [
+            threading.Thread(
+                target=self._server.run, args=([listener],), name="fleet", daemon=True
+            ),
+            threading.Thread(target=self._beat, name="fleet-beat", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        end = time.monotonic() + START
+        while not self._server.started:
+            if time.monotonic() > end or not self._threads[0].is_alive():
+                self.__exit__(None, None, None)
+                raise OurFault("the fleet's listener did not start", code="fleet-start")
+            time.sleep(0.005)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if self._server is not None:
+            self._server.should_exit = True
+        for node in list(self._seen):
+            self._gate.ring(node)
+        for thread in self._threads:
+            thread.join(START)
+
+    # What the gate asks (`fleet_gate.Roster`).
+
+    def node_of(self, public_key: bytes) -> int | None:
+        """The enrolled node with that key."""
+        with self._lock:
+            node = self._nodes.get(public_key)
+            if node is None and is_node_key(public_key):
+                node = self._state.node_of(public_key)
+                if node is not None:
+                    self._nodes[public_key] = node
+            return node
+
+    def signed_by(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        """Whether that key signed."""
+        return signed_by(public_key, message, signature)
+
+    def seen(self, node: int) -> None:
+        """Note that `node` is there."""
+        self._seen[node] = datetime.now(UTC)
+
+    def activating(self, node: int) -> None:
+        """A link of `node` is about to activate it."""
+        self._state.make_way(node)
+
+    def activated(self, node: int) -> None:
+        """A link of `node` has activated it: ask again what was not answered."""
+        with self._lock:
+            grids = list(self._grids.values())
+        for grid in grids:
+            grid.ask_again(node)
+        self._gate.ring(node)
+
+    def heard(self) -> None:
+        """Some node sent something."""
+        self._ear.hear()
+
+    def _beat(self) -> None:
+        while not self._stop.wait(BEAT):
+            with self._lock:
+                grids = list(self._grids.values())
+            for grid in grids:
+                if not self._state.beat(grid.run.run_id):
+                    logging.getLogger("cairn.fleet").error("Flower let a run expire")
+
+    def _listen(self) -> socket.socket:
+        host, port = self._where
+        try:
+            return socket.create_server((host, port), backlog=256)
+        except OSError as error:
+            raise InputError(
+                f"cannot listen on {host} port {port}",
+                code="fleet-listen",
+                why=error.strerror or "",
+                hint="choose another port, or stop what listens there",
+            ) from error
+
+    def _settings(self) -> uvicorn.Config:
+        def tls(_: uvicorn.Config, default: object) -> ssl.SSLContext:
+            return self._tls()
+
+        self._tls()  # a bad certificate is the person's to mend: say so here, not in a thread
+        return uvicorn.Config(
+            self._gate,
+            ssl_context_factory=tls,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=STOP,
+        )
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        try:
+            context.load_cert_chain(self._certificate, self._key)
+        except OSError as error:  # ssl.SSLError is one
+            raise InputError(
+                "the server's certificate or key cannot be used",
+                code="fleet-certificate",
+                why=f"{self._certificate.name}, {self._key.name}: {error.strerror or error}",
+                hint="`cairn server init` makes both; they belong together",
+            ) from error
+        return context
