@@ -12,6 +12,15 @@ from cairn_app.join_command import clinic_join
 from cairn_app.logs import set_up_logs
 from cairn_app.messages import show_error
 from cairn_app.server_commands import server_app
+from cairn_app.team_commands import (
+    server_run,
+    study_approvals,
+    study_offer,
+    study_report,
+    study_sign,
+    study_start,
+    study_watch,
+)
 from cairn_protocol.errors import CairnError, InputError
 
 app = typer.Typer(
@@ -24,6 +33,16 @@ app = typer.Typer(
 study_app = typer.Typer(no_args_is_help=True, help="Studies: the research team's side.")
 clinic_app = typer.Typer(no_args_is_help=True, help="A clinic: its own side.")
 clinic_app.command("join")(clinic_join)
+for name, command in (
+    ("sign", study_sign),
+    ("offer", study_offer),
+    ("approvals", study_approvals),
+    ("start", study_start),
+    ("watch", study_watch),
+    ("report", study_report),
+):
+    study_app.command(name)(command)
+server_app.command("run")(server_run)
 app.add_typer(study_app, name="study")
 app.add_typer(clinic_app, name="clinic")
 app.add_typer(server_app, name="server")

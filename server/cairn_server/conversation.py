@@ -71,6 +71,7 @@ class Conversation:
         run: the run's id, 16 bytes.
         nodes: Flower's node for each clinic, in the roster's order.
         retries: attempts beyond the first that the study allows in all.
+        check: called before anything is asked; raises `StudyStopped` where the run must end.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Conversation:
         retries: int,
         deadlines: Deadlines,
         watch: Watch,
+        check: Callable[[], None],
     ) -> None:
         self.messages = 0
         self.bytes_moved = 0
@@ -93,6 +95,7 @@ class Conversation:
         self._retries = retries
         self._deadlines = deadlines
         self._watch = watch
+        self._check = check
         self._server: ServerRun | None = None
 
     def total(self, exchange: Exchange, asked: Sum) -> Total:
@@ -103,6 +106,7 @@ class Conversation:
         """
         known = self._journal.total(asked.question, asked.round_)
         while known is None:
+            self._check()
             server = self._server or self._set_up(exchange)
             if not self._may_ask(asked):
                 self._out_of_retries()
@@ -132,6 +136,7 @@ class Conversation:
     def _set_up(self, exchange: Exchange) -> ServerRun:
         until = time.monotonic() + self._deadlines.patience
         while True:
+            self._check()
             server, opening = ServerRun.open(
                 self._run,
                 self._signed,

@@ -64,3 +64,8 @@ def server_app(run: StudyRun) -> ServerApp:
         run.execute(GridExchange(grid, group=str(context.run_id)))
 
     return app
+
+
+def run_on(grid: Grid, run: StudyRun, run_id: int = 0) -> None:
+    """Carry `run` through `grid` as a ServerApp, in this process."""
+    server_app(run)(grid, Context(run_id, 0, {}, RecordDict(), {}))

@@ -53,7 +53,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         try:
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 _check_schema(connection)
         except BaseException:
             engine.dispose()
@@ -109,7 +109,7 @@ class Store:
         Raises:
             InputError: `input.name-enrolled`: the clinic is enrolled and not revoked.
         """
-        with self._transaction() as c:
+        with self.transaction() as c:
             known = _one(c, Clinic, select(t.clinics).where(t.clinics.c.name == token.clinic))
             if known and known.state == "enrolled":
                 raise InputError(
@@ -129,7 +129,7 @@ class Store:
         """How many tokens of `clinic` nobody had used; they end now."""
         unused = (t.tokens.c.clinic == clinic, t.tokens.c.used_at.is_(None))
         alive = t.tokens.c.expires > now
-        with self._transaction() as c:
+        with self.transaction() as c:
             return c.execute(update(t.tokens).where(*unused, alive).values(expires=now)).rowcount
 
     def enrol(
@@ -143,7 +143,7 @@ class Store:
         Raises:
             InputError: see `cairn_server.enrolling`.
         """
-        with self._transaction() as c:
+        with self.transaction() as c:
             return enrol(c, claim, now, enrol_node)
 
     def clinics(self) -> tuple[Clinic, ...]:
@@ -164,7 +164,7 @@ class Store:
         Raises:
             InputError: `input.clinic-unknown`.
         """
-        with self._transaction() as c:
+        with self.transaction() as c:
             where = t.clinics.c.name == name
             c.execute(update(t.clinics).where(where).values(state="revoked"))
             clinic = _one(c, Clinic, select(t.clinics).where(where))
@@ -179,14 +179,14 @@ class Store:
     def seen(self, name: str, at: datetime) -> None:
         """Note that a clinic was heard of; an older time changes nothing."""
         later = (t.clinics.c.last_seen.is_(None)) | (t.clinics.c.last_seen < at)
-        with self._transaction() as c:
+        with self.transaction() as c:
             c.execute(update(t.clinics).where(t.clinics.c.name == name, later).values(last_seen=at))
 
     # studies and standings
 
     def add_study(self, study: StoredStudy) -> StoredStudy:
         """Keep a study; where it is known, what is known comes back and nothing changes."""
-        with self._transaction() as c:
+        with self.transaction() as c:
             query = select(t.studies).where(t.studies.c.digest == study.digest)
             if known := _one(c, StoredStudy, query):
                 return known
@@ -208,7 +208,7 @@ class Store:
 
     def put_standing(self, standing: StoredStanding) -> None:
         """Keep a clinic's last word on a study."""
-        with self._transaction() as c:
+        with self.transaction() as c:
             here = (t.standings.c.study == standing.study, t.standings.c.clinic == standing.clinic)
             if c.execute(update(t.standings).where(*here).values(**vars(standing))).rowcount == 0:
                 c.execute(insert(t.standings).values(**vars(standing)))
@@ -222,7 +222,7 @@ class Store:
 
     def start_run(self, run: StoredRun) -> None:
         """Keep a new run."""
-        with self._transaction() as c:
+        with self.transaction() as c:
             c.execute(insert(t.runs).values(**vars(run)))
 
     def checkpoint(self, run: bytes, checkpoint: bytes) -> None:
@@ -251,7 +251,7 @@ class Store:
 
     def add_event(self, run: bytes, json: str, at: datetime) -> int:
         """The number of a new event of `run`."""
-        with self._transaction() as c:
+        with self.transaction() as c:
             last = c.execute(select(func.max(t.events.c.seq)).where(t.events.c.run == run)).scalar()
             seq = (last or 0) + 1
             c.execute(insert(t.events).values(run=run, seq=seq, at=at, json=json))
@@ -263,20 +263,20 @@ class Store:
         return self._all(StoredEvent, query.order_by(t.events.c.seq))
 
     def _all(self, row: type[Row], query: Select[Any]) -> tuple[Row, ...]:
-        with self._transaction() as c:
+        with self.transaction() as c:
             return tuple(row(**found._mapping) for found in c.execute(query))
 
     def _first(self, row: type[Row], query: Select[Any]) -> Row | None:
-        with self._transaction() as c:
+        with self.transaction() as c:
             return _one(c, row, query)
 
     def _change(self, statement: Any) -> None:
-        with self._transaction() as c:
+        with self.transaction() as c:
             if c.execute(statement).rowcount != 1:
                 raise OurFault("the store has no such row", code="store-row")
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[Connection]:
         """One transaction; the database's own errors become ours."""
         try:
             with self._engine.begin() as connection:

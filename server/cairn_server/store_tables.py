@@ -187,3 +187,27 @@ events = Table(
     Column("at", Moment, nullable=False),
     Column("json", Text, nullable=False),
 )
+setups = Table(
+    "setups",
+    METADATA,
+    Column("run", LargeBinary(16), ForeignKey("runs.run"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+)
+attempts = Table(
+    "attempts",
+    METADATA,
+    Column("run", LargeBinary(16), ForeignKey("runs.run"), primary_key=True),
+    Column("question", NAME, primary_key=True),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+)
+sums = Table(
+    "sums",
+    METADATA,
+    Column("run", LargeBinary(16), ForeignKey("runs.run"), primary_key=True),
+    Column("question", NAME, primary_key=True),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("total", LargeBinary, nullable=False),  # int64, little-endian
+    Column("record", LargeBinary, nullable=False),  # RoundRecord.body
+    Column("seq", Integer, nullable=False),  # order in which the run opened them
+)

@@ -9,7 +9,7 @@ run id, replays the sums that were opened, and asks what is left.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ class StudyRun:
         run_id: 16 bytes; that of the run to carry on, or a new one.
         journal: what the run remembers; in memory unless given.
         watch: is told what happens.
+        check: called before anything is asked; raises `StudyStopped` where the run must end.
 
     Raises:
         CairnError: the study cannot be run: an unknown question, an unsafe policy, sums too large.
@@ -54,6 +55,7 @@ class StudyRun:
         journal: Journal | None = None,
         deadlines: Deadlines | None = None,
         watch: Watch = ignore,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.study = signed.study()
         self.run_id = run_id or secrets.token_bytes(RUN_BYTES)
@@ -78,6 +80,7 @@ class StudyRun:
             retries=self.study.privacy.retries,
             deadlines=deadlines or Deadlines(),
             watch=watch,
+            check=check,
         )
 
     @property

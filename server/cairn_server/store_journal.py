@@ -1,0 +1,82 @@
+"""`StoreJournal`: a run's journal in the server's store, so that a killed server carries on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Table, func, insert, select
+
+from cairn_protocol.messages import RoundRecord
+from cairn_server import store_tables as t
+from cairn_server.journal import Total
+from cairn_server.store import Store
+
+
+class StoreJournal:
+    """The journal of the run with id `run`, which the store holds; see `cairn_server.journal`."""
+
+    def __init__(self, store: Store, run: bytes) -> None:
+        self._store, self._run = store, run
+
+    def next_setup(self) -> int:
+        """A number that was never given before, written before it is given."""
+        with self._store.transaction() as c:
+            number = self._count(c, t.setups)
+            c.execute(insert(t.setups).values(run=self._run, number=number))
+            return number
+
+    def next_attempt(self, question: str, round_: int) -> int:
+        """A number that was never given before, written before it is given."""
+        here = (t.attempts.c.question == question, t.attempts.c.round == round_)
+        with self._store.transaction() as c:
+            number = self._count(c, t.attempts, *here)
+            values = {"run": self._run, "question": question, "round": round_, "number": number}
+            c.execute(insert(t.attempts).values(**values))
+            return number
+
+    def attempts(self, question: str) -> int:
+        """Attempts so far at all rounds of `question`."""
+        with self._store.transaction() as c:
+            return self._count(c, t.attempts, t.attempts.c.question == question)
+
+    def retries(self, question: str, round_: int) -> int | None:
+        """Attempts beyond the first in the run, if this round was attempted; else None."""
+        here = (t.attempts.c.question == question, t.attempts.c.round == round_)
+        with self._store.transaction() as c:
+            if not self._count(c, t.attempts, *here):
+                return None
+            return self._count(c, t.attempts, t.attempts.c.number > 0)
+
+    def opened(self, question: str, round_: int, total: Total, record: RoundRecord) -> None:
+        """Keep an opened sum with its record."""
+        with self._store.transaction() as c:
+            values = {
+                "run": self._run,
+                "question": question,
+                "round": round_,
+                "total": total.astype("<i8").tobytes(),
+                "record": record.body,
+                "seq": self._count(c, t.sums),
+            }
+            c.execute(insert(t.sums).values(**values))
+
+    def total(self, question: str, round_: int) -> Total | None:
+        """An opened sum."""
+        query = select(t.sums.c.total).where(
+            t.sums.c.run == self._run, t.sums.c.question == question, t.sums.c.round == round_
+        )
+        with self._store.transaction() as c:
+            found = c.execute(query).scalar()
+        return None if found is None else np.frombuffer(found, dtype="<i8").astype(np.int64)
+
+    def record(self) -> RoundRecord | None:
+        """The record of the last sum that was opened."""
+        query = select(t.sums.c.record).where(t.sums.c.run == self._run)
+        with self._store.transaction() as c:
+            found = c.execute(query.order_by(t.sums.c.seq.desc())).scalar()
+        return None if found is None else RoundRecord.from_body(found)
+
+    def _count(self, connection: Any, table: Table, *where: Any) -> int:
+        query = select(func.count()).select_from(table).where(table.c.run == self._run, *where)
+        return int(connection.execute(query).scalar() or 0)

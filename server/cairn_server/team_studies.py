@@ -1,0 +1,156 @@
+"""The life of a study on the server, as its state in the store.
+
+    signed → offered → starting → running → finished | stopped
+
+Commands move it as far as `starting`; the server does the rest (`cairn_server.service`). A study
+is named by its name or by the first characters of its digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from cairn_models.questions import build
+from cairn_privacy.question_terms import QuestionTerms
+from cairn_protocol.errors import InputError
+from cairn_protocol.roster import Roster, SignedRoster
+from cairn_protocol.signed_study import SignedStudy
+from cairn_protocol.study import Study
+from cairn_server.home import ServerHome
+from cairn_server.store import Store
+from cairn_server.store_tables import Clinic, StoredStudy
+
+SHORTEST_DIGEST: Final = 6  # hex characters that may stand for a digest
+
+
+def sign(home: ServerHome, store: Store, study: Study) -> StoredStudy:
+    """`study` signed by the team and kept; what it asks is checked first.
+
+    Raises:
+        CairnError: a question, a setting or the policy cannot be asked.
+    """
+    for spec in study.questions:
+        QuestionTerms.of(study, spec, build(spec, study).shape, study.policy.clinics)
+    signed = SignedStudy.sign(study, home.team())
+    return store.add_study(
+        StoredStudy(signed.digest, study.name, signed.body, b"", "signed", datetime.now(UTC))
+    )
+
+
+def offer(
+    home: ServerHome, store: Store, study: StoredStudy, names: Sequence[str] = ()
+) -> SignedRoster:
+    """The signed roster under which the study is offered from now on.
+
+    Args:
+        names: clinics that shall take part; all that are enrolled unless said.
+
+    Raises:
+        InputError: an unknown or revoked clinic, or their number is not the policy's.
+    """
+    if study.state not in ("signed", "offered"):
+        raise InputError(
+            f"study {study.name!r} is {study.state} and cannot be offered again",
+            code="study-state",
+            hint="sign a new study",
+        )
+    enrolled = {c.name: c for c in store.clinics() if c.state == "enrolled"}
+    chosen = names or tuple(enrolled)
+    if unknown := sorted(set(chosen) - set(enrolled)):
+        raise InputError(
+            f"{', '.join(unknown)} cannot take part",
+            code="clinic-unknown",
+            why="no enrolled clinic has that name",
+            hint="`cairn server roster` lists the clinics",
+        )
+    policy = parsed(study).policy
+    count = len(set(chosen))
+    if parsed(study).noised and count != policy.clinics:
+        raise InputError(
+            f"the study is planned for {policy.clinics} clinics, {count} would take part",
+            code="clinic-count",
+            hint="name the clinics with --clinic, enrol the missing ones, or plan another number",
+        )
+    signed = SignedStudy.from_body(study.signed)
+    keys = {name: enrolled[name].identity for name in chosen}
+    roster = SignedRoster.sign(Roster.first(signed, keys), home.team())
+    store.set_study(study.digest, state="offered", roster=roster.body)
+    return roster
+
+
+def start(store: Store, study: StoredStudy) -> None:
+    """Ask the server to run the study.
+
+    Raises:
+        InputError: it was not offered, or a clinic has not approved it.
+    """
+    if study.state != "offered":
+        raise InputError(
+            f"study {study.name!r} is {study.state}",
+            code="study-state",
+            hint="offer it first" if study.state == "signed" else "a study runs once",
+        )
+    if waiting := [name for name, state in approvals(store, study) if state != "approved"]:
+        raise InputError(
+            f"{', '.join(waiting)} did not approve the study yet",
+            code="study-unapproved",
+            hint="`cairn study approvals` shows how it stands",
+        )
+    store.set_study(study.digest, state="starting")
+
+
+def approvals(store: Store, study: StoredStudy) -> tuple[tuple[str, str], ...]:
+    """Each clinic on the study's roster with its last word; "no answer yet" before it has one."""
+    if not study.roster:
+        return ()
+    said = {s.clinic: s.state for s in store.standings(study.digest)}
+    entries = SignedRoster.from_body(study.roster).roster.entries
+    return tuple((e.clinic, said.get(e.clinic, "no answer yet")) for e in entries)
+
+
+def nodes(store: Store, roster: Roster) -> list[int]:
+    """Flower's node of each clinic on the roster, in its order.
+
+    Raises:
+        InputError: a clinic was revoked.
+    """
+    found = []
+    for entry in roster.entries:
+        clinic: Clinic | None = store.clinic_of(entry.identity)
+        if clinic is None or clinic.state != "enrolled":
+            raise InputError(
+                f"{entry.clinic} was revoked and cannot take part",
+                code="clinic-revoked",
+                hint="sign and offer a new study to the others",
+            )
+        found.append(clinic.node)
+    return found
+
+
+def find(store: Store, named: str) -> StoredStudy:
+    """The newest study with this name, or the one whose digest begins so.
+
+    Raises:
+        InputError: none, or several digests begin so.
+    """
+    studies = store.studies()
+    by_name = [s for s in studies if s.name == named]
+    if by_name:
+        return by_name[-1]
+    by_digest = [s for s in studies if s.digest.hex().startswith(named.lower())]
+    if len(named) >= SHORTEST_DIGEST and len(by_digest) == 1:
+        return by_digest[0]
+    raise InputError(
+        f"no study is called {named!r}" if not by_digest else f"{named!r} names several studies",
+        code="study-unknown",
+        hint="known: "
+        + (", ".join(sorted({s.name for s in studies})) or "none yet")
+        + "; make one known with `cairn study sign FILE`",
+    )
+
+
+def parsed(study: StoredStudy) -> Study:
+    """The study's file."""
+    return SignedStudy.from_body(study.signed).study()
