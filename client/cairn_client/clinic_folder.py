@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cairn_client.readers import Import, read_clinic
 from cairn_models.measures import Instrument
 from cairn_privacy.accounting import rho_for
+from cairn_privacy.durable import sync_folder
 from cairn_privacy.ledger import Ledger
 from cairn_protocol.errors import InputError
 from cairn_protocol.identity import Identity
@@ -27,6 +28,7 @@ from cairn_protocol.study import parse_toml, read_bounded
 LARGEST_CONFIG: Final = 64 * 1024  # bytes
 IDENTITY_BYTES: Final = 32
 LEDGER: Final = "ledger.sqlite"
+LEDGER_MADE: Final = "charges-are-kept"  # stays when the ledger's files are lost together
 DEFAULT_CAP: Final = 8.0  # ε for a patient over all studies; domain.md, 'ε in practice'
 DEFAULT_DELTA: Final = 1e-6
 
@@ -94,24 +96,32 @@ class ClinicFolder:
 
     @property
     def has_ledger(self) -> bool:
-        """Whether the ledger was made."""
-        return (self.path / ".cairn" / LEDGER).exists()
+        """Whether the ledger was made, even if it was lost since."""
+        kept = self.path / ".cairn"
+        return (kept / LEDGER).exists() or (kept / LEDGER_MADE).exists()
 
     def ledger(self) -> Ledger:
         """The clinic's privacy ledger, made on first use and never replaced.
 
         A cap that was lowered in clinic.toml since then holds; one that was raised is refused.
+
+        Raises:
+            InputError: it cannot be used, or it was made before and is lost.
         """
         file = self.state / LEDGER
-        if file.exists():
+        if self.has_ledger:
             cap = rho_for(self.config.cap_epsilon, self.config.delta)
-            return Ledger.open(file, cap_rho=cap)
-        return Ledger.create(
-            file,
-            clinic=self.config.name,
-            cap_epsilon=self.config.cap_epsilon,
-            delta=self.config.delta,
-        )
+            ledger = Ledger.open(file, cap_rho=cap)
+        else:
+            ledger = Ledger.create(
+                file,
+                clinic=self.config.name,
+                cap_epsilon=self.config.cap_epsilon,
+                delta=self.config.delta,
+            )
+        (self.state / LEDGER_MADE).touch(mode=0o600)
+        sync_folder(self.state)
+        return ledger
 
     def read(self, instruments: tuple[Instrument, ...] = ()) -> Import:
         """The clinic's records with what was found wrong in them."""
