@@ -28,6 +28,7 @@ import numpy as np
 
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.door import Asked, Door
+from cairn_client.enrolment import pinned_team
 from cairn_client.keeper_state import Approval, KeeperState, Memory, Place
 from cairn_client.readers import Import
 from cairn_client.reconcile import reconcile
@@ -87,9 +88,10 @@ class _Active:
 
     @property
     def study_cap(self) -> float:
-        """ρ that the study's questions cost as planned; retries must fit into it."""
-        plans = [a.terms.noise for a in self.askable.values()]
-        return sum(plan.rho for plan in plans if plan is not None)
+        """ρ that the study may cost: its questions as planned, and its retries at their dearest."""
+        plans = [a.terms.noise for a in self.askable.values() if a.terms.noise is not None]
+        dearest = max((plan.rho_per_round for plan in plans), default=0.0)
+        return sum(plan.rho for plan in plans) + self.run.study.privacy.retries * dearest
 
 
 class Keeper:
@@ -130,6 +132,17 @@ class Keeper:
     def open_ledger_if_any(self) -> Ledger | None:
         """The ledger, unless no study about patients has needed one yet."""
         return self.ledger if self.clinic.has_ledger else None
+
+    def team(self) -> bytes | None:
+        """The research team's public key; None before the clinic joined.
+
+        Raises:
+            PolicyRefusal: the clinic joined another team than the one that is pinned here.
+        """
+        joined = pinned_team(self.clinic)
+        if joined is not None and joined != self.state.team():
+            self.state.pin_team(joined)
+        return self.state.team()
 
     def approve(self, study: SignedStudy) -> None:
         """Allow exactly this study from exactly this team."""
@@ -188,7 +201,7 @@ class Keeper:
                 )
 
     def _offer(self, message: Offer) -> Message:
-        team = self.state.team()
+        team = self.team()
         if team is None:
             raise PolicyRefusal(
                 "this clinic belongs to no research team yet",
@@ -258,7 +271,8 @@ class Keeper:
                 hint="the clinic's log says which and why; nothing was charged",
             ) from None
         if read.findings:
-            log.warning("some rows were set aside; `cairn clinic status` counts them")
+            where = read.write_quarantine(self.clinic.path)
+            log.warning("some rows were set aside; %s lists them", where)
 
     def _records(self, study: bytes) -> Records:
         self._passing("charged")

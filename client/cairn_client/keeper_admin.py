@@ -32,7 +32,7 @@ class KeeperAdmin:
 
     def status(self, _: pb.StatusRequest) -> pb.StatusReply:
         """How the clinic stands."""
-        config, team = self._keeper.clinic.config, self._store.team()
+        config, team = self._keeper.clinic.config, self._keeper.team()
         return pb.StatusReply(
             clinic=config.name,
             data=config.data,

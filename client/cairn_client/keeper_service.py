@@ -72,6 +72,7 @@ class KeeperService:
             }
         }
         try:
+            self._keeper.team()
             self._keeper.open_ledger_if_any()
             sockets.make_folders()
             self._serve(sockets.link, link_methods)

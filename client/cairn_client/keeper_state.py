@@ -69,6 +69,14 @@ class KeeperState(Protocol):
         """The research team's public key, pinned when the clinic joined."""
         ...
 
+    def pin_team(self, public: bytes) -> None:
+        """Pins the research team's key.
+
+        Raises:
+            PolicyRefusal: another key is pinned.
+        """
+        ...
+
     def place(self, run: bytes) -> Place | None:
         """Where the run stands."""
         ...
@@ -109,6 +117,9 @@ class Memory:
 
     def team(self) -> bytes | None:
         return None
+
+    def pin_team(self, public: bytes) -> None:
+        """No offers are taken, so no team is asked for."""
 
     def place(self, run: bytes) -> Place | None:
         return self.places.get(run)

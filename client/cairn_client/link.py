@@ -8,17 +8,15 @@ nothing lives here: the keeper holds records, keys and state.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from cairn_client.link_stages import STAGES
 from cairn_protocol.envelope import RECORD, unwrap, wrap
 
 Forward = Callable[[bytes], bytes]
 """A request for the keeper to its reply. Refusals are replies; it does not raise."""
-
-STAGES: Final = ("open", "confirm", "round", "close")
 
 
 def client_app(forward: Forward) -> ClientApp:

@@ -35,6 +35,7 @@ ONLY = {
     "opacus": {"cairn_models.trajectory.dp_gradient"},
     "flwr": {
         "cairn_client.link",
+        "cairn_client.flower_private",
         "cairn_server.coordinator",
         "cairn_server.fleet_grid",
         "cairn_server.flower_private",
@@ -45,7 +46,11 @@ NEVER = {
     "cairn_protocol": {"torch", "flwr", "sqlite3", "socket", "sqlalchemy", "grpc"},
     "cairn_privacy": {"torch", "flwr", "socket", "grpc"},
 }
-FLWR_PRIVATE_ONLY = {"cairn_server.flower_private", "cairn_app.flower_private"}
+FLWR_PRIVATE_ONLY = {
+    "cairn_client.flower_private",
+    "cairn_server.flower_private",
+    "cairn_app.flower_private",
+}
 FLWR_PUBLIC = {"flwr.app", "flwr.clientapp", "flwr.serverapp"}
 
 
