@@ -40,13 +40,12 @@ def issue_token(
             hint=f"more than 0 and at most {MOST_DAYS}",
         )
     secret = secrets.token_bytes(SECRET_BYTES)
-    made = now.replace(microsecond=0)
-    expires = made + timedelta(days=days)
+    expires = (now + timedelta(days=days)).replace(microsecond=0)
     store.add_token(StoredToken(token_hash(secret), clinic, now, expires, None))
     return JoinToken(
         secret=secret,
         authority=authority_pin(der(home.authority_certificate())),
         host=home.config.hosts[0],
         port=home.config.registry.port,
-        expires=expires.replace(microsecond=0),
+        expires=expires,
     )
