@@ -282,5 +282,8 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _as_toml(config: LinkConfig) -> str:
-    lines = (f"{name} = {json.dumps(value)}" for name, value in config.model_dump().items())
+    lines = (
+        f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        for name, value in config.model_dump().items()
+    )
     return "# Written by `cairn clinic join`.\n" + "\n".join(lines) + "\n"

@@ -248,15 +248,19 @@ def _certificate(path: Path) -> x509.Certificate:
 
 
 def _as_toml(config: ServerConfig) -> str:
-    hosts = ", ".join(map(json.dumps, config.hosts))
+    hosts = ", ".join(map(_quoted, config.hosts))
     return (
-        f"name = {json.dumps(config.name)}\n"
+        f"name = {_quoted(config.name)}\n"
         f"hosts = [{hosts}]   # clinics use the first; the certificate is for all of them\n"
-        f'store = {json.dumps(config.store)}   # empty: store.sqlite here; or "postgresql://…"\n'
+        f'store = {_quoted(config.store)}   # empty: store.sqlite here; or "postgresql://…"\n'
         "\n[fleet]   # where clinics' links connect to\n"
-        f"listen = {json.dumps(config.fleet.listen)}\n"
+        f"listen = {_quoted(config.fleet.listen)}\n"
         f"port = {config.fleet.port}\n"
         "\n[registry]   # where clinics join and ask how they stand\n"
-        f"listen = {json.dumps(config.registry.listen)}\n"
+        f"listen = {_quoted(config.registry.listen)}\n"
         f"port = {config.registry.port}\n"
     )
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)  # TOML has no surrogate pairs
