@@ -78,6 +78,7 @@ def serving(
     *,
     now: Callable[[], datetime] = utc_now,
     nodes: Nodes | None = None,
+    port: int = 0,
     **options: Any,
 ) -> Iterator[Bench]:
     nodes = nodes or Nodes()
@@ -90,7 +91,7 @@ def serving(
             enrol_node=nodes.enrol,
             revoke_node=nodes.revoke,
             last_seen=nodes.last_seen,
-            port=0,
+            port=port,
             now=now,
             **options,
         ) as registry,
