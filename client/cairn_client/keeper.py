@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -88,10 +88,7 @@ class _Active:
 
     @property
     def study_cap(self) -> float:
-        """ρ that the study may cost: its questions as planned, and its retries at their dearest."""
-        plans = [a.terms.noise for a in self.askable.values() if a.terms.noise is not None]
-        dearest = max((plan.rho_per_round for plan in plans), default=0.0)
-        return sum(plan.rho for plan in plans) + self.run.study.privacy.retries * dearest
+        return study_cap(self.run.study, self.askable)
 
 
 class Keeper:
@@ -374,6 +371,13 @@ def askable(study: Study, clinics: int) -> dict[str, Askable]:
     return {
         q.name: Askable(q, QuestionTerms.of(study, q.spec, q.shape, clinics)) for q in questions
     }
+
+
+def study_cap(study: Study, asked: Mapping[str, Askable]) -> float:
+    """ρ that the study may cost: its questions as planned, and its retries at their dearest."""
+    plans = [a.terms.noise for a in asked.values() if a.terms.noise is not None]
+    dearest = max((plan.rho_per_round for plan in plans), default=0.0)
+    return sum(plan.rho for plan in plans) + study.privacy.retries * dearest
 
 
 def _run_unknown() -> PeerFault:

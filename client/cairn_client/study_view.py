@@ -6,10 +6,8 @@ server says of its own study is not asked.
 
 from __future__ import annotations
 
-import math
-
 from cairn_client.clinic_folder import ClinicFolder
-from cairn_client.keeper import Askable, askable
+from cairn_client.keeper import Askable, askable, study_cap
 from cairn_client.keeper_store import Offered
 from cairn_privacy.accounting import epsilon_of_rho
 from cairn_privacy.statement import study_statement
@@ -49,12 +47,12 @@ def study_view(offered: Offered, clinic: ClinicFolder, identity: bytes) -> pb.St
         view.obstacle = str(error)
         return view
     view.questions.extend(_question(a) for a in asked.values())
-    plans = [a.terms.noise for a in asked.values()]
-    rho = math.fsum(plan.rho for plan in plans if plan is not None)
+    rho = study_cap(study, asked)  # retries included: the server decides whether to use them
     if study.noised:
         view.delta = study.privacy.delta
         view.epsilon = epsilon_of_rho(rho, view.delta)
-        releases = sum(a.question.shape.rounds for a in asked.values())
+        rounds = sum(a.question.shape.rounds for a in asked.values())
+        releases = rounds + study.privacy.retries
         view.meaning.extend(study_statement(rho, view.delta, releases)[1:])
     return view
 
