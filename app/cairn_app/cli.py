@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from cairn_app.clinic_commands import (
+    clinic_approve,
+    clinic_init,
+    clinic_ledger,
+    clinic_offers,
+    clinic_pause,
+    clinic_refuse,
+    clinic_run,
+    clinic_show,
+    clinic_status,
+)
 from cairn_app.join_command import clinic_join
 from cairn_app.logs import set_up_logs
 from cairn_app.messages import show_error
@@ -32,7 +44,20 @@ app = typer.Typer(
 )
 study_app = typer.Typer(no_args_is_help=True, help="Studies: the research team's side.")
 clinic_app = typer.Typer(no_args_is_help=True, help="A clinic: its own side.")
-clinic_app.command("join")(clinic_join)
+clinic_command: Callable[..., None]
+for act, clinic_command in (
+    ("init", clinic_init),
+    ("join", clinic_join),
+    ("run", clinic_run),
+    ("status", clinic_status),
+    ("offers", clinic_offers),
+    ("show", clinic_show),
+    ("approve", clinic_approve),
+    ("refuse", clinic_refuse),
+    ("pause", clinic_pause),
+    ("ledger", clinic_ledger),
+):
+    clinic_app.command(act)(clinic_command)
 for name, command in (
     ("sign", study_sign),
     ("offer", study_offer),

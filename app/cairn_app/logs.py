@@ -22,3 +22,13 @@ def set_up_logs() -> None:
         handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
         ours.handlers[:] = [handler]
         ours.setLevel(level)
+
+
+def log_to_stderr() -> None:
+    """For a service: Cairn's lines go to stderr with their time, from `info` up or as asked for."""
+    asked = os.environ.get("CAIRN_LOG", "").upper()
+    ours = logging.getLogger("cairn")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    ours.handlers[:] = [handler]
+    ours.setLevel(asked if asked in logging.getLevelNamesMapping() else logging.INFO)

@@ -11,10 +11,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from cairn_client.clinic_config import ClinicConfig
 from cairn_client.readers import Import, read_clinic
 from cairn_models.measures import Instrument
 from cairn_privacy.accounting import rho_for
@@ -22,29 +21,11 @@ from cairn_privacy.durable import sync_folder
 from cairn_privacy.ledger import Ledger
 from cairn_protocol.errors import InputError
 from cairn_protocol.identity import Identity
-from cairn_protocol.roster import CLINIC_NAME
-from cairn_protocol.study import parse_toml, read_bounded
+from cairn_protocol.study import read_bounded
 
-LARGEST_CONFIG: Final = 64 * 1024  # bytes
 IDENTITY_BYTES: Final = 32
 LEDGER: Final = "ledger.sqlite"
 LEDGER_MADE: Final = "charges-are-kept"  # stays when the ledger's files are lost together
-DEFAULT_CAP: Final = 8.0  # ε for a patient over all studies; domain.md, 'ε in practice'
-DEFAULT_DELTA: Final = 1e-6
-
-
-class ClinicConfig(BaseModel):
-    """clinic.toml. `data = "public"` is the clinic's word that no patient's privacy is at stake.
-
-    `cap_epsilon` (at `delta`) bounds what all studies together may spend on any patient.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(pattern=f"^{CLINIC_NAME.pattern}$", max_length=63)
-    data: Literal["patients", "synthetic", "public"] = "patients"
-    cap_epsilon: float = Field(default=DEFAULT_CAP, gt=0, le=20)
-    delta: float = Field(default=DEFAULT_DELTA, gt=0, lt=1e-3)
 
 
 @dataclass(frozen=True)
@@ -61,17 +42,7 @@ class ClinicFolder:
         Raises:
             InputError: no clinic.toml, or one that cannot be used.
         """
-        file = path / "clinic.toml"
-        if not file.is_file():
-            raise InputError(
-                f"{path} is not a clinic's folder",
-                code="no-clinic-toml",
-                why="it has no clinic.toml",
-                hint='make one with: name = "your-clinic"; see docs/clinic-data.md',
-            )
-        return cls(
-            path, parse_toml(ClinicConfig, read_bounded(file, LARGEST_CONFIG), where=str(file))
-        )
+        return cls(path, ClinicConfig.read(path))
 
     @property
     def state(self) -> Path:

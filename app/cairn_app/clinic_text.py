@@ -1,0 +1,179 @@
+"""What a clinic's commands print: a study to decide on, the offers, how the clinic stands."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from cairn_client.link_report import LinkStanding
+from cairn_protocol.proto import keeper_pb2 as pb
+
+WIDTH: Final = 96
+SHORT: Final = 12  # characters of a digest that a person sees
+STALE_SECONDS: Final = 60.0
+
+
+def study_text(view: pb.StudyView) -> str:
+    """A study in plain words: who asks, what, what it costs, who takes part, what leaves."""
+    parts = [
+        _title(view),
+        _wrapped(view.purpose),
+        "\n".join(_who(view)),
+        "\n".join(_what_leaves(view)),
+        "\n".join(_cost(view)),
+        "\n".join(_roster(view)),
+        "\n".join(_standing(view)),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def offers_text(studies: list[pb.StudyLine]) -> str:
+    """One line a study."""
+    if not studies:
+        return "No study was offered to this clinic yet."
+    rows = [
+        (line.digest[:SHORT], line.name, line.state, when(line.offered_at), line.title)
+        for line in studies
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    return "\n".join(
+        "  ".join((*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[4]))
+        for row in rows
+    )
+
+
+def status_text(status: pb.StatusReply, link: LinkStanding | None) -> str:
+    """How the clinic stands, for a person."""
+    team = status.team_fingerprint or "none yet; join with `cairn clinic join`"
+    lines = [
+        f"{status.clinic} ({status.data}), Cairn {status.version}",
+        f"  fingerprint  {status.fingerprint}",
+        f"  team         {team}",
+        f"  keeper       runs since {when(status.started_at)}, boot {status.epoch}",
+        *link_lines(link),
+        f"  last round   {_last(status)}",
+        *_budget(status),
+        "",
+        offers_text(list(status.studies)),
+    ]
+    return "\n".join(lines)
+
+
+def link_lines(link: LinkStanding | None) -> Iterator[str]:
+    """The connection, in the link's own word."""
+    if link is None or link.state == "stopped" or not link.alive:
+        yield "  link         does not run; start it with `cairn clinic run`"
+        return
+    ago = f"last answer {_ago(link.contact)}" if link.contact else "no answer yet"
+    late = link.state == "connected" and time.time() - link.contact > STALE_SECONDS
+    yield f"  link         {'silent' if late else link.state}, {link.server}, {ago}"
+    if link.trouble:
+        yield from _indented(f"{link.trouble} [{link.code}]")
+        yield from _indented(f"hint: {link.hint}")
+
+
+def when(seconds: int) -> str:
+    """A time, UTC, to the minute."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}" if seconds else "never"
+
+
+def _title(view: pb.StudyView) -> str:
+    mark = " (synthetic patients, not real people)" if view.synthetic else ""
+    return f"{view.line.title}{mark}\n{view.line.name}, digest {view.line.digest}"
+
+
+def _who(view: pb.StudyView) -> Iterator[str]:
+    yield "Who asks"
+    yield f"  {view.team or 'a research team that does not name itself'}"
+    yield f"  its fingerprint: {view.team_fingerprint}"
+
+
+def _what_leaves(view: pb.StudyView) -> Iterator[str]:
+    yield "What is asked, and what leaves this clinic"
+    for q in view.questions:
+        rounds = "once" if q.rounds == 1 else f"{q.rounds} times"
+        numbers = "1 number" if q.values == 1 else f"{q.values:,} numbers"
+        yield f"  {q.name} ({q.kind}): {numbers}, {rounds}"
+        if view.noised:
+            text = (
+                f"one patient changes them by at most {q.bound:.4g} (as a vector's length); this "
+                f"clinic adds noise of standard deviation {q.noise_sd:.4g} to each; masked, so "
+                f"that only the sum over all {len(view.roster)} clinics can be read, whose noise "
+                f"has {q.sum_noise_sd:.4g}"
+            )
+        else:
+            text = "exact, without noise: the study says that its data are public"
+        yield from _indented(text)
+
+
+def _cost(view: pb.StudyView) -> Iterator[str]:
+    if not view.noised:
+        return
+    yield f"What it costs a patient's privacy: ε = {view.epsilon:.3g} at δ = {view.delta:g}"
+    for sentence in view.meaning:
+        yield from _indented(sentence, indent="  ")
+    if view.HasField("budget"):
+        left = view.budget
+        yield from _indented(
+            f"So far this clinic has spent ε = {left.spent_epsilon:.3g} of {left.cap_epsilon:.3g}; "
+            f"{100 * left.left_share:.0f} % of what it may spend is left.",
+            indent="  ",
+        )
+
+
+def _roster(view: pb.StudyView) -> Iterator[str]:
+    yield f"Who takes part (roster {view.roster_digest[:SHORT]}, version {view.roster_version})"
+    width = max((len(member.clinic) for member in view.roster), default=0)
+    for member in view.roster:
+        mark = "  this clinic" if member.ours else ""
+        yield f"  {member.clinic:{width}}  {member.fingerprint}{mark}"
+    if view.noised:
+        together = "1 clinic works" if view.colluding == 1 else f"{view.colluding} clinics work"
+        yield from _indented(f"The noise holds even if {together} with the server.", indent="  ")
+
+
+def _standing(view: pb.StudyView) -> Iterator[str]:
+    line = view.line
+    by = f" by {line.person} on {when(line.decided_at)}" if line.decided_at else ""
+    yield f"How it stands here: {line.state}{by}"
+    if view.obstacle:
+        yield from _indented(f"This clinic could not answer it: {view.obstacle}", indent="  ")
+
+
+def _last(status: pb.StatusReply) -> str:
+    if not status.HasField("last"):
+        return "none yet"
+    last = status.last
+    name = next((s.name for s in status.studies if s.digest == last.study), last.study[:SHORT])
+    if not last.question:
+        return f"{name}: keys were agreed, {when(last.at)}"
+    how = "answered" if last.answered else "begun, not answered"
+    attempt = f", attempt {last.attempt + 1}" if last.attempt else ""
+    return f"{name}: {last.question}, round {last.round + 1}{attempt}, {how}, {when(last.at)}"
+
+
+def _budget(status: pb.StatusReply) -> Iterator[str]:
+    if not status.HasField("budget"):
+        yield "  budget       nothing was charged yet"
+        return
+    b = status.budget
+    yield (
+        f"  budget       ε = {b.spent_epsilon:.3g} of {b.cap_epsilon:.3g} spent (δ = {b.delta:g}), "
+        f"{100 * b.left_share:.0f} % left, {b.releases} answers charged"
+    )
+
+
+def _ago(at: float) -> str:
+    seconds = max(0, int(time.time() - at))
+    return f"{seconds} s ago" if seconds < 120 else f"{seconds // 60} min ago"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH) if text else ""
+
+
+def _indented(text: str, *, indent: str = "      ") -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent)

@@ -1,0 +1,50 @@
+"""`ClinicConfig`: clinic.toml, a clinic's own word on what it is and what it allows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cairn_protocol.errors import InputError
+from cairn_protocol.roster import CLINIC_NAME
+from cairn_protocol.study import parse_toml, read_bounded
+
+LARGEST_CONFIG: Final = 64 * 1024  # bytes
+DEFAULT_CAP: Final = 8.0  # ε for a patient over all studies; domain.md, 'ε in practice'
+DEFAULT_DELTA: Final = 1e-6
+
+
+class ClinicConfig(BaseModel):
+    """clinic.toml. `data = "public"` is the clinic's word that no patient's privacy is at stake.
+
+    `cap_epsilon` (at `delta`) bounds what all studies together may spend on any patient.
+    `keeper_user` and `link_user` are the machine's users as which root runs the two processes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=f"^{CLINIC_NAME.pattern}$", max_length=63)
+    data: Literal["patients", "synthetic", "public"] = "patients"
+    cap_epsilon: float = Field(default=DEFAULT_CAP, gt=0, le=20)
+    delta: float = Field(default=DEFAULT_DELTA, gt=0, lt=1e-3)
+    keeper_user: str = Field(default="", max_length=64)
+    link_user: str = Field(default="", max_length=64)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The configuration of the clinic in `folder`.
+
+        Raises:
+            InputError: no clinic.toml, or one that cannot be used.
+        """
+        file = folder / "clinic.toml"
+        if not file.is_file():
+            raise InputError(
+                f"{folder} is not a clinic's folder",
+                code="no-clinic-toml",
+                why="it has no clinic.toml",
+                hint="make one with `cairn clinic init`; see docs/clinic-data.md",
+            )
+        return parse_toml(cls, read_bounded(file, LARGEST_CONFIG), where=str(file))
