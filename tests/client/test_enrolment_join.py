@@ -390,15 +390,18 @@ def other_grpc(home: ServerHome, methods: dict[str, Any]) -> Iterator[int]:
         server.stop(0).wait()
 
 
+@pytest.mark.parametrize("lie", ["another's signature", "another claim"])
 def test_an_answer_that_is_not_signed_for_this_clinic_is_not_kept(
-    bench: Bench, tmp_path: Path
+    bench: Bench, tmp_path: Path, lie: str
 ) -> None:
     team = bench.home.team()
 
     def forged(request: bytes, _context: object) -> bytes:
-        claim = JoinClaim.from_body(pb.JoinRequest.FromString(request).claim)
-        word = Enrolment(claim.digest, team.public, 7, "https://elsewhere.example.org")
-        enrolled = pb.Enrolled(enrolment=word.body, signature=word.signed_by(Identity.generate()))
+        claim = JoinClaim.from_body(pb.JoinRequest.FromString(request).claim).digest
+        signer = Identity.generate() if lie == "another's signature" else team
+        claim = bytes(32) if lie == "another claim" else claim
+        word = Enrolment(claim, team.public, 7, "https://elsewhere.example.org")
+        enrolled = pb.Enrolled(enrolment=word.body, signature=word.signed_by(signer))
         return bytes(pb.JoinReply(protocol=VERSION, enrolled=enrolled).SerializeToString())
 
     oak = make_clinic(tmp_path / "oak", "oak")

@@ -151,6 +151,22 @@ def test_no_lie_gets_in_and_none_uses_up_the_token(bench: Bench, channel: grpc.C
     assert answer.WhichOneof("outcome") == "enrolled"
 
 
+def test_a_used_token_is_repeated_by_the_very_same_clinic_only(
+    bench: Bench, channel: grpc.Channel
+) -> None:
+    caller, thief = Caller(bench, "once"), Identity.generate()
+    claim, me, secret = caller.claim, caller.identity, caller.secret
+    first = signed(claim, me, secret)
+    assert pb.JoinReply.FromString(call(channel, "Join", first)).HasField("enrolled")
+    for other in (
+        signed(replace(claim, identity=thief.public), thief, secret),
+        signed(replace(claim, node_key=node_pem()), me, secret),
+    ):
+        assert refusal(call(channel, "Join", other)) == "input.token-used"
+    bench.store.revoke("once")
+    assert refusal(call(channel, "Join", first)) == "input.token-used"
+
+
 def test_a_signature_for_one_call_is_of_no_use_for_another(
     bench: Bench, channel: grpc.Channel
 ) -> None:
@@ -275,7 +291,12 @@ def test_a_port_in_use_an_address_elsewhere_a_port_of_root(tmp_path: Path) -> No
         assert code(replace(home, config=elsewhere), 8444) == "input.address-foreign"
 
 
-def test_two_registries_cannot_share_a_port(tmp_path: Path) -> None:
+@pytest.mark.parametrize("probed", [True, False])
+def test_two_registries_cannot_share_a_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, probed: bool
+) -> None:
+    if not probed:  # as when the other one came in between
+        monkeypatch.setattr("cairn_server.registry.check_port", lambda listen, port: None)
     with serving(make_home(tmp_path / "server")) as bench, pytest.raises(CairnError) as error:
         Registry(bench.home, bench.store, enrol_node=lambda key: 1, port=bench.registry.port)
     assert error.value.code == "input.port-in-use"
