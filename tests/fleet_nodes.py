@@ -187,12 +187,16 @@ class FakeLink:
         self.client.close()
 
     def _loop(self) -> None:
+        failed = False
         while not self._stop.is_set():
             try:
+                if failed:
+                    self.activate()
+                failed = False
                 self.step()
             except Exception:
-                if self._stop.wait(0.2):
-                    return
+                failed = True
+                self._stop.wait(0.1)
 
 
 def record(body: bytes) -> RecordDict:

@@ -20,8 +20,10 @@ from typing import Final
 import uvicorn
 
 from cairn_protocol.errors import InputError, OurFault
+from cairn_protocol.messages import LARGEST_MESSAGE
 from cairn_server.fleet_gate import Gate
 from cairn_server.fleet_grid import Ear, FleetGrid
+from cairn_server.fleet_roster import Entry, NodeBook
 from cairn_server.flower_private import (
     FlowerState,
     act_as_server,
@@ -30,8 +32,9 @@ from cairn_server.flower_private import (
     signed_by,
 )
 
-LARGEST: Final = 64 * 2**20  # bytes in one message
+LARGEST: Final = LARGEST_MESSAGE + 64 * 1024  # bytes in one body: a message in Flower's wrapping
 BEAT: Final = 15.0  # seconds; a run that nobody beats for 60 expires
+LOOK_EVERY: Final = 1.0  # seconds between looks at what other processes enrolled or revoked
 START: Final = 20.0  # seconds that the listener may take to come up
 STOP: Final = 1  # seconds that requests have to end; links ask again
 CONNECTIONS: Final = 512
@@ -41,7 +44,7 @@ class FleetEndpoint:
     """A context manager that serves while it is entered; nodes may be enrolled at any time.
 
     Args:
-        database: Flower's SQLite file, whose nodes outlive the process; or None for memory.
+        database: SQLite file of the nodes, the only thing that outlives the process; or None.
         host: where to listen.
         port: where to listen; 0 for any, see `address`.
         certificate: PEM chain of the server.
@@ -59,12 +62,15 @@ class FleetEndpoint:
         *,
         largest: int = LARGEST,
     ) -> None:
-        self._state = FlowerState(database)
+        self._book = NodeBook(database)
+        self._state = FlowerState()
+        for entry in self._book.entries():
+            self._follow(entry)
         self._where, self._certificate, self._key = (host, port), certificate, key
         self._largest = largest
         self._ear = Ear()
         self._gate = Gate(fleet_application(self._state), self, largest)
-        self._nodes: dict[bytes, int] = {}
+        self._looked = time.monotonic()
         self._seen: dict[int, datetime] = {}
         self._grids: dict[str, FleetGrid] = {}
         self._lock = threading.RLock()
@@ -94,15 +100,14 @@ class FleetEndpoint:
                 why="it is not a P-384 public key as PEM SubjectPublicKeyInfo",
                 hint="let the clinic join again with the same version of Cairn",
             )
-        node = self._state.enrol(node_public_key)
+        node = self._book.enrol(node_public_key)
         if node is None:
             raise InputError(
                 "the node key was revoked",
                 code="fleet-key-revoked",
                 hint="the clinic makes new keys and joins again",
             )
-        if node == 0:
-            raise OurFault("Flower did not register a node", code="fleet-enrol")
+        self._state.admit(node, node_public_key)
         return node
 
     def revoke(self, node_id: int) -> None:
@@ -111,10 +116,9 @@ class FleetEndpoint:
         Raises:
             InputError: there is no such node.
         """
-        with self._lock:
-            self._nodes = {key: node for key, node in self._nodes.items() if node != node_id}
-            if not self._state.revoke(node_id):
-                raise InputError("there is no such node", code="fleet-node")
+        if not self._book.revoke(node_id):
+            raise InputError("there is no such node", code="fleet-node")
+        self._state.shut_out(node_id)
         self._ear.hear()
 
     def last_seen(self, node_id: int) -> datetime | None:
@@ -140,7 +144,6 @@ class FleetEndpoint:
             grid.close()
 
     def __enter__(self) -> FleetEndpoint:
-        self._state.clear_all()
         listener = self._listen()
         self._address = listener.getsockname()[:2]
         self._server = uvicorn.Server(self._settings())
@@ -178,14 +181,14 @@ class FleetEndpoint:
     # What the gate asks (`fleet_gate.Roster`).
 
     def node_of(self, public_key: bytes) -> int | None:
-        """The enrolled node with that key."""
+        """The enrolled node with that key; another process's changes count within a second."""
         with self._lock:
-            node = self._nodes.get(public_key)
-            if node is None and is_node_key(public_key):
-                node = self._state.node_of(public_key)
-                if node is not None:
-                    self._nodes[public_key] = node
-            return node
+            if time.monotonic() > self._looked + LOOK_EVERY:
+                self._looked = time.monotonic()
+                if self._book.changed():
+                    for entry in self._book.entries():
+                        self._follow(entry)
+        return self._state.node_of(public_key)
 
     def signed_by(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """Whether that key signed."""
@@ -210,6 +213,12 @@ class FleetEndpoint:
     def heard(self) -> None:
         """Some node sent something."""
         self._ear.hear()
+
+    def _follow(self, entry: Entry) -> None:
+        if entry.revoked:
+            self._state.shut_out(entry.node)
+        else:
+            self._state.admit(entry.node, entry.public_key)
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT):

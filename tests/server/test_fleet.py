@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
+from flwr.app import Message
 
 from cairn_protocol.errors import InputError
 from cairn_server import fleet_gate
 from cairn_server.coordinator import GridExchange
 from cairn_server.fleet import FleetEndpoint
-from fleet_nodes import Authority, FakeLink, authority, reply_of
+from cairn_server.fleet_roster import NodeBook
+from fleet_nodes import Authority, FakeLink, authority, record, reply_of
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +35,70 @@ def short_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet_gate, "HOLD", 0.2)
 
 
-@pytest.fixture(params=["memory", "file"])
-def fleet(
-    request: pytest.FixtureRequest, tmp_path: Path, team: Authority
-) -> Iterator[FleetEndpoint]:
-    database = tmp_path / "flower.sqlite" if request.param == "file" else None
-    with FleetEndpoint(database, "127.0.0.1", 0, team.certificate, team.key) as endpoint:
+@pytest.fixture
+def fleet(team: Authority) -> Iterator[FleetEndpoint]:
+    with FleetEndpoint(None, "127.0.0.1", 0, team.certificate, team.key) as endpoint:
         yield endpoint
+
+
+SERVER = """
+import sys
+from pathlib import Path
+from cairn_server.coordinator import GridExchange
+from cairn_server.fleet import FleetEndpoint
+
+database, port, certificate, key, node = sys.argv[1:]
+with FleetEndpoint(
+    Path(database), "127.0.0.1", int(port), Path(certificate), Path(key)
+) as fleet:
+    oak = fleet.enrol(node.encode())
+    print(oak, flush=True)
+    exchange = GridExchange(fleet.grid("s"))
+    for _ in range(10000):
+        exchange("query", {oak: b"old"}, 5)
+"""
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(
+        str(ROOT / part) for part in ("protocol", "privacy", "models", "server")
+    ),
+}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def ask(fleet: FleetEndpoint, node: int, body: bytes = b"?", name: str = "s") -> str:
+    """One question that nobody waits for."""
+    grid = fleet.grid(name)
+    (identifier,) = grid.push_messages([Message(record(body), node, "query", ttl=60.0)])
+    return identifier
+
+
+def pull(node: FakeLink) -> Message:
+    """The next message to a node, which must come soon."""
+    for _ in range(50):
+        if message := node.pull():
+            return message
+    raise AssertionError("nothing came")
+
+
+def refused(status: int, call: Callable[..., object], *arguments: object) -> str:
+    """The refusal's code; fails if `call` is not refused with that status."""
+    with pytest.raises(httpx.HTTPStatusError) as caught:
+        call(*arguments)
+    assert caught.value.response.status_code == status
+    return str(caught.value.response.json()["code"])
 
 
 def link(fleet: FleetEndpoint, team: Authority, name: bytes = b"") -> tuple[int, FakeLink]:
@@ -88,7 +153,7 @@ def test_a_clinic_that_comes_late_is_in_time(fleet: FleetEndpoint, team: Authori
 
 
 def test_a_revoked_clinic_is_absent_at_once(fleet: FleetEndpoint, team: Authority) -> None:
-    oak, first = link(fleet, team)
+    oak, _ = link(fleet, team)
     fleet.revoke(oak)
     start = time.monotonic()
     assert GridExchange(fleet.grid("s"))("query", {oak: b"a"}, 30) == {}
@@ -117,10 +182,7 @@ def test_a_link_killed_before_its_reply_was_whole(
     )
     dying.activate()
     stage.start()
-    message = None
-    for _ in range(20):
-        message = message or dying.pull()
-    assert message is not None
+    message = pull(dying)
     if parts:
         dying.push(reply_of(b"half", message), parts=parts)
     dying.client.close()
@@ -152,24 +214,67 @@ def test_only_keys_in_flowers_form_are_enrolled(
         fleet.enrol(spoil(first.public_key))  # type: ignore[operator]
 
 
-def test_nodes_and_runs_outlive_the_server(tmp_path: Path, team: Authority) -> None:
+def test_nodes_outlive_the_server_and_old_messages_do_not(tmp_path: Path, team: Authority) -> None:
     database = tmp_path / "flower.sqlite"
     where = ("127.0.0.1", 0, team.certificate, team.key)
     with FleetEndpoint(database, *where) as fleet:
         oak, first = link(fleet, team)
-        run = fleet.grid("s").run.run_id
+        elm, second = link(fleet, team)
+        fleet.revoke(elm)
         first.activate()
-        # Asked and half answered when the server dies.
-        fleet.grid("s").push_messages([])
-        assert GridExchange(fleet.grid("s"))("query", {oak: b"stale"}, 0.1) == {}
-        first.pull()
+        assert GridExchange(fleet.grid("s"))("query", {oak: b"late"}, 0.1) == {}
+        stale = ask(fleet, oak)
+        message = pull(first)
+    assert stale
     with FleetEndpoint(database, *where) as fleet:
         assert fleet.enrol(first.public_key) == oak
-        assert fleet.grid("s").run.run_id == run
+        with pytest.raises(InputError, match="revoked"):
+            fleet.enrol(second.public_key)
+        grid = fleet.grid("s")
+        again = FakeLink(fleet.address, team.ca, first.handler, first.keys)
+        again.activate()
+        refused(410, again.push, reply_of(b"of an earlier life", message))
         assert fleet._state.counts() == (0, 0, 0)
-        with FakeLink(fleet.address, team.ca, first.handler, first.keys):
-            assert GridExchange(fleet.grid("s"))("query", {oak: b"new"}, 10) == {oak: b"new"}
+        with again:
+            assert GridExchange(grid)("query", {oak: b"new"}, 10) == {oak: b"new"}
     assert database.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_killed_server_comes_back(tmp_path: Path, team: Authority) -> None:
+    """kill -9 in a stage; the same port; the link that was there all the time goes on."""
+    database = tmp_path / "flower.sqlite"
+    port = free_port()
+    link_of_oak = FakeLink(("127.0.0.1", port), team.ca)
+    program = [
+        sys.executable,
+        "-c",
+        SERVER,
+        *map(str, (database, port, team.certificate, team.key)),
+        link_of_oak.public_key.decode(),
+    ]
+    first = subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    assert first.stdout is not None
+    oak = int(first.stdout.readline())
+    with link_of_oak:
+        until(lambda: link_of_oak.answered > 3)
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+        with FleetEndpoint(database, "127.0.0.1", port, team.certificate, team.key) as fleet:
+            assert GridExchange(fleet.grid("s"))("query", {oak: b"new"}, 20) == {oak: b"new"}
+            assert fleet._state.counts() == (0, 0, 0)
+
+
+def test_another_process_enrols_and_revokes(tmp_path: Path, team: Authority) -> None:
+    database = tmp_path / "flower.sqlite"
+    with FleetEndpoint(database, "127.0.0.1", 0, team.certificate, team.key) as fleet:
+        other = NodeBook(database)
+        first = FakeLink(fleet.address, team.ca)
+        other.enrol(first.public_key)
+        time.sleep(1.1)
+        oak = first.activate()
+        other.revoke(oak)
+        time.sleep(1.1)
+        refused(401, first.pull)
 
 
 def test_a_finished_run_leaves_nothing_and_its_name_is_free(
