@@ -110,7 +110,8 @@ class Registry:
     ) -> None:
         self._home, self._store, self._now, self._version = home, store, now, version
         self._enrol_node, self._revoke_node, self._last_seen = enrol_node, revoke_node, last_seen
-        self._swept: set[int] = set()
+        self._swept: set[int] = set()  # nodes that the fleet was told of
+        self._stuck: set[int] = set()  # and those that it would not hear of
         self._limit = limit or RateLimit(CALLS_PER_PEER, CALLS_IN_ALL, time.monotonic)
         self._team = home.team()
         self._authority = sha256(der(home.authority_certificate())).digest()
@@ -145,7 +146,13 @@ class Registry:
             if clinic.state == "enrolled":
                 self._seen(clinic)
             elif clinic.node not in self._swept:
-                self._revoke_node(clinic.node)
+                try:
+                    self._revoke_node(clinic.node)
+                except CairnError as error:
+                    if clinic.node not in self._stuck:  # said once, tried again at every sweep
+                        log.warning("cannot take %s out of the fleet yet: %s", clinic.name, error)
+                    self._stuck.add(clinic.node)
+                    continue
                 self._swept.add(clinic.node)
                 log.info("revoked: %s", clinic.name)
 

@@ -31,7 +31,7 @@ from cairn_protocol.enrolment.statements import (
     StatusQuery,
     token_hash,
 )
-from cairn_protocol.errors import CairnError
+from cairn_protocol.errors import CairnError, OurFault
 from cairn_protocol.identity import Identity
 from cairn_protocol.messages import Refusal, decode
 from cairn_protocol.proto import registry_pb2 as pb
@@ -254,20 +254,22 @@ def test_sweep_carries_revocations_to_the_fleet_once_and_notes_who_was_seen(
         assert bench.nodes.revoked == [node["oak"]]
 
 
-def test_a_fault_of_the_fleet_is_tried_again_at_the_next_sweep(tmp_path: Path) -> None:
+def test_a_fault_of_the_fleet_is_said_once_and_tried_again_at_every_sweep(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     class Failing(Nodes):
         def revoke(self, node: int) -> None:
             super().revoke(node)
-            if len(self.revoked) == 1:
-                raise RuntimeError
+            if len(self.revoked) < 3:
+                raise OurFault("the fleet's database is away", code="fleet")
 
     with serving(make_home(tmp_path / "server"), nodes=Failing()) as bench:
         join(make_clinic(tmp_path / "oak", "oak"), bench.token("oak"))
         bench.store.revoke("oak")
-        with pytest.raises(RuntimeError):
+        for _ in range(5):
             bench.registry.sweep()
-        bench.registry.sweep()
-        assert len(bench.nodes.revoked) == 2
+        assert len(bench.nodes.revoked) == 3
+    assert caplog.text.count("cannot take oak out") == 1
 
 
 # its own life
