@@ -19,7 +19,7 @@ from cairn_client.keeper import Keeper
 from cairn_client.link import client_app
 from cairn_client.readers import Import
 from cairn_models.answers import Answer
-from cairn_protocol.errors import InputError, StudyStopped
+from cairn_protocol.errors import InputError, OurFault, StudyStopped
 from cairn_protocol.identity import Identity
 from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
@@ -78,6 +78,8 @@ class EmbeddedStudy:
         Raises:
             StudyStopped: it stopped before its first answer.
         """
+        if oracle is not None and not all(read.synthetic for read in self.read().values()):
+            raise OurFault("an oracle is for synthetic records only", code="oracle-of-real-records")
         started, clock = datetime.now(UTC), time.perf_counter()
         server = server_app(self.server)
         clients = {node: client_app(keeper.forward) for node, keeper in self._by_node.items()}

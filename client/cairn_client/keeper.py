@@ -39,7 +39,14 @@ from cairn_privacy.ledger import Ledger
 from cairn_privacy.question_terms import QuestionTerms
 from cairn_protocol.clinic_run import UNSIGNED, ClinicRun
 from cairn_protocol.codec import refuse
-from cairn_protocol.errors import CairnError, InputError, OurFault, PeerFault, PolicyRefusal
+from cairn_protocol.errors import (
+    BudgetRefusal,
+    CairnError,
+    InputError,
+    OurFault,
+    PeerFault,
+    PolicyRefusal,
+)
 from cairn_protocol.messages import (
     Closed,
     CloseRun,
@@ -160,6 +167,9 @@ class Keeper:
         """The reply to one request; a refusal is a reply. Never raises."""
         try:
             return self._reply(request).to_bytes()
+        except BudgetRefusal as error:  # how much is left is the clinic's own business
+            log.warning("refused: %s: %s", error.code, error.why)
+            return Refusal(error.code, error.what, hint=error.hint).to_bytes()
         except CairnError as error:
             log.warning("refused: %s", error.code)
             return Refusal.of(error).to_bytes()

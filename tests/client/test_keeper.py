@@ -170,7 +170,9 @@ def test_beyond_the_clinics_own_cap_no_record_is_read(
     b = bench(cap=0.5)
     b.set_up()
     monkeypatch.setattr(Effect, "prepare", lambda *_: pytest.fail("records were read"))
-    assert refused(b.ask(b.request())) == "budget.cap-reached"
+    reply = b.ask(b.request())
+    assert refused(reply) == "budget.cap-reached"
+    assert reply.why == "", "how much is spent and left is the clinic's own business"  # type: ignore[attr-defined]
     assert b.keepers[0].ledger.spent() == 0
 
 
