@@ -51,6 +51,7 @@ class EmbeddedStudy:
                 "or give the right folder",
             )
         self.study = study
+        self._imports: dict[str, Import] = {}
         team = Identity.generate()
         signed = SignedStudy.sign(study, team)
         self.keepers = [Keeper(clinic) for clinic in clinics]
@@ -67,7 +68,8 @@ class EmbeddedStudy:
 
     def read(self) -> dict[str, Import]:
         """Every clinic's records with what was found wrong in them, by the clinic's name."""
-        return {k.clinic.config.name: k.read_records(self.study) for k in self.keepers}
+        self._imports = {k.clinic.config.name: k.read_records(self.study) for k in self.keepers}
+        return self._imports
 
     def run(self, oracle: Callable[[Sequence[Answer]], Answer] | None = None) -> StudyResults:
         """The study's results; where it had to stop, those until then with the reason.
@@ -78,7 +80,8 @@ class EmbeddedStudy:
         Raises:
             StudyStopped: it stopped before its first answer.
         """
-        if oracle is not None and not all(read.synthetic for read in self.read().values()):
+        imports = self._imports or self.read()
+        if oracle is not None and not all(read.synthetic for read in imports.values()):
             raise OurFault("an oracle is for synthetic records only", code="oracle-of-real-records")
         started, clock = datetime.now(UTC), time.perf_counter()
         server = server_app(self.server)
