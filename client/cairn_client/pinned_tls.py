@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn
 
 from cryptography import x509
 
+from cairn_client.outbound import connect
 from cairn_protocol.enrolment.token import authority_pin, grouped
 from cairn_protocol.errors import CairnError, InputError, PeerFault
 
@@ -33,7 +34,7 @@ def authority_behind(
     Raises:
         PeerFault: `peer.authority-differs`, `peer.certificate-invalid`, `peer.not-tls`.
         InputError: `input.certificate-expired`, `input.certificate-not-yet-valid`,
-            `input.host-name-differs`, and what `reaching` raises.
+            `input.host-name-differs`, and what `reaching` and `outbound.connect` raise.
     """
     # Only to look at what is shown: the hash decides, and nothing is sent.
     looking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -124,7 +125,7 @@ def _handshake(
     with reaching(host, port, seconds):
         try:
             with (
-                socket.create_connection((host, port), timeout=seconds) as plain,
+                connect(host, port, seconds) as plain,
                 context.wrap_socket(plain, server_hostname=host) as connection,
             ):
                 yield connection

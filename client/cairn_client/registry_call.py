@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import grpc
 
+from cairn_client.outbound import proxy_for
 from cairn_client.pinned_tls import reaching
 from cairn_protocol.codec import VERSION
 from cairn_protocol.enrolment.statements import (
@@ -113,10 +114,13 @@ class RegistryCall:
             ssl.DER_cert_to_PEM_cert(self.authority).encode()
         )
         host = f"[{self.host}]" if ":" in self.host else self.host
+        proxy = proxy_for(self.host)
         options = (
             ("grpc.max_receive_message_length", LARGEST_CALL),
             ("grpc.enable_retries", 0),
             ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.enable_http_proxy", int(proxy is not None)),
+            *((("grpc.http_proxy", proxy.uri),) if proxy else ()),
         )
         with grpc.secure_channel(f"{host}:{self.port}", credentials, options) as channel:
             send: Callable[..., Any] = channel.unary_unary(
