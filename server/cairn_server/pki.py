@@ -2,7 +2,7 @@
 
 Clinics trust this authority and no other: a certificate of a public authority for the same name
 is of no use to somebody in between. Keys are ECDSA P-256, which Flower's HTTP client and gRPC both
-accept (they refuse Ed25519 certificates). The authority lives ten years; a server certificate one,
+accept (gRPC refuses Ed25519 certificates). The authority lives ten years; a server certificate one,
 and is renewed with the same key, so that one file changes and nothing can be half renewed.
 """
 
