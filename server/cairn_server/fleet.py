@@ -40,8 +40,23 @@ STOP: Final = 1  # seconds that requests have to end; links ask again
 CONNECTIONS: Final = 512
 
 
+class _Ours(logging.Handler):
+    """A library's lines become ours, so that one setting rules them all."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logging.getLogger(f"cairn.fleet.{record.name}").handle(record)
+
+
+def _lead_logs() -> None:
+    for name in ("flwr", "uvicorn"):
+        theirs = logging.getLogger(name)
+        theirs.handlers[:] = [_Ours()]
+        theirs.setLevel(logging.WARNING)
+        theirs.propagate = False
+
+
 class FleetEndpoint:
-    """A context manager that serves while it is entered; nodes may be enrolled at any time.
+    """A context manager, for once, that serves while it is entered; nodes may be enrolled before.
 
     Args:
         database: SQLite file of the nodes, the only thing that outlives the process; or None.
@@ -100,14 +115,16 @@ class FleetEndpoint:
                 why="it is not a P-384 public key as PEM SubjectPublicKeyInfo",
                 hint="let the clinic join again with the same version of Cairn",
             )
-        node = self._book.enrol(node_public_key)
+        with self._lock:
+            node = self._book.enrol(node_public_key)
+            if node is not None:
+                self._state.admit(node, node_public_key)
         if node is None:
             raise InputError(
                 "the node key was revoked",
                 code="fleet-key-revoked",
                 hint="the clinic makes new keys and joins again",
             )
-        self._state.admit(node, node_public_key)
         return node
 
     def revoke(self, node_id: int) -> None:
@@ -116,9 +133,10 @@ class FleetEndpoint:
         Raises:
             InputError: there is no such node.
         """
-        if not self._book.revoke(node_id):
-            raise InputError("there is no such node", code="fleet-node")
-        self._state.shut_out(node_id)
+        with self._lock:
+            if not self._book.revoke(node_id):
+                raise InputError("there is no such node", code="fleet-node")
+            self._state.shut_out(node_id)
         self._ear.hear()
 
     def last_seen(self, node_id: int) -> datetime | None:
@@ -130,10 +148,9 @@ class FleetEndpoint:
         with self._lock:
             grid = self._grids.get(run_name)
             if grid is None:
-                run_id = self._state.open_run(run_name)
-                grid = FleetGrid(self._state, run_id, self._gate.ring, self._ear, self._largest)
+                grid = FleetGrid(self._state, run_name, self._gate.ring, self._ear, self._largest)
                 self._grids[run_name] = grid
-                act_as_server(run_id)
+                act_as_server(grid.run.run_id)
             return grid
 
     def finish(self, run_name: str) -> None:
@@ -144,9 +161,11 @@ class FleetEndpoint:
             grid.close()
 
     def __enter__(self) -> FleetEndpoint:
+        _lead_logs()
+        settings = self._settings()
         listener = self._listen()
         self._address = listener.getsockname()[:2]
-        self._server = uvicorn.Server(self._settings())
+        self._server = uvicorn.Server(settings)
         self._stop.clear()
         self._threads = [
             threading.Thread(
@@ -177,6 +196,7 @@ class FleetEndpoint:
             self._gate.ring(node)
         for thread in self._threads:
             thread.join(START)
+        self._book.close()
 
     # What the gate asks (`fleet_gate.Roster`).
 
@@ -225,13 +245,13 @@ class FleetEndpoint:
             with self._lock:
                 grids = list(self._grids.values())
             for grid in grids:
-                if not self._state.beat(grid.run.run_id):
-                    logging.getLogger("cairn.fleet").error("Flower let a run expire")
+                grid.keep_alive()
 
     def _listen(self) -> socket.socket:
         host, port = self._where
         try:
-            return socket.create_server((host, port), backlog=256)
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host, port), family=family, backlog=256)
         except OSError as error:
             raise InputError(
                 f"cannot listen on {host} port {port}",

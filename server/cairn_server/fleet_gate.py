@@ -4,7 +4,8 @@ G1 Only the endpoints of a link exist; everything else is 404.
 G2 Who asks is known before a body is read: an enrolled key, its signature over a fresh time.
 G3 A body says its length, is within the limit, and all bodies together are within four limits.
 G4 An empty pull is held until there is something or `HOLD` is over, so that links need not hurry.
-G5 A node that activates itself is told everything again that it has not answered.
+G5 A node that activates itself is told everything again that it has not answered; a pull that was
+   held for an earlier link of it ends.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import logging
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -76,12 +78,14 @@ class Gate:
         self._application, self._roster, self._most = application, roster, most
         self._held_bytes = 0
         self._bells: dict[int, asyncio.Event] = {}
+        self._links: dict[int, int] = {}  # how often a link of the node has activated it
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def ring(self, node: int) -> None:
         """Answer that node's held pull now. From any thread."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._bell(node).set)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the server has stopped
+                self._loop.call_soon_threadsafe(self._bell(node).set)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -183,6 +187,7 @@ class Gate:
             if what == "pull-messages" and not await self._hold(node, left):
                 return
             if what == "activate-node":
+                self._links[node] = self._links.get(node, 0) + 1
                 await asyncio.to_thread(self._roster.activating, node)
             await self._application(scope, replay, count)
             if what == "pull-messages" and status == 200 and sent:
@@ -195,14 +200,19 @@ class Gate:
             left.cancel()
 
     async def _hold(self, node: int, left: asyncio.Future[Event]) -> bool:
-        """Wait for something to pull; False if the node hung up meanwhile."""
-        bell = self._bell(node)
+        """Wait for something to pull; False if the node hung up meanwhile.
+
+        A message is delivered once, so it must not go to a link that another has replaced.
+        """
+        bell, link = self._bell(node), self._links.get(node)
         rung = asyncio.ensure_future(bell.wait())
         try:
             both: set[asyncio.Future[Any]] = {rung, left}
             await asyncio.wait(both, timeout=HOLD, return_when=asyncio.FIRST_COMPLETED)
         finally:
             rung.cancel()
+        if link != self._links.get(node):
+            raise Refused(409, "replaced", "another link of this node has come")
         bell.clear()
         return not left.done()
 

@@ -72,16 +72,16 @@ class FleetGrid(Grid):
 
     Args:
         state: the fleet's.
-        run_id: a running run.
+        name: of the run that it makes.
         ring: called with a node that has something to pull.
         ear: hears when nodes send.
         most: bytes of one reply.
     """
 
     def __init__(
-        self, state: FlowerState, run_id: int, ring: Callable[[int], None], ear: Ear, most: int
+        self, state: FlowerState, name: str, ring: Callable[[int], None], ear: Ear, most: int
     ) -> None:
-        self._state, self._run_id = state, run_id
+        self._state, self._name, self._run_id = state, name, state.open_run(name)
         self._ring, self._ear, self._most = ring, ear, most
         self._questions: dict[str, Question] = {}
         self._lock = threading.RLock()
@@ -120,6 +120,7 @@ class FleetGrid(Grid):
         """
         asked: dict[str, Question] = {}
         with self._lock:
+            self.keep_alive()
             self._drop_expired()
             for message in messages:
                 if len(self._questions) >= MOST_PENDING:
@@ -162,11 +163,24 @@ class FleetGrid(Grid):
     def ask_again(self, node: int) -> None:
         """Put before `node`, under new wire ids, what it has not answered whole."""
         with self._lock:
+            self.keep_alive()
             self._collect()
             for question in self._questions.values():
                 if question.ask.node == node and not question.done:
                     self._withdraw(question)
                     self._ask(question)
+
+    def keep_alive(self) -> None:
+        """Keep Flower from ending the run; if it did (the machine slept), ask all in a new one."""
+        with self._lock:
+            if self._state.beat(self._run_id):
+                return
+            self._run_id = self._state.open_run(self._name)
+            for question in self._questions.values():
+                if not question.done:
+                    self._withdraw(question)
+                    self._ask(question)
+                    self._ring(question.ask.node)
 
     def close(self) -> None:
         """End the run; nothing of it stays on the wire."""

@@ -8,7 +8,6 @@ object store, reduced to what a grid of ours asks of them.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -149,7 +148,7 @@ class FlowerState:
     def admit(self, node: int, public_key: bytes) -> None:
         """Let the node with this key in, under this id; Flower itself would draw one."""
         with self._state.lock:
-            if self._state.get_node_id_by_public_key(public_key) is None:
+            if node not in self._state.nodes:  # nor one that was shut out
                 self._state.nodes[node] = NodeInfo(
                     node_id=node,
                     owner_aid=NOOP_FLWR_AID,
@@ -330,7 +329,6 @@ def fleet_application(state: FlowerState) -> FastAPI:
             return JSONResponse({"code": "late", "detail": "not asked, or no longer"}, 410)
         return await call_next(request)
 
-    _lead_logs()
     application = FastAPI(
         title="Cairn fleet",
         docs_url=None,
@@ -347,19 +345,6 @@ def fleet_application(state: FlowerState) -> FastAPI:
     application.state.enable_supernode_auth = True
     application.include_router(fleet_router)
     return application
-
-
-class _Ours(logging.Handler):
-    """Flower's lines become ours, so that one setting rules them all."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        logging.getLogger("cairn.flower").handle(record)
-
-
-def _lead_logs() -> None:
-    flower = logging.getLogger("flwr")
-    flower.handlers[:] = [_Ours(logging.WARNING)]
-    flower.setLevel(logging.WARNING)
 
 
 def _own(asked: object) -> bool:

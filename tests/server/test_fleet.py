@@ -16,6 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 from flwr.app import Message
+from flwr.proto.fleet_pb2 import DeactivateNodeRequest
+from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
 
 from cairn_protocol.errors import InputError
 from cairn_server import fleet_gate
@@ -190,6 +192,64 @@ def test_a_link_killed_before_its_reply_was_whole(
         stage.join(15)
     assert got == {oak: b"again:a"}
     assert fleet._state.counts() == (0, 0, 0)
+
+
+def test_a_pull_held_for_a_dead_link_takes_nothing(
+    fleet: FleetEndpoint, team: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a partition the server does not see that the old connection is dead."""
+    monkeypatch.setattr(fleet_gate, "HOLD", 5.0)
+    oak, old = link(fleet, team)
+    old.activate()
+    old.pull()
+    held: list[str] = []
+    waiting = threading.Thread(target=lambda: held.append(refused(409, old.pull)))
+    waiting.start()
+    time.sleep(0.3)
+    with FakeLink(fleet.address, team.ca, old.handler, old.keys):
+        assert GridExchange(fleet.grid("s"))("query", {oak: b"a"}, 4) == {oak: b"a"}
+    waiting.join()
+    assert held == ["replaced"]
+
+
+def test_a_link_is_seen_even_if_it_only_beats(fleet: FleetEndpoint, team: Authority) -> None:
+    oak, first = link(fleet, team)
+    assert fleet.last_seen(oak) is None
+    first.activate()
+    before = datetime.now(UTC)
+    first.client.SendNodeHeartbeat(SendNodeHeartbeatRequest(node=first.node, heartbeat_interval=30))
+    seen = fleet.last_seen(oak)
+    assert seen is not None
+    assert seen > before
+
+
+def test_a_run_that_flower_ended_goes_on(fleet: FleetEndpoint, team: Authority) -> None:
+    """A minute without a heartbeat of ours, as when the machine slept."""
+    oak, first = link(fleet, team)
+    grid = fleet.grid("s")
+    got: dict[int, bytes] = {}
+    stage = threading.Thread(
+        target=lambda: got.update(GridExchange(grid)("query", {oak: b"a"}, 15))
+    )
+    stage.start()
+    until(lambda: fleet._state.counts()[0] == 1)
+    fleet._state.finish(grid.run.run_id)
+    grid.keep_alive()
+    with first:
+        stage.join()
+        assert got == {oak: b"a"}
+        fleet._state.finish(grid.run.run_id)
+        assert GridExchange(grid)("query", {oak: b"b"}, 10) == {oak: b"b"}
+
+
+def test_a_goodbye_changes_nothing(fleet: FleetEndpoint, team: Authority) -> None:
+    oak, first = link(fleet, team)
+    first.activate()
+    identifier = ask(fleet, oak)
+    first.client.DeactivateNode(DeactivateNodeRequest(node_id=oak))
+    time.sleep(0.2)
+    assert fleet.grid("s").pull_messages([identifier]) == []
+    assert first.pull() is not None
 
 
 def test_enrolment_is_idempotent_and_revocation_for_ever(
