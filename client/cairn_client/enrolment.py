@@ -105,10 +105,8 @@ class LinkFolder:
         """
         if not self.key_file.exists():
             key = ec.generate_private_key(ec.SECP384R1())
-            self.write(
-                "node.key",
-                key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-            )
+            data = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            _write(self.key_file, data, new=True)
         try:
             there = load_pem_private_key(read_bounded(self.key_file, LARGEST_FILE), password=None)
         except ValueError:
@@ -209,7 +207,7 @@ def pin_team(clinic: ClinicFolder, team: bytes) -> None:
     """
     pinned = pinned_team(clinic)
     if pinned is None:
-        _write(clinic.state / "team.pub", team)
+        _write(clinic.state / "team.pub", team, new=True)
     elif pinned != team:
         raise InputError(
             "this clinic has joined another research team before",
@@ -261,8 +259,12 @@ def _check_before(link: LinkFolder, token: JoinToken) -> None:
         )
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Writes `path` whole with mode 0600, on disk when this returns, for its folder's owner."""
+def _write(path: Path, data: bytes, *, new: bool = False) -> None:
+    """Writes `path` whole with mode 0600, on disk when this returns, for its folder's owner.
+
+    Raises:
+        FileExistsError: it should be new, and somebody made it in between.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -273,7 +275,13 @@ def _write(path: Path, data: bytes) -> None:
     if os.geteuid() == 0:
         owner = path.parent.stat()
         os.chown(draft, owner.st_uid, owner.st_gid)
-    os.replace(draft, path)
+    if new:
+        try:
+            os.link(draft, path)
+        finally:
+            draft.unlink()
+    else:
+        os.replace(draft, path)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

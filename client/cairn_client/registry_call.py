@@ -142,6 +142,12 @@ class RegistryCall:
         code = error.code()
         if code in {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INTERNAL}:
             return _other_version(self.version, None)
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return PolicyRefusal(
+                "the server has more calls than it answers at once",
+                code="too-many-calls",
+                hint="wait a minute, then try once more; the token was not used",
+            )
         failure: OSError = ConnectionRefusedError()
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             failure = TimeoutError()

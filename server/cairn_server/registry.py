@@ -46,7 +46,7 @@ from cairn_protocol.errors import CairnError, InputError, OurFault, PeerFault, P
 from cairn_protocol.messages import Refusal
 from cairn_protocol.proto import registry_pb2 as pb
 from cairn_server.home import ServerHome
-from cairn_server.pki import days_left, der
+from cairn_server.pki import RENEWAL_DAYS, days_left, der
 from cairn_server.ports import check_port, no_port
 from cairn_server.rate_limit import RateLimit
 from cairn_server.store import Store
@@ -63,8 +63,10 @@ _OPTIONS: Final = (
     ("grpc.max_send_message_length", LARGEST_CALL),
     ("grpc.max_metadata_size", 8 * 1024),
     ("grpc.max_concurrent_streams", 8),
-    ("grpc.max_connection_idle_ms", 30_000),
-    ("grpc.max_connection_age_ms", 120_000),
+    # A call whose message never comes holds a thread, so no connection lives for long.
+    ("grpc.max_connection_idle_ms", 10_000),
+    ("grpc.max_connection_age_ms", 20_000),
+    ("grpc.max_connection_age_grace_ms", 5_000),
     ("grpc.server_handshake_timeout_ms", 1000 * HANDSHAKE_SECONDS),
 )
 _OUR_FAULT: Final = OurFault(
@@ -303,6 +305,8 @@ class Registry:
                 why=f"{-left:.0f} days ago, by this machine's clock",
                 hint="cairn server init --renew-certificate; clinics notice nothing",
             )
+        if left < RENEWAL_DAYS:
+            log.warning("the server's certificate ends in %.0f days: renew it", left)
 
 
 def _check_node_key(pem: bytes) -> None:

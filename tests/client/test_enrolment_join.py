@@ -126,10 +126,10 @@ def test_an_interrupted_write_is_mended_by_joining_again(
     oak, token = make_clinic(tmp_path / "oak", "oak"), bench.token("oak")
     real = enrolment_module._write
 
-    def full_disk(path: Path, data: bytes) -> None:
+    def full_disk(path: Path, data: bytes, *, new: bool = False) -> None:
         if path.name == "ca.pem":
             raise OSError(28, "No space left on device", str(path))
-        real(path, data)
+        real(path, data, new=new)
 
     monkeypatch.setattr(enrolment_module, "_write", full_disk)
     with pytest.raises(OSError, match="No space"):
@@ -521,3 +521,13 @@ def test_an_enrolled_identity_is_asked_for(bench: Bench, tmp_path: Path) -> None
     error = refused(lambda: status(oak))
     assert isinstance(error, PolicyRefusal)
     assert error.code == "policy.not-enrolled"
+
+
+def test_two_who_join_at_once_leave_one_key(tmp_path: Path) -> None:
+    link = LinkFolder.of(make_clinic(tmp_path / "oak", "oak"))
+    with ThreadPoolExecutor(1) as pool:
+        assert len({pool.submit(link.node_public_key).result() for _ in range(2)}) == 1
+    with pytest.raises(FileExistsError):
+        enrolment_module._write(link.key_file, b"another", new=True)
+    assert b"PRIVATE KEY" in link.key_file.read_bytes()
+    assert {file.name for file in link.path.iterdir()} == {"node.key"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -35,7 +36,7 @@ from cairn_protocol.errors import CairnError, OurFault
 from cairn_protocol.identity import Identity
 from cairn_protocol.messages import Refusal, decode
 from cairn_protocol.proto import registry_pb2 as pb
-from cairn_server import pki
+from cairn_server import pki, registry
 from cairn_server.home import Listener, ServerHome
 from cairn_server.rate_limit import MOST_PEERS, RateLimit
 from cairn_server.registry import Registry
@@ -57,7 +58,8 @@ def channel(bench: Bench) -> Iterator[grpc.Channel]:
 
 def connect(bench: Bench) -> grpc.Channel:
     credentials = grpc.ssl_channel_credentials(bench.home.authority().pem)
-    return grpc.secure_channel(f"{HOST}:{bench.registry.port}", credentials)
+    apart = (("grpc.use_local_subchannel_pool", 1),)  # a connection for each channel
+    return grpc.secure_channel(f"{HOST}:{bench.registry.port}", credentials, apart)
 
 
 def call(channel: grpc.Channel, method: str, request: bytes) -> bytes:
@@ -221,6 +223,46 @@ def test_too_many_calls_are_turned_away(tmp_path: Path) -> None:
             for _ in range(5)
         ]
     assert asks == ["policy.not-enrolled"] * 3 + ["policy.too-many-calls"] * 2
+
+
+def test_callers_who_never_finish_do_not_hold_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = {"grpc.max_connection_age_ms": 500, "grpc.max_connection_age_grace_ms": 100}
+    options = tuple((name, quick.get(name, value)) for name, value in registry._OPTIONS)
+    monkeypatch.setattr(registry, "_OPTIONS", options)
+    finish = threading.Event()
+
+    def never() -> Iterator[bytes]:
+        finish.wait(60)
+        yield b""
+
+    with serving(make_home(tmp_path / "server")) as bench:
+        oak, token = make_clinic(tmp_path / "oak", "oak"), bench.token("oak")
+        stalled, calls = [connect(bench) for _ in range(3)], []
+        try:
+            for channel in stalled:
+                grpc.channel_ready_future(channel).result(timeout=5)
+                method = channel.stream_unary(f"/{REGISTRY}/Join")
+                calls += [method.future(never()) for _ in range(6)]
+            time.sleep(0.2)
+            deadline = time.monotonic() + 20
+            refused = []
+            while time.monotonic() < deadline:
+                try:
+                    join(oak, token, seconds=1.0)
+                    break
+                except CairnError as error:
+                    refused.append(error.code)
+                    time.sleep(0.2)
+            else:
+                pytest.fail("the registry did not come back")
+        finally:
+            finish.set()
+            for channel in stalled:
+                channel.close()
+    assert set(refused) <= {"policy.too-many-calls", "input.server-silent"}
+    assert refused, "they did hold it for a moment"
 
 
 def test_the_limit_fills_again_counts_each_peer_and_all_and_forgets_the_silent() -> None:
