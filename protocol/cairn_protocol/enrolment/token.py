@@ -31,6 +31,8 @@ LONGEST_HOST: Final = 253
 _CHECK: Final = 4
 _FIXED: Final = 1 + 4 + SECRET_BYTES + PIN_BYTES + 2
 _GROUP: Final = 4
+_ALPHABET: Final = frozenset(CROCKFORD)
+_TO_PYTHON: Final = str.maketrans(CROCKFORD, "0123456789abcdefghijklmnopqrstuv")  # of int(…, 32)
 HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?|[0-9A-Fa-f:]+")
 
 
@@ -130,12 +132,9 @@ def _payload(characters: str) -> bytes | None:
     padding = 5 * len(characters) - 8 * size
     if not _FIXED + _CHECK < size <= _FIXED + _CHECK + LONGEST_HOST or padding >= 5:
         return None
-    number = 0
-    for character in characters:
-        digit = CROCKFORD.find(character)
-        if digit < 0:
-            return None
-        number = number << 5 | digit
+    if not _ALPHABET.issuperset(characters):
+        return None
+    number = int(characters.translate(_TO_PYTHON), 32)
     if number & ((1 << padding) - 1):
         return None
     data = (number >> padding).to_bytes(size, "big")
