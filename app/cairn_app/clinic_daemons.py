@@ -57,6 +57,8 @@ def _keeper(folder: Path, users: Users | None, stop: threading.Event) -> None:
 
 
 def _link(folder: Path, users: Users | None, stop: threading.Event) -> None:
+    from cairn_client.link_daemon import LinkDaemon
+
     private = private_files(folder)
     if users is not None:
         users.own_folders(folder)
@@ -64,8 +66,6 @@ def _link(folder: Path, users: Users | None, stop: threading.Event) -> None:
         _check_reachable(folder / "link", users.link.name)
         check_unreadable(private)
     _die_with_supervisor(stop)
-    from cairn_client.link_daemon import LinkDaemon
-
     LinkDaemon(folder, stop).run()
 
 

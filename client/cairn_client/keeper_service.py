@@ -159,5 +159,8 @@ def _serialized(message: Message) -> bytes:
 
 def _warm_up() -> None:
     """Imports torch once, before a study needs it."""
-    if importlib.util.find_spec("torch"):
-        importlib.import_module("torch")
+    try:
+        if importlib.util.find_spec("torch"):
+            importlib.import_module("torch")
+    except (ImportError, OSError) as error:
+        log.warning("torch cannot be loaded (%s): no model can be trained", type(error).__name__)
