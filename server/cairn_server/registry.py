@@ -166,6 +166,7 @@ class Registry:
         if claim.token != token_hash(request.secret):  # G3
             raise PeerFault("the claim is for another token", code="claim-token")
         _check_node_key(claim.node_key)
+        self.sweep()  # or a clinic that joins anew would hide its revoked node from the next one
         clinic = self._store.enrol(claim, now=self._now(), enrol_node=self._enrol_node)
         enrolment = Enrolment(
             claim.digest, self._team.public, clinic.node, self._home.config.fleet_url

@@ -228,6 +228,7 @@ def test_a_revoked_clinic_joins_again_under_a_new_node_key_only(
     for file in (oak.path / "link").iterdir():
         file.unlink()
     assert join(oak, again).link.node_id != node
+    assert bench.nodes.revoked == [node], "though nobody swept in between"
     assert status(oak).state == "enrolled"
 
 
