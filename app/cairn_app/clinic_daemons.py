@@ -31,6 +31,7 @@ _PR_SET_PDEATHSIG: Final = 1
 def run_part(folder: Path, part: Part, keeper_user: str, link_user: str) -> None:
     """Run until SIGTERM or SIGINT."""
     log_to_stderr()
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read when gRPC is first imported
     users = Users.named(keeper_user, link_user)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

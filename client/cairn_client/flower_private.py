@@ -202,8 +202,8 @@ class Fleet:
         """Every part of a message by id, each what its id says, together within the limit."""
         contents: dict[str, bytes] = {}
         total = 0
-        for part in iterate_object_tree(tree):
-            if len(contents) == MOST_OBJECTS:
+        for number, part in enumerate(iterate_object_tree(tree)):
+            if number == MOST_OBJECTS:
                 raise _foreign("a message of too many parts")
             pulled = self._client.PullObject(
                 PullObjectRequest(node=self._node, run_id=run, object_id=part.object_id)

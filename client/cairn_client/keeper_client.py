@@ -6,9 +6,12 @@ neither records nor keys, so that the link's process holds none.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
+
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its notes on ended connections help nobody
 
 import grpc
 from google.protobuf.message import Message
