@@ -119,15 +119,16 @@ class Daemon:
             found.update({part: child for part in ("keeper", "link") if part in command})
         return found
 
-    def kill(self, part: str = "") -> None:
-        """SIGKILL to one of its parts, or to itself; returns when that is gone."""
-        if part:
-            pid = until(lambda: self.parts().get(part), f"a running {part}")
-            os.kill(pid, signal.SIGKILL)
-            until(lambda: not command_of(pid), f"the end of {part} {pid}")
-        else:
-            self.process.kill()
-            self.process.wait()
+    def kill(self) -> None:
+        """SIGKILL to itself."""
+        self.process.kill()
+        self.process.wait()
+
+    def kill_part(self, part: str) -> None:
+        """SIGKILL to one of its parts; returns when another has taken its place."""
+        killed = until(lambda: self.parts().get(part), f"a running {part}")
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: self.parts().get(part, killed) != killed, f"another {part}")
 
     def stop(self) -> int:
         """SIGTERM; its exit status."""
@@ -243,6 +244,7 @@ class Federation:
     clinics: dict[str, Clinic] = field(default_factory=dict)
     steps: dict[str, Done] = field(default_factory=dict)
     server: Daemon | None = None
+    members: tuple[str, ...] = ()  # who takes part in a study unless it says otherwise
 
     @property
     def home(self) -> Path:
@@ -318,10 +320,10 @@ class Federation:
         signed = self.typed("sign", file, "--json")
         assert signed.status == 0, signed.err
         digest = json.loads(signed.out)["digest"]
-        options = [part for name in clinics for part in ("--clinic", name)]
+        chosen = clinics or self.members or tuple(self.clinics)
+        options = [part for name in chosen for part in ("--clinic", name)]
         offered = self.typed("offer", digest, *options)
         assert offered.status == 0, offered.err
-        chosen = clinics or tuple(self.clinics)
         until(lambda: self.standings(digest).keys() >= set(chosen), "the offer to reach everyone")
         return self.stored(digest)
 
@@ -376,24 +378,22 @@ class Federation:
         """Watches it to its end."""
         return self.typed("watch", study.digest.hex(), "--seconds", 2 * PATIENCE)
 
-    def results(self, study: StoredStudy) -> dict[str, Any]:
-        """results.json."""
+    def results_folder(self, study: StoredStudy) -> Path:
+        """Where its results lie."""
         done = self.typed("report", study.digest.hex(), "--json")
         assert done.status == 0, done.err
-        report = Path(json.loads(done.out)["report"])
-        found: dict[str, Any] = json.loads((report.parent / "results.json").read_text())
-        return found
+        return Path(json.loads(done.out)["report"]).parent
 
     def stop(self) -> None:
-        """Ends everything; fails if a process or a socket stays."""
+        """Ends everything; fails if an end is not clean, or a process or a socket stays."""
         daemons = [c.daemon for c in self.clinics.values() if c.daemon]
         daemons += [self.server] if self.server else []
         for daemon in daemons:
             if daemon.process.poll() is None:
                 daemon.process.terminate()
-        for daemon in daemons:
-            daemon.process.wait(PATIENCE)
+        ends = {daemon.log.name: daemon.process.wait(PATIENCE) for daemon in daemons}
         until(lambda: not left_over(self.root), f"the end of {left_over(self.root)}", 20.0)
+        assert not any(ends.values()), ends
 
 
 def left_over(root: Path) -> list[str]:

@@ -12,13 +12,15 @@ from system_bench import Federation, synthetic_clinics
 
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """A server and three running clinics whose records are declared public.
+    """A server and three running clinics, and a fourth clinic's folder that has not joined.
 
-    Nothing may stay of it: that is asserted at its end.
+    Their records are declared public, so that they answer studies with noise and without. Nothing
+    may stay of the processes: that is asserted at the end.
     """
     root = Path(tmp_path_factory.mktemp("federation"))
-    made = Federation(root)
-    for name in synthetic_clinics(root, (60, 90, 120), data="public"):
+    *names, _ = synthetic_clinics(root, (60, 90, 120, 80), data="public")
+    made = Federation(root, members=tuple(names))
+    for name in names:
         made.add_clinic(name)
     try:
         made.init()
