@@ -356,7 +356,6 @@ def _own(asked: object) -> bool:
     said, tree = asked.messages_list[0].metadata, asked.message_object_trees[0]
     return (
         said.src_node_id == asked.node.node_id
-        and said.dst_node_id == SUPERLINK_NODE_ID
         and tree.object_id == said.message_id
         and sum(1 for _ in iterate_object_tree(tree)) <= MOST_OBJECTS
     )

@@ -20,7 +20,7 @@ from flwr.proto.fleet_pb2 import DeactivateNodeRequest
 from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
 
 from cairn_protocol.errors import InputError
-from cairn_server import fleet_gate
+from cairn_server import fleet_gate, fleet_grid
 from cairn_server.coordinator import GridExchange
 from cairn_server.fleet import FleetEndpoint
 from cairn_server.fleet_roster import NodeBook
@@ -246,8 +246,21 @@ def test_a_goodbye_changes_nothing(fleet: FleetEndpoint, team: Authority) -> Non
     oak, first = link(fleet, team)
     first.activate()
     identifier = ask(fleet, oak)
+    assert fleet.grid("s").pull_messages([identifier]) == []
     first.client.DeactivateNode(DeactivateNodeRequest(node_id=oak))
-    time.sleep(0.2)
+    time.sleep(fleet_grid.LOOK_EVERY + 0.1)
+    assert fleet.grid("s").pull_messages([identifier]) == []
+    assert first.pull() is not None
+
+
+def test_a_clinic_that_flower_thinks_is_gone_is_waited_for(
+    fleet: FleetEndpoint, team: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_grid, "STAY_ONLINE_EVERY", 0.0)
+    oak, first = link(fleet, team)
+    first.activate()
+    identifier = ask(fleet, oak)
+    fleet._state.make_way(oak)  # offline, as after a minute of silence
     assert fleet.grid("s").pull_messages([identifier]) == []
     assert first.pull() is not None
 

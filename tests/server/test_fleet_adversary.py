@@ -23,8 +23,8 @@ from flwr.proto.fleet_pb2 import (
 )
 from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
 from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree, PullObjectRequest
-from flwr.proto.node_pb2 import Node
 from flwr.proto.run_pb2 import GetRunRequest
+from flwr.supercore.inflatable.inflatable_object import get_object_tree
 from flwr.supercore.primitives.asymmetric import sign_message
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 from flwr.superlink.main import create_app
@@ -342,18 +342,32 @@ def test_a_tree_of_many_objects_is_refused(oak: FakeLink, fleet: FleetEndpoint) 
 
 
 def test_a_host_header_does_not_change_what_flower_reads(
-    fleet: FleetEndpoint, team: Authority, oak: FakeLink, elm: FakeLink
+    fleet: FleetEndpoint, team: Authority, oak: FakeLink
 ) -> None:
     """Flower takes the path from a URL that it builds from the Host header."""
-    context = ssl.create_default_context(cadata=team.ca.decode())
-    proof = headers(elm, datetime.now(UTC).isoformat())
+    proof = headers(oak, datetime.now(UTC).isoformat())
     answer = httpx.post(
         f"https://127.0.0.1:{fleet.address[1]}/v1/fleet/pull-messages",
-        content=PullMessagesRequest(node=Node(node_id=oak.node.node_id)).SerializeToString(),
+        content=PullMessagesRequest(node=oak.node).SerializeToString(),
         headers={**proof, "host": "x/v1/fleet/activate-node?"},
-        verify=context,
+        verify=ssl.create_default_context(cadata=team.ca.decode()),
     )
-    assert answer.status_code == 401
+    assert answer.status_code == 200
+
+
+def test_a_reply_under_another_id_than_its_objects_is_refused(
+    fleet: FleetEndpoint, oak: FakeLink
+) -> None:
+    _, message = asked(fleet, oak)
+    reply = reply_of(b"", message)
+    tree = get_object_tree(reply)
+    reply.metadata.__dict__["_message_id"] = "0" * 64
+    request = PushMessagesRequest(
+        node=oak.node,
+        messages_list=[message_to_proto(remove_content_from_message(reply))],
+        message_object_trees=[tree],
+    )
+    assert refused(403, oak.client.PushMessages, request) == "node"
 
 
 # Floods
