@@ -227,6 +227,11 @@ def test_from_an_offer_to_an_answer(running: Running) -> None:
     assert approved.exit_code == 0
     assert "approved by Ada" in approved.output
     assert isinstance(running.ask("query.open", opening), KeyPackage)
+    keys = {e.clinic: e.identity for e in running.roster.roster.entries}
+    other = SignedRoster.sign(running.roster.roster.next(keys), running.team)
+    unseen = running.ask("query.open", OpenRun(bytes([1] * 16), 0, running.signed, other))
+    assert isinstance(unseen, Refusal)
+    assert unseen.code == "peer.roster-fork", "the roster that was looked at, and no other"
 
     status = cairn("status", *at).output
     assert "connected" in status

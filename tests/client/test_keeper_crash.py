@@ -179,3 +179,27 @@ def test_another_request_under_an_answered_header_gets_no_vector(bench: Make) ->
     assert isinstance(reply, Refusal)
     assert reply.code == "peer.run-unknown"
     server.keeper.__exit__(None, None, None)
+
+
+def test_a_setup_that_was_answered_before_a_death_is_past(bench: Make) -> None:
+    """R4: its keys are gone, so nothing of it may be made again."""
+    b, folder = prepare(bench)
+    server = Server(b, folder, "opened", 1)
+    reply = server.ask(b.opening)
+    server.keeper.__exit__(None, None, None)
+    assert server.deaths == 1
+    assert isinstance(reply, Refusal)
+    assert reply.code == "peer.setup-past"
+
+
+def test_an_attempt_that_a_death_cut_off_is_past_in_the_next_setup(bench: Make) -> None:
+    b, folder = prepare(bench)
+    server = Server(b, folder, "answered", 1)
+    server.set_up()
+    assert isinstance(server.ask(b.request("effect", 0, 0)), Refusal)
+    server.next_setup()
+    server.set_up()
+    reply = server.ask(b.request("effect", 0, 0))
+    server.keeper.__exit__(None, None, None)
+    assert isinstance(reply, Refusal)
+    assert reply.code == "peer.round-past"

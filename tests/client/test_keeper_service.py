@@ -236,3 +236,29 @@ def test_the_socket_adds_little_to_an_answer(served: Served) -> None:
         served.link.forward(b"junk")
         times.append(time.perf_counter() - start)
     assert sorted(times)[50] < 0.025
+
+
+def test_a_pause_while_an_answer_is_computed_holds_it_back(bench: Make) -> None:
+    b = bench()
+    folder = b.keepers[0].clinic
+    b.keepers[0].close()
+
+    def passing(step: str) -> None:
+        if step == "answered":
+            s.decide("paused")
+
+    with KeeperService(folder, passing=passing) as service:
+        s = Served(b, service, folder)
+        s.offer()
+        s.everyone(b.opening)
+        s.everyone(b.server.packages())
+        request = b.request()
+        reply = s.ask(request)
+        assert isinstance(reply, Refusal)
+        assert reply.code == "policy.study-not-approved"
+        s.decide("approved")
+        assert isinstance(s.ask(request), Upload), "the one that was paid for"
+        status = s.people.admin("Status", pb.StatusRequest(), pb.StatusReply)
+        assert status.budget.releases == 1
+        s.link.close()
+        s.people.close()
