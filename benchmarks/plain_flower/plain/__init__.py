@@ -1,0 +1,1 @@
+"""The plainest federated average: what Flower alone costs a round."""
