@@ -2,9 +2,10 @@
 
     python port_probe.py HOST FLEET_PORT REGISTRY_PORT AUTHORITY.pem
 
-`open`: TCP ports that accept, of all; `silent`: those that neither accept nor refuse. `paths`: the
-status that the fleet's port gives to each path of Flower's Control, Runtime and Fleet APIs.
-`calls`: what the registry's port says to Flower's gRPC methods. `seconds`: of a TCP connection.
+`open`: TCP ports that accept, of the first ten thousand; `silent`: those that neither accept nor
+refuse. `paths`: the status that the fleet's port gives to each path of Flower's Control, Runtime
+and Fleet APIs. `calls`: what the registry's port says to Flower's gRPC methods. `seconds`: what a
+TCP connection took.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from flwr.supercore.routers.runtime.router import router as runtime
 from flwr.superlink.routers.control.router import router as control
 from flwr.superlink.routers.fleet.router import router as fleet
 
-PORTS = range(1, 2**16)
+PORTS = range(1, 10_001)
 AT_ONCE = 400
-PATIENCE = 10.0  # seconds: several times TCP's own for a lost first packet
+PATIENCE = 20.0  # seconds: several times TCP's own for a lost first packet
 GRPC = ("Control/StartRun", "Control/ListRuns", "Fleet/PullMessages")
 
 

@@ -16,9 +16,10 @@ import sys
 import time
 from collections import deque
 
-SOL_PACKET, PACKET_VNET_HDR = 263, 15
+SOL_PACKET, PACKET_VNET_HDR, SO_RCVBUFFORCE = 263, 15, 33
 HEADER = 10  # bytes before each frame: how it is checksummed and cut, handed on unread
 ETH_P_ALL = 3
+WAITING = 2**23  # bytes that may wait to be read: no loss but the one asked for
 LONGEST = HEADER + 2**16 + 64
 
 
@@ -26,6 +27,7 @@ def interface(name: str) -> socket.socket:
     """A raw socket that gets and sends whole frames."""
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     raw.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
+    raw.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, WAITING)
     raw.bind((name, ETH_P_ALL))
     raw.setblocking(False)
     return raw
