@@ -93,12 +93,15 @@ class Users:
 
 def private_files(clinic: Path) -> tuple[Path, ...]:
     """What the link must not be able to read: the records, and everything in .cairn/."""
-    try:
-        here = [p for p in clinic.iterdir() if p.is_file() and p.name != "clinic.toml"]
-        kept = list((clinic / ".cairn").iterdir())
-    except OSError:
-        return ()
-    return tuple([clinic / ".cairn", *kept, *here][:MOST_FILES])
+    found = [clinic / ".cairn"]
+    for folder, names, files in os.walk(clinic):
+        here = Path(folder)
+        if here == clinic:
+            names[:] = [name for name in names if name not in {"link", "run"}]
+        found += [here / file for file in files if here != clinic or file != "clinic.toml"]
+        if len(found) > MOST_FILES:
+            break
+    return tuple(found[:MOST_FILES])
 
 
 def check_unreadable(files: Iterable[Path]) -> None:

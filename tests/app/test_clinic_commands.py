@@ -345,10 +345,16 @@ def test_as_two_users_a_clinic_whose_records_lie_open_does_not_run(
 
 
 def test_a_link_that_could_read_records_does_not_start(place: Path) -> None:
-    from cairn_client.separation import check_unreadable
+    from cairn_client.separation import check_unreadable, private_files
 
-    file = place / "scores.csv"
+    cairn("init", place)
+    file = place / "export" / "scores.csv"
+    file.parent.mkdir()
     file.write_text("patient\n")
+    private = private_files(place)
+    assert file in private
+    assert place / ".cairn" / "identity.key" in private
+    assert not any("link" in path.parts or path.name == "clinic.toml" for path in private)
     with pytest.raises(InputError) as caught:
         check_unreadable([file])
     assert caught.value.code == "input.records-exposed"
