@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from cairn_models.synthetic import World, clinic_name, generate, write_clinic_cs
 from cairn_privacy.accounting import RHO_UNIT
 from cairn_server.events import Event
 from cairn_server.home import ServerHome
+from cairn_server.store import Store
 from cairn_server.store_tables import StoredRun, StoredStudy
 from cairn_server.team_studies import find
 
@@ -88,7 +90,7 @@ def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     end = time.monotonic() + seconds
     while not (value := true()):
         assert time.monotonic() < end, f"waited {seconds:g} s in vain for {what}"
-        time.sleep(0.02)
+        time.sleep(0.05)
     return value
 
 
@@ -251,6 +253,11 @@ class Federation:
         """The server's."""
         return self.root / "server"
 
+    @cached_property
+    def store(self) -> Store:
+        """The server's store, as its commands open it."""
+        return ServerHome.open(self.home).store()
+
     def add_clinic(self, name: str, prefix: tuple[str, ...] = ()) -> Clinic:
         """A clinic whose folder lies under `root`."""
         clinic = Clinic(name, self.root / "clinics" / name, prefix)
@@ -310,8 +317,7 @@ class Federation:
 
     def stored(self, study: str) -> StoredStudy:
         """A study as the server has it."""
-        with ServerHome.open(self.home).store() as store:
-            return find(store, study)
+        return find(self.store, study)
 
     def offer(self, text: str, *clinics: str) -> StoredStudy:
         """A study signed and offered; returns when every clinic has seen it."""
@@ -329,8 +335,7 @@ class Federation:
 
     def standings(self, digest: str) -> dict[str, str]:
         """What each clinic said of a study."""
-        with ServerHome.open(self.home).store() as store:
-            return {s.clinic: s.state for s in store.standings(bytes.fromhex(digest))}
+        return {s.clinic: s.state for s in self.store.standings(bytes.fromhex(digest))}
 
     def decide(self, study: StoredStudy, word: str, *clinics: str) -> None:
         """The clinics' people approve, refuse or pause; returns when the server knows."""
@@ -358,8 +363,7 @@ class Federation:
 
     def run_of(self, study: StoredStudy) -> StoredRun | None:
         """Its run, if it has one."""
-        with ServerHome.open(self.home).store() as store:
-            runs = store.runs(study=study.digest)
+        runs = self.store.runs(study=study.digest)
         return runs[-1] if runs else None
 
     def events(self, study: StoredStudy) -> list[Event]:
@@ -367,8 +371,7 @@ class Federation:
         run = self.run_of(study)
         if run is None:
             return []
-        with ServerHome.open(self.home).store() as store:
-            return [Event(**json.loads(event.json)) for event in store.events(run.run)]
+        return [Event(**json.loads(event.json)) for event in self.store.events(run.run)]
 
     def opened(self, study: StoredStudy) -> int:
         """Sums that were opened, as the events have it."""
@@ -386,6 +389,8 @@ class Federation:
 
     def stop(self) -> None:
         """Ends everything; fails if an end is not clean, or a process or a socket stays."""
+        if "store" in vars(self):
+            self.store.close()
         daemons = [c.daemon for c in self.clinics.values() if c.daemon]
         daemons += [self.server] if self.server else []
         for daemon in daemons:

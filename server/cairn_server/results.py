@@ -22,7 +22,7 @@ class QuestionSpend:
         epsilon: ε at `delta`; None for public data, which are not charged.
         delta: δ of that ε.
         rho: the same in zero-concentrated DP, the ledger's unit.
-        rounds: noised sums that were opened.
+        rounds: attempts at its sums, opened or not: each may have been charged at a clinic.
         sigma: noise multiplier σ of one round: a sum's standard deviation is at least σC.
         noise: the law and who adds it, in words, e.g. "discrete Gaussian, shared by the clinics".
     """

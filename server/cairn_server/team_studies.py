@@ -92,11 +92,12 @@ def start(store: Store, study: StoredStudy) -> None:
             code="study-state",
             hint="offer it first" if study.state == "signed" else "a study runs once",
         )
-    if waiting := [name for name, state in approvals(store, study) if state != "approved"]:
+    if waiting := [said for said in approvals(store, study) if said[1] != "approved"]:
         raise InputError(
-            f"{', '.join(waiting)} did not approve the study yet",
+            f"{', '.join(name for name, _ in waiting)} did not approve the study",
             code="study-unapproved",
-            hint="`cairn study approvals` shows how it stands",
+            why=", ".join(f"{name}: {state}" for name, state in waiting),
+            hint="each clinic decides for itself: `cairn clinic approve`, on its own machine",
         )
     store.set_study(study.digest, state="starting")
 
