@@ -17,7 +17,9 @@ from cairn_protocol.envelope import RECORD, unwrap, wrap
 from cairn_server.conversation import Replies
 from cairn_server.study_run import StudyRun
 
-FIRST_WAIT, LONGEST_WAIT = 0.0005, 0.1  # seconds between polls; doubles in between
+# Seconds from one poll to the next, double each time that nothing came. A poll that itself waits,
+# as our fleet's does, is followed by the next at once.
+FIRST_WAIT, LONGEST_WAIT = 0.0005, 0.1
 
 
 class GridExchange:
@@ -43,15 +45,17 @@ class GridExchange:
         replies: dict[int, bytes] = {}
         wait, deadline = FIRST_WAIT, time.monotonic() + seconds
         while asked:
+            polled, came = time.monotonic(), False
             for reply in self._grid.pull_messages(list(asked)):
+                came = True
                 node = asked.pop(reply.metadata.reply_to_message_id, None)
                 if node is None or node != reply.metadata.src_node_id or reply.has_error():
                     continue
                 replies[node] = unwrap(reply.content.config_records.get(RECORD))
             if not asked or time.monotonic() >= deadline:
                 break
-            time.sleep(wait)
-            wait = min(2 * wait, LONGEST_WAIT)
+            wait = FIRST_WAIT if came else min(2 * wait, LONGEST_WAIT)
+            time.sleep(max(polled + wait - time.monotonic(), 0.0))
         return replies
 
 

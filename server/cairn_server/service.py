@@ -22,6 +22,7 @@ from secrets import token_bytes
 from types import TracebackType
 from typing import Final, Self
 
+from cairn_models.questions import build
 from cairn_protocol.errors import CairnError, InputError, OurFault, StudyStopped
 from cairn_protocol.identity import verify
 from cairn_protocol.messages import RUN_BYTES, Offer, Refusal, Standing, decode
@@ -77,6 +78,7 @@ class Service:
         )
         self.out = out or home.path / "results"
         self._deadlines = deadlines
+        self._loaded: set[bytes] = set()  # digests
         self._stop = threading.Event()
 
     def __enter__(self) -> Self:
@@ -130,7 +132,16 @@ class Service:
         except CairnError as error:
             log.warning("study %s cannot be offered: %s", study.name, error)
 
+    def _load(self, study: StoredStudy) -> None:
+        """Load what the questions need, seconds for a network, before anybody waits for it."""
+        if study.digest not in self._loaded:
+            asked = SignedStudy.from_body(study.signed).study()
+            for spec in asked.questions:
+                build(spec, asked)
+            self._loaded.add(study.digest)
+
     def _offer(self, study: StoredStudy) -> None:
+        self._load(study)
         roster = SignedRoster.from_body(study.roster)
         said = {s.clinic: s for s in self.store.standings(study.digest)}
         asked = {
