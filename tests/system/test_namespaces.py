@@ -7,6 +7,7 @@ in a hundred lost each way (`bad_network`).
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.netns
 FLEET, REGISTRY = 8443, 8444
 ROUNDS = 6
 PARTITION = 5.0  # seconds
-STUDY = f"""
+STUDY = """
 cairn = 1
 name = "far"
 title = "A study between hosts"
@@ -53,7 +54,7 @@ epsilon = 1.0
 name = "course"
 kind = "trajectory"
 epsilon = 2.0
-rounds = {ROUNDS}
+rounds = {rounds}
 """
 
 
@@ -108,40 +109,57 @@ def check_reach(found: dict[str, Any]) -> None:
     assert set(found["calls"].values()) == {"UNIMPLEMENTED"}
 
 
-def check_ledgers(federation: Federation, study: StoredStudy, released: float) -> None:
-    """Each clinic charged every sum that was opened, each attempt once, and no less in all."""
-    opened = {("effect", 0)} | {("course", number) for number in range(ROUNDS)}
+def check_finished(federation: Federation, study: StoredStudy, rounds: int) -> None:
+    """The study ends with both answers; each clinic charged each sum, no attempt twice, no less."""
+    watched = federation.watch(study)
+    assert watched.status == 0, watched.words
+    results = json.loads((federation.results_folder(study) / "results.json").read_text())
+    assert [answer["question"] for answer in results["answers"]] == ["effect", "course"]
+    assert results["stopped"] == ""
+    assert federation.opened(study) == 1 + rounds
+    opened = {("effect", 0)} | {("course", number) for number in range(rounds)}
     for clinic in federation.clinics.values():
         charges = clinic.charges(study)
         assert {(c.question, c.round) for c in charges if c.state == "commit"} == opened
         assert len({charge.name for charge in charges}) == len(charges)
-        assert sum(charge.rho for charge in charges) >= released * (1 - 1e-12)
+        spent = sum(charge.rho for charge in charges)
+        assert spent >= results["spend"]["total"]["rho"] * (1 - 1e-12)
 
 
 def test_a_study_between_hosts_survives_a_partition(tmp_path: Path, record_property: Any) -> None:
     with far_apart(tmp_path) as (network, federation):
         record_property("carrier", network.carrier)
         assert listening(network.inside("server")) == {FLEET, REGISTRY}
-        with probing(network, federation.clinics["oak"]) as probe:
-            study = federation.approved(STUDY)
+        with probing(network, federation.clinics["ash"]) as probe:
+            study = federation.approved(STUDY.format(rounds=ROUNDS))
             federation.start(study)
+            until(lambda: federation.opened(study) >= 2, "some rounds")
+
+            network.cut("oak")
+            before = federation.opened(study)
+            time.sleep(PARTITION)
+            during = federation.opened(study)
+            network.mend("oak")
+            assert during <= before + 1, "only what had arrived can have been opened"
+            assert during < 1 + ROUNDS
+
+            check_finished(federation, study, ROUNDS)
             check_reach(json.loads(probe.communicate(timeout=2 * PATIENCE)[0]))
-        until(lambda: federation.opened(study) >= 2, "some rounds")
-
-        network.cut("oak")
-        before = federation.opened(study)
-        time.sleep(PARTITION)
-        during = federation.opened(study)
-        network.mend("oak")
-        assert during <= before + 1, "only what had arrived can have been opened"
-        assert during < 1 + ROUNDS
-
-        watched = federation.watch(study)
-        assert watched.status == 0, watched.words
-        results = json.loads((federation.results_folder(study) / "results.json").read_text())
-        assert [answer["question"] for answer in results["answers"]] == ["effect", "course"]
-        assert results["stopped"] == ""
-        assert federation.opened(study) == 1 + ROUNDS > during
-        check_ledgers(federation, study, results["spend"]["total"]["rho"])
         for clinic in federation.clinics.values():
             assert listening(clinic.prefix) == set(), "a clinic connects outwards only"
+
+
+@pytest.mark.soak
+def test_a_study_between_hosts_survives_a_line_that_comes_and_goes(tmp_path: Path) -> None:
+    rounds, chance = 16, random.Random(5)
+    with far_apart(tmp_path) as (network, federation):
+        study = federation.approved(STUDY.format(rounds=rounds))
+        federation.start(study)
+        end = time.monotonic() + 150
+        while federation.opened(study) <= rounds and time.monotonic() < end:
+            host = chance.choice(network.hosts)
+            network.cut(host)
+            time.sleep(chance.uniform(0.3, 6))
+            network.mend(host)
+            time.sleep(chance.uniform(0.5, 3))
+        check_finished(federation, study, rounds)
