@@ -20,6 +20,7 @@ from cairn_app.clinic_commands import (
     clinic_show,
     clinic_status,
 )
+from cairn_app.import_command import clinic_import
 from cairn_app.join_command import clinic_join
 from cairn_app.logs import set_up_logs
 from cairn_app.messages import show_error
@@ -47,6 +48,7 @@ clinic_app = typer.Typer(no_args_is_help=True, help="A clinic: its own side.")
 clinic_command: Callable[..., None]
 for act, clinic_command in (
     ("init", clinic_init),
+    ("import", clinic_import),
     ("join", clinic_join),
     ("run", clinic_run),
     ("status", clinic_status),

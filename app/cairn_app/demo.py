@@ -80,5 +80,5 @@ def _show_next(clinics: Path, study_file: Path) -> None:
         f"  look at a clinic's files        ls {clinic}\n"
         f"  change the study and run it     {cairn} study run {study_file} "
         f"--clinics {clinics} --out another\n"
-        "  run it on data of your own      docs/own-trial.md"
+        "  run it on data of your own      README.md, 'A study on your own data'"
     )

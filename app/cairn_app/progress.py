@@ -57,7 +57,7 @@ def _line(stream: TextIO, event: Event) -> None:
         every = max(1, event.total // LINES_PER_QUESTION)
         if event.done % every == 0 or event.done == event.total:
             _print(stream, f"  {event.question}: round {event.done} of {event.total}")
-    elif event.text:
+    elif event.text and event.stage != "stopped":  # the error itself says why it stopped
         _print(stream, f"  {event.text}")
 
 

@@ -14,7 +14,7 @@ from cairn_app.usage import peak_memory_mb, seconds_since_start
 from cairn_client.clinic_folder import clinic_folders
 from cairn_client.readers import Import
 from cairn_models.answers import Answer
-from cairn_protocol.errors import StudyStopped
+from cairn_protocol.errors import InputError, StudyStopped
 from cairn_protocol.study import Study
 from cairn_server.report import Paths, write_results
 from cairn_server.results import StudyResults
@@ -47,6 +47,7 @@ def run_study(
     with watching(as_json=as_json) as watch:
         engine = EmbeddedStudy(study, clinic_folders(clinics), watch=watch)
         imports = engine.read()
+        _check_arms(study, imports)
         if not as_json:
             _show_imports(imports, engine)
         results = engine.run(oracle(imports) if oracle else None)
@@ -77,6 +78,24 @@ def show_end(results: StudyResults, paths: Paths, *, as_json: bool) -> None:
     print(f"Report   {paths.report}")
     print(f"Numbers  {paths.results}")
     print(f"Took     {seconds:.0f} s, {memory:,.0f} MB of memory at most")
+
+
+def _check_arms(study: Study, imports: dict[str, Import]) -> None:
+    """Refuse an arm that no clinic has, before anything is spent: most likely it is misspelt.
+
+    Whoever runs all clinics in one process sees their files anyway.
+    """
+    found: set[str] = set()
+    for read in imports.values():
+        found.update(read.records.patients["arm"].drop_nulls().unique().to_list())
+    if study.cohort.arms and (nowhere := sorted(set(study.cohort.arms) - found)):
+        raise InputError(
+            f"no clinic has a patient in the arm {nowhere[0]!r}",
+            code="arm-nowhere",
+            why=f"arms in the files: {', '.join(sorted(found)) or 'none'}",
+            hint="correct cohort.arms in the study, or [patients.arms] in the mappings; "
+            "nothing has been spent",
+        )
 
 
 def _show_imports(imports: dict[str, Import], engine: EmbeddedStudy) -> None:

@@ -36,13 +36,12 @@ LARGEST_DELTA: Final = 1e-3
 _SAME_CAP: Final = 1 + 1e-9  # the same ε and δ may round to another last bit elsewhere
 _MAGIC: Final = b"SQLite format 3\0"  # an empty file would be made into a database otherwise
 _CLINIC: Final = (
-    "the clinic's",
+    "this release would exceed the clinic's privacy cap",
     "the clinic has answered all that its cap allows for these patients",
 )
 _STUDY: Final = (
-    "the study's",
-    "this study was answered here before: use the results of that run; asking anew takes another "
-    "study, with a name and an approval of its own",
+    "this study's privacy cap is used up here: it was answered before",
+    "use the results of that run; another study can ask anew, and is charged anew",
 )
 _SCHEMA: Final = """
 CREATE TABLE chain (number INTEGER PRIMARY KEY, body TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
@@ -277,10 +276,10 @@ class Ledger:
         self.close()
 
     def _fit(self, limit: tuple[str, str], wanted: int, cap: int) -> None:
-        whose, hint = limit
+        what, hint = limit
         if wanted > cap:
             raise BudgetRefusal(
-                f"this release would exceed {whose} privacy cap",
+                what,
                 code="cap-reached",
                 why=f"ρ would be {wanted * RHO_UNIT:.6g}, the cap is {cap * RHO_UNIT:.6g}",
                 hint=hint,

@@ -128,6 +128,11 @@ def test_version_and_help() -> None:
             "input.clinic-count",
             "3 clinics",
         ),
+        (
+            lambda p: (p / "study.toml").write_text(STUDY.replace("dmhi_guided", "dmhi_giuded")),
+            "input.arm-nowhere",
+            "dmhi_giuded",
+        ),
         (lambda p: (p / "clinics/ash/mapping.toml").unlink(), "input.", "mapping.toml"),
         (lambda p: (p / "clinics/ash/scores.csv").unlink(), "input.", "scores.csv"),
         (
@@ -166,6 +171,19 @@ def test_bad_rows_are_set_aside_named_by_row_and_the_study_goes_on(place: Path) 
     assert patient not in done.stderr
     assert "SECRETVALUE" not in done.stderr
     assert (place / "clinics" / "ash" / "quarantine.csv").exists()
+
+
+def test_import_names_the_rows_that_cannot_be_used(place: Path) -> None:
+    folder = place / "clinics" / "ash"
+    with (folder / "scores.csv").open("a") as file:
+        file.write("nobody,8,PHQ-9,28\n")
+    row = len((folder / "scores.csv").read_text().splitlines())
+    dry = cairn("clinic", "import", "--dry-run", "--folder", folder)
+    assert dry.returncode == 0
+    assert f"row {row}" in dry.stdout.replace(",", "")
+    assert not (folder / "quarantine.csv").exists()
+    assert cairn("clinic", "import", "--folder", folder).returncode == 0
+    assert (folder / "quarantine.csv").exists()
 
 
 def test_a_full_disk_is_a_message(place: Path) -> None:

@@ -88,7 +88,7 @@ CASES = [
     Case("patient-too-long", "scores", f"{BIG}123456789,3,PHQ-9,3,,", "identifiers"),
     Case("patient-unknown", "scores", "zqSECRET,3,PHQ-9,3,,", "add the patient there"),
     Case("instrument-missing", "scores", "zq1,3,,3,,SECRET", "fill in the column instrument"),
-    Case("instrument-unknown", "scores", "zq1,3,OQ-45,3,,SECRET", '"OQ-45" = "PHQ-9"'),
+    Case("instrument-unknown", "scores", "zq1,3,OQ-45,3,,SECRET", '"OQ-45" = "its name"'),
     Case("instrument-unknown", "scores", "zq1,3,SECRET says a patient so,3,,", '"its code" ='),
     Case("instrument-unknown", "scores", "zq1,3,zq2,3,,", '"its code" ='),
     Case("instrument-unknown", "scores", "zq1,3,4711,3,,", '"its code" ='),

@@ -107,7 +107,8 @@ FAULTS: Final[dict[str, Fault]] = {
     "instrument-missing": Fault("the row names no instrument", "fill in the column {column}"),
     "instrument-unknown": Fault(
         "the instrument {shown} is not one that the mapping or Cairn names",
-        'add it to [scores.codes] in mapping.toml: {quoted} = "PHQ-9", or to scores.ignore',
+        'if it is your code for an instrument that Cairn knows, add {quoted} = "its name" to '
+        "[scores.codes] in mapping.toml; if no study needs it, add {quoted} to scores.ignore",
     ),
     "measure-missing": Fault("the row names no measure", "fill in the column {column}"),
     "measure-unknown": Fault(

@@ -225,12 +225,14 @@ class Error(Question[Weekly]):
 
 def _verdict(difference: Value, against: str, unit: str) -> str:
     low, high = _interval(difference)
-    numbers = f"{difference.value:+.2f} {unit} (95 % interval {low:+.2f} to {high:+.2f})"
     if high < 0:
-        return f"That is less than {against}: {numbers}."
+        gain = f"{-difference.value:.2f} {unit} (95 % interval {-high:.2f} to {-low:.2f})"
+        return f"That is less than {against}, by {gain}."
     if low > 0:
-        return f"That is more than {against}: {numbers}; the simpler prediction is the better one."
-    return f"It cannot be told apart from {against}: {numbers}."
+        loss = f"{difference.value:.2f} {unit} (95 % interval {low:.2f} to {high:.2f})"
+        return f"That is more than {against}, by {loss}; the simpler prediction is the better one."
+    numbers = f"{difference.value:+.2f} {unit} (95 % interval {low:+.2f} to {high:+.2f})"
+    return f"It cannot be told apart from {against}: {numbers.replace('-', '−')}."
 
 
 def _interval(value: Value) -> tuple[float, float]:
