@@ -26,10 +26,10 @@ lint: $(READY) ## ruff and mypy strict
 	@$(BIN)/mypy
 
 test: $(READY) lint ## the fast suite
-	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "not soak"
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope -m "not soak"
 
 soak: $(READY) ## the long runs
-	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -m soak
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope -m soak
 
 bench: $(READY) ## one benchmark: make bench NAME=rounds
 	@$(BIN)/python -m benchmarks $(NAME)

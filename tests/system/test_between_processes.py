@@ -15,8 +15,6 @@ from safetensors.numpy import load_file
 from cairn_server.store_tables import StoredStudy
 from system_bench import Federation, cairn, typed, until
 
-pytestmark = pytest.mark.xdist_group("federation")  # one federation, so one process of pytest
-
 HEAD = """
 cairn = 1
 name = "{name}"
