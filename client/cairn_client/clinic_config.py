@@ -47,4 +47,6 @@ class ClinicConfig(BaseModel):
                 why="it has no clinic.toml",
                 hint="make one with `cairn clinic init`; see docs/clinic-data.md",
             )
-        return parse_toml(cls, read_bounded(file, LARGEST_CONFIG), where=str(file))
+        return parse_toml(
+            cls, read_bounded(file, LARGEST_CONFIG), where=str(file), page="docs/clinic-data.md"
+        )

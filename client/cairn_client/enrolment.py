@@ -95,7 +95,12 @@ class LinkFolder:
                 code="not-joined",
                 hint="ask the team for a token, then: cairn clinic join",
             )
-        return parse_toml(LinkConfig, read_bounded(file, LARGEST_FILE), where=str(file))
+        return parse_toml(
+            LinkConfig,
+            read_bounded(file, LARGEST_FILE),
+            where=str(file),
+            page="docs/between-machines.md",
+        )
 
     def node_public_key(self) -> bytes:
         """The public key of the link in PEM; the pair is made on first use.

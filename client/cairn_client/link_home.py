@@ -46,7 +46,12 @@ class LinkHome:
                 code="not-joined",
                 hint="ask the team for a token, then: cairn clinic join",
             )
-        config = parse_toml(_Config, read_bounded(file, LARGEST_FILE), where=str(file))
+        config = parse_toml(
+            _Config,
+            read_bounded(file, LARGEST_FILE),
+            where=str(file),
+            page="docs/between-machines.md",
+        )
         authority = read_bounded(folder / "ca.pem", LARGEST_FILE)
         return cls(config.fleet, authority, read_bounded(folder / "node.key", LARGEST_FILE))
 

@@ -189,9 +189,20 @@ def read_bounded(path: Path, limit: int) -> bytes:
 
 
 def parse_toml(
-    model: type[ModelT], source: bytes, *, where: str, extra: dict[str, Any] | None = None
+    model: type[ModelT],
+    source: bytes,
+    *,
+    where: str,
+    page: str = "docs/study-file.md",
+    extra: dict[str, Any] | None = None,
 ) -> ModelT:
-    """A `model` from TOML bytes; every fault becomes one `InputError` that names each field."""
+    """A `model` from TOML bytes; every fault becomes one `InputError` that names each field.
+
+    Args:
+        where: the file, for messages.
+        page: of the docs, which lists the file's settings.
+        extra: values beside those of the file.
+    """
     try:
         document = tomllib.loads(source.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -215,7 +226,7 @@ def parse_toml(
             f"{where} cannot be used",
             code="file-invalid",
             why=faults,
-            hint="docs/study-file.md lists every setting",
+            hint=f"{page} lists every setting",
         ) from None
 
 

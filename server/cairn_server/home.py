@@ -136,7 +136,9 @@ class ServerHome:
                 "has joined yet, remove the folder and run `cairn server init` again",
             )
         source = read_bounded(path / "server.toml", LARGEST_FILE)
-        return cls(path, parse_toml(ServerConfig, source, where=str(path / "server.toml")))
+        file = str(path / "server.toml")
+        page = "docs/between-machines.md"
+        return cls(path, parse_toml(ServerConfig, source, where=file, page=page))
 
     @property
     def key(self) -> Path:

@@ -206,7 +206,7 @@ class ClinicMapping(_Part):
         path = folder / MAPPING_FILE
         source = read_bounded(path, LARGEST_MAPPING)
         try:
-            mapping = parse_toml(cls, source, where=str(path))
+            mapping = parse_toml(cls, source, where=str(path), page="docs/clinic-data.md")
         except RecursionError:
             raise _unusable(path, "it is nested too deeply") from None
         except InputError as error:
