@@ -294,7 +294,26 @@ def test_both_end_with_the_one_that_started_them(running: Running) -> None:
     assert not any(Path(f"/proc/{n}").exists() for n in children.values())
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root can run two processes as two users")
+@pytest.fixture
+def two_users() -> None:
+    """Two other users that can run Cairn from here, or a skip that says why not."""
+    if not AS_ROOT:
+        pytest.skip("only root can run two processes as two users")
+    for user in (KEEPER, LINK):
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", "import cairn_app.cli, cairn_client.link, grpc, httpcore"],
+            user=user,
+            group=pwd.getpwnam(user).pw_gid,
+            extra_groups=[],
+            cwd="/",
+            check=False,
+            capture_output=True,
+        )
+        if done.returncode:
+            pytest.skip(f"the user {user} cannot read this checkout and its environment")
+
+
+@pytest.mark.usefixtures("two_users")
 def test_as_two_users_the_link_can_read_nothing_and_call_only_forward(
     place: Path, fleet: FleetEndpoint, team_tls: Authority
 ) -> None:
@@ -330,7 +349,7 @@ def test_as_two_users_the_link_can_read_nothing_and_call_only_forward(
     assert set(found["admin"].values()) == {"UNAVAILABLE"}
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root can run two processes as two users")
+@pytest.mark.usefixtures("two_users")
 def test_as_two_users_a_clinic_whose_records_lie_open_does_not_run(
     place: Path, fleet: FleetEndpoint, team_tls: Authority
 ) -> None:
