@@ -14,10 +14,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+import cairn_app
 from cairn_app.cli import app
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.enrolment import pin_team
@@ -300,17 +302,17 @@ def two_users() -> None:
     if not AS_ROOT:
         pytest.skip("only root can run two processes as two users")
     for user in (KEEPER, LINK):
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", "import cairn_app.cli, cairn_client.link, grpc, httpcore"],
-            user=user,
-            group=pwd.getpwnam(user).pw_gid,
-            extra_groups=[],
-            cwd="/",
-            check=False,
-            capture_output=True,
-        )
-        if done.returncode:
-            pytest.skip(f"the user {user} cannot read this checkout and its environment")
+        for module in (grpc, cairn_app):  # read after the process has dropped to that user
+            done = subprocess.run(
+                ["/usr/bin/test", "-r", str(module.__file__)],
+                user=user,
+                group=pwd.getpwnam(user).pw_gid,
+                extra_groups=[],
+                cwd="/",
+                check=False,
+            )
+            if done.returncode:
+                pytest.skip(f"the user {user} cannot read this checkout and its environment")
 
 
 @pytest.mark.usefixtures("two_users")
