@@ -231,8 +231,13 @@ def _verdict(difference: Value, against: str, unit: str) -> str:
     if low > 0:
         loss = f"{difference.value:.2f} {unit} (95 % interval {low:.2f} to {high:.2f})"
         return f"That is more than {against}, by {loss}; the simpler prediction is the better one."
-    numbers = f"{difference.value:+.2f} {unit} (95 % interval {low:+.2f} to {high:+.2f})"
-    return f"It cannot be told apart from {against}: {numbers.replace('-', '−')}."
+    numbers = f"{_signed(difference.value)} {unit}"
+    interval = f"(95 % interval {_signed(low)} to {_signed(high)})"
+    return f"It cannot be told apart from {against}: {numbers} {interval}."
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def _interval(value: Value) -> tuple[float, float]:
