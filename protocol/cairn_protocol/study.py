@@ -87,7 +87,7 @@ class Privacy(_Part):
 
 
 class Disclosure(_Part):
-    """A released cell needs this many patients and clinics (judged on noised counts)."""
+    """A number needs this many patients (by its noised count), its sum this many clinics."""
 
     patients: int = Field(default=10, ge=1)
     clinics: int = Field(default=3, ge=1)

@@ -191,7 +191,6 @@ class Service:
             run=token_bytes(RUN_BYTES),
             study=study.digest,
             state="running",
-            checkpoint=b"",
             started=datetime.now(UTC),
             ended=None,
             reason="",

@@ -225,10 +225,6 @@ class Store:
         with self.transaction() as c:
             c.execute(insert(t.runs).values(**vars(run)))
 
-    def checkpoint(self, run: bytes, checkpoint: bytes) -> None:
-        """Replace what a restarted server goes on from."""
-        self._change(update(t.runs).where(t.runs.c.run == run).values(checkpoint=checkpoint))
-
     def end_run(self, run: bytes, *, state: RunState, reason: str, at: datetime) -> None:
         """Note how a run ended."""
         values = {"state": state, "reason": reason, "ended": at}

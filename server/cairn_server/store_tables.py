@@ -74,12 +74,11 @@ class StoredStanding:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run of a study. `checkpoint` is what a restarted server goes on from."""
+    """A run of a study; what it has opened is in its journal (`cairn_server.store_journal`)."""
 
     run: bytes
     study: bytes
     state: RunState
-    checkpoint: bytes
     started: datetime
     ended: datetime | None
     reason: str
@@ -174,7 +173,6 @@ runs = Table(
     Column("run", LargeBinary(16), primary_key=True),
     Column("study", DIGEST, ForeignKey("studies.digest"), nullable=False),
     Column("state", String(16), nullable=False),
-    Column("checkpoint", LargeBinary, nullable=False),
     Column("started", Moment, nullable=False),
     Column("ended", Moment),
     Column("reason", Text, nullable=False),

@@ -30,7 +30,7 @@ from cairn_server.store_tables import (
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 STUDY = StoredStudy(b"d" * 32, "effect", b"signed", b"", "signed", NOW)
-RUN = StoredRun(b"r" * 16, STUDY.digest, "running", b"", NOW, None, "")
+RUN = StoredRun(b"r" * 16, STUDY.digest, "running", NOW, None, "")
 
 
 @pytest.fixture
@@ -68,8 +68,6 @@ def test_a_studys_life_is_there_after_a_restart(store: Store, file: Path) -> Non
         store.put_standing(StoredStanding(STUDY.digest, "oak", state, state.encode(), NOW))
     store.start_run(RUN)
     assert [store.add_event(RUN.run, f'{{"n": {n}}}', NOW) for n in range(3)] == [1, 2, 3]
-    store.checkpoint(RUN.run, b"one")
-    store.checkpoint(RUN.run, b"two")
     store.close()
     with Store.open_file(file) as again:
         known = again.study(STUDY.digest)
@@ -83,7 +81,6 @@ def test_a_studys_life_is_there_after_a_restart(store: Store, file: Path) -> Non
         assert again.runs(state="finished") == ()
         run = again.run(RUN.run)
         assert run
-        assert run.checkpoint == b"two"
         assert [event.seq for event in again.events(RUN.run, after=1)] == [2, 3]
         again.end_run(RUN.run, state="stopped", reason="a clinic left", at=NOW)
         ended = again.run(RUN.run)
@@ -97,7 +94,6 @@ def test_what_is_not_there_is_not_changed_in_silence(store: Store) -> None:
     assert store.clinic("oak") is None
     for change in (
         lambda: store.set_study(b"x" * 32, state="offered"),
-        lambda: store.checkpoint(b"x" * 16, b""),
         lambda: store.end_run(b"x" * 16, state="finished", reason="", at=NOW),
         lambda: store.start_run(RUN),  # its study is not there
     ):
@@ -132,7 +128,7 @@ def test_a_killed_writer_leaves_whole_rows_only(file: Path) -> None:
         "now = datetime.now(UTC)\n"
         "store = Store.open_file(Path(sys.argv[1]))\n"
         "store.add_study(StoredStudy(b'd' * 32, 'effect', b'', b'', 'signed', now))\n"
-        "store.start_run(StoredRun(b'r' * 16, b'd' * 32, 'running', b'', now, None, ''))\n"
+        "store.start_run(StoredRun(b'r' * 16, b'd' * 32, 'running', now, None, ''))\n"
         "while True:\n"
         "    print(store.add_event(b'r' * 16, 'x' * 5000, now), flush=True)\n"
     )
