@@ -16,7 +16,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 Label = Literal[
-    "study", "roster", "key package", "confirmation", "upload", "closed", "standing", "join"
+    "study",
+    "roster",
+    "key package",
+    "mark",
+    "note",
+    "confirmation",
+    "upload",
+    "survivors",
+    "opening",
+    "closed",
+    "standing",
+    "join",
+    "member list",
 ]
 PUBLIC_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
