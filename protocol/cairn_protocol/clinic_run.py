@@ -31,7 +31,7 @@ from cairn_protocol.admission import check_admission
 from cairn_protocol.codec import refuse
 from cairn_protocol.context import Context
 from cairn_protocol.errors import OurFault, PolicyRefusal
-from cairn_protocol.fixed_point import check_headroom, to_wire
+from cairn_protocol.fixed_point import check_headroom, to_wire, word
 from cairn_protocol.identity import Identity, verify
 from cairn_protocol.keys import KeyPair, erase, pair_root, pair_seed
 from cairn_protocol.masks import Ring, masked
@@ -259,7 +259,7 @@ class ClinicRun:
         if self._asked is None or self._asked[0] != request.header:
             raise OurFault("this request was not accepted", code="not-accepted")
         header, context = self._asked
-        if vector.shape != (context.length,) or vector.dtype.itemsize * 8 != context.modulus_bits:
+        if vector.shape != (context.length,) or vector.dtype != word(context.modulus_bits):
             raise OurFault("the vector is not of the shape that was agreed", code="vector-type")
         reply = self._mask(header, context, vector)
         if RoundRequest in self._replies:  # R12
@@ -273,7 +273,7 @@ class ClinicRun:
 
     def _mask(self, header: Header, context: Context, vector: Ring) -> Upload:
         seeds = {peer: pair_seed(root, header.digest) for peer, root in self._roots.items()}
-        wire = to_wire(masked(vector, self.index, seeds))
+        wire = to_wire(masked(vector, self.index, seeds), context.modulus_bits)
         digest = vector_digest(context.modulus_bits, wire)
         signed = upload_statement(header.run, self.index, header.digest, digest)
         return Upload(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cairn_protocol.codec import Fixed, Real, Text, UInt
+from cairn_protocol.fixed_point import RINGS, wire_bytes
 from cairn_protocol.record import Record, hashed
 
 LARGEST_VECTOR: Final = 1 << 23  # coordinates: 64 MiB in the wide ring
@@ -28,7 +29,7 @@ class Context(Record):
     the public state · `length` coordinates · `bound` C, the L2 norm of one patient's vector (0:
     unbounded, public data only) · `sigma` noise multiplier σ (0: none) · `grid` value of one
     integer step · `reach` the largest absolute value of any coordinate of one clinic's encoded
-    vector · `modulus_bits` 32 or 64.
+    vector · `modulus_bits` w, one of `RINGS`.
 
     Floats are compared bit by bit: take them from the study, or round a computed σ to fixed
     decimals before it comes here, so that both sides have the same bits.
@@ -50,8 +51,8 @@ class Context(Record):
     modulus_bits: Annotated[int, UInt(1)]
 
     def fault(self) -> str:
-        if self.modulus_bits not in (32, 64):
-            return "modulus_bits must be 32 or 64"
+        if self.modulus_bits not in RINGS:
+            return "modulus_bits must be a width that the protocol knows"
         if not 1 <= self.length <= LARGEST_VECTOR:
             return f"length must be 1 to {LARGEST_VECTOR}"
         if self.grid <= 0:
@@ -96,7 +97,7 @@ class Context(Record):
     @property
     def vector_bytes(self) -> int:
         """Bytes of one upload's vector."""
-        return self.length * self.modulus_bits // 8
+        return wire_bytes(self.length, self.modulus_bits)
 
 
 def state_digest(public_state: bytes) -> bytes:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cairn_protocol.codec import refuse
 from cairn_protocol.context import Context, state_digest
 from cairn_protocol.errors import OurFault
-from cairn_protocol.fixed_point import check_headroom, decode, from_wire
+from cairn_protocol.fixed_point import check_headroom, decode, from_wire, word
 from cairn_protocol.identity import verify
 from cairn_protocol.masks import Ring
 from cairn_protocol.messages import (
@@ -264,9 +264,10 @@ class ServerRun:
         """
         header, context = self._open_header()
         self._complete("the sum")
-        total: Ring = from_wire(self._uploads[0].vector, context.modulus_bits).copy()
-        for clinic in range(1, len(self.roster)):
-            np.add(total, from_wire(self._uploads[clinic].vector, context.modulus_bits), out=total)
+        ring, length = context.modulus_bits, context.length
+        total: Ring = np.zeros(length, dtype=word(ring))
+        for upload in self._uploads.values():
+            np.add(total, from_wire(upload.vector, ring, length), out=total)
         self._witnessed, self._finished = True, (header.question, header.round)
         self.record = RoundRecord(
             header.digest,
@@ -275,7 +276,7 @@ class ServerRun:
                 for i, upload in sorted(self._uploads.items())
             ),
         )
-        return decode(total)
+        return decode(total, ring)
 
     def close(self, reason: str) -> CloseRun:
         """The message that ends the run at every clinic."""
