@@ -1,13 +1,14 @@
-"""Pairwise masks: a keystream per peer, added for peers after this clinic, taken off for earlier.
+"""Masks: keystreams added to a clinic's vector, and taken off a sum where they do not cancel.
 
-The stream is AES-256 in counter mode from the block 0¹² ‖ 00000002, read as little-endian integers
-of the ring. AES-256-GCM of zeros under a zero nonce gives those very bytes and is about twice as
-fast in OpenSSL, so that is how it is made; its tag is never computed.  # SPEC 8
+A stream is AES-256 in counter mode from the block 0¹² ‖ 00000002, read as little-endian integers of
+the ring. AES-256-GCM of zeros under a zero nonce gives those very bytes and is about twice as fast
+in OpenSSL, so that is how it is made; its tag is never computed. Of a pair, the clinic with the
+lower index adds the stream and the other takes it off; a self mask is added.  # SPEC 8
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -17,36 +18,58 @@ from cryptography.hazmat.primitives.ciphers.modes import GCM
 from numpy.typing import NDArray
 
 Ring = NDArray[np.uint32] | NDArray[np.uint64]
-BLOCK_BYTES: Final = 128 * 1024
+BLOCK_BYTES: Final = 128 * 1024  # vector, stream and zeros of a block stay in the second cache
 _ZEROS: Final = bytes(BLOCK_BYTES)
+_COMBINE: Final = {1: np.add, -1: np.subtract}
 
 
-def masked(vector: Ring, index: int, seeds: Mapping[int, bytes]) -> Ring:
-    """A masked copy: vector + Σ_{j > index} stream(seed_j) − Σ_{j < index} stream(seed_j).
+def add_streams(vector: Ring, streams: Iterable[tuple[bytes, int]]) -> None:
+    """Adds sign·stream(seed) to `vector` for each (seed, sign) of `streams`, in place.
 
-    Over all clinics of a round each stream is added once and taken off once, so the sum of the
-    masked vectors is the sum of the vectors.
+    Args:
+        vector: (d,) uint32 or uint64, writable.
+        streams: a 32-byte seed, used for nothing else, and 1 or −1.
+    """
+    pieces = [
+        (Cipher(AES256(seed), GCM(bytes(12))).encryptor().update_into, _COMBINE[sign])
+        for seed, sign in streams
+    ]
+    width = vector.dtype.itemsize
+    buffer = bytearray(min(vector.nbytes, BLOCK_BYTES))
+    words = np.frombuffer(buffer, dtype=f"<u{width}")
+    step = BLOCK_BYTES // width
+    for start in range(0, vector.size, step):
+        part = vector[start : start + step]
+        zeros, block = memoryview(_ZEROS)[: part.nbytes], words[: part.size]
+        for next_into, combine in pieces:
+            next_into(zeros, buffer)
+            combine(part, block, out=part)
+
+
+def pair_sign(index: int, peer: int) -> int:
+    """1 if the clinic `index` adds the stream that it shares with `peer`, −1 if it takes it off."""
+    if index == peer:
+        raise ValueError("a clinic has no seed with itself")
+    return 1 if peer > index else -1
+
+
+def masked(
+    vector: Ring, index: int, seeds: Mapping[int, bytes], own: bytes | None = None
+) -> Ring:
+    """A masked copy: vector + stream(own) + Σ_{j > index} stream(seed_j) − Σ_{j < index} …
+
+    Over all clinics of a round each pair's stream is added once and taken off once, so the sum of
+    the masked vectors is the sum of the vectors and of the clinics' own streams.
 
     Args:
         vector: (d,) uint32 or uint64.
         index: this clinic's own index; never a key of `seeds`.
         seeds: 32-byte seed of each pair, by the peer's index; each used for nothing else.
+        own: seed of the self mask, if there is one.
     """
     if index in seeds:
         raise ValueError("a clinic has no seed with itself")
     result: Ring = vector.copy()
-    streams = [
-        (Cipher(AES256(seed), GCM(bytes(12))).encryptor(), np.add if peer > index else np.subtract)
-        for peer, seed in seeds.items()
-    ]
-    width = vector.dtype.itemsize
-    buffer = bytearray(min(vector.nbytes, BLOCK_BYTES))
-    block = np.frombuffer(buffer, dtype=f"<u{width}")
-    zeros = memoryview(_ZEROS)
-    step = BLOCK_BYTES // width
-    for start in range(0, vector.size, step):  # a block of the vector stays in the cache
-        part = result[start : start + step]
-        for stream, combine in streams:
-            stream.update_into(zeros[: part.nbytes], buffer)
-            combine(part, block[: part.size], out=part)
+    streams = [(seed, 1 if peer > index else -1) for peer, seed in seeds.items()]
+    add_streams(result, streams if own is None else [(own, 1), *streams])
     return result
