@@ -33,7 +33,7 @@ def main(folder: str, step: str, number: str) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     clinic = ClinicFolder.open(Path(folder))
-    store = KeeperStore(clinic.state / "keeper.sqlite")
+    store = KeeperStore.of(clinic)
     keeper = Keeper(clinic, store, passing=passing)
     while request := _read(sys.stdin.buffer.fileno()):
         reply = keeper.forward(request)

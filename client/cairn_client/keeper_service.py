@@ -52,7 +52,7 @@ class KeeperService:
     """
 
     def __init__(self, clinic: ClinicFolder, *, passing: Passing = no_step) -> None:
-        self._store = KeeperStore(clinic.state / "keeper.sqlite")
+        self._store = KeeperStore.of(clinic)
         self._turn = threading.Lock()  # V2
         self._keeper = Keeper(clinic, self._store, passing=passing)
         self._servers: list[grpc.Server] = []

@@ -6,11 +6,16 @@ and ends with one process, uses `Memory`.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol
 
-from cairn_protocol.errors import PolicyRefusal
-from cairn_protocol.progress import Progress
+from cairn_protocol.codec import Fixed, UInt
+from cairn_protocol.errors import OurFault, PolicyRefusal
+from cairn_protocol.mark import BOOT_BYTES, Mark
+from cairn_protocol.progress import NOTHING, Progress
+from cairn_protocol.record import Nested, Record
 from cairn_protocol.roster import SignedRoster
 from cairn_protocol.signed_study import SignedStudy
 
@@ -29,12 +34,50 @@ class Approval:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a run stands at this clinic. `clinic` is its index on the run's roster."""
+class Place(Record):
+    """Where a run stands at this clinic.
 
-    study: bytes
-    clinic: int
-    progress: Progress
+    `study` is a digest, `clinic` the index on the run's roster, `question` the place in the study
+    of the question that `progress` names (0 before the first).
+    """
+
+    label: ClassVar[str] = "place"
+
+    study: Annotated[bytes, Fixed(32)]
+    clinic: Annotated[int, UInt(2)]
+    progress: Annotated[Progress, Nested(Progress)]
+    question: Annotated[int, UInt(2)] = 0
+
+    def check_follows(self, earlier: Place | None) -> None:
+        """Refuses to move a run back, or to answer one header twice.
+
+        Raises:
+            OurFault: `internal.place-past`.
+        """
+        if earlier is not None and not self._follows(earlier):
+            raise OurFault(
+                "a run would have been set back",
+                code="place-past",
+                why="what was written down of it lies further on",
+                hint="report this with the keeper's log; nothing was sent",
+            )
+
+    def _follows(self, earlier: Place) -> bool:
+        here, there = self.progress, earlier.progress
+        if (here.run, self.study, self.clinic) != (there.run, earlier.study, earlier.clinic):
+            return False
+        if here.setup < there.setup or self._step < earlier._step:
+            return False
+        if self._step > earlier._step:
+            return True
+        kept = ((there.header, here.header), (there.answer, here.answer))
+        kept += ((there.survivors, here.survivors),)
+        return all(old in (NOTHING, new) for old, new in kept)
+
+    @property
+    def _step(self) -> tuple[int, bool, int, int]:
+        at = self.progress
+        return self.question, bool(at.question), at.round, at.attempt
 
 
 class KeeperState(Protocol):
@@ -43,6 +86,27 @@ class KeeperState(Protocol):
     @property
     def epoch(self) -> int:
         """Number of the keeper's boot; roots live no longer than one."""
+        ...
+
+    @property
+    def boot(self) -> bytes:
+        """16 random bytes of this boot: a copied machine has the same count, and others."""
+        ...
+
+    def marks(self, identities: Collection[bytes]) -> Mapping[bytes, Mark]:
+        """The newest mark that was kept of each of these identities, where there is one."""
+        ...
+
+    def keep_marks(self, marks: Collection[Mark]) -> None:
+        """Keeps marks that others signed, each in place of an earlier one of its identity.
+
+        Raises:
+            OurFault: `internal.mark-past`, one of them does not follow what was kept.
+        """
+        ...
+
+    def verified(self) -> frozenset[bytes] | None:
+        """Public keys that count as verified, this clinic's own included; None: not counted."""
         ...
 
     def approval(self, study: bytes) -> Approval | None:
@@ -82,7 +146,17 @@ class KeeperState(Protocol):
         ...
 
     def keep(self, place: Place, request: bytes = b"", reply: bytes = b"") -> None:
-        """Moves a run to `place`; `reply` answers the request with this digest from now on."""
+        """Moves a run to `place`; `reply` answers the request with this digest from now on.
+
+        The replies under one header are kept together, and go when `place` names the next.
+
+        Raises:
+            OurFault: `internal.place-past`, the run stands further on already.
+        """
+        ...
+
+    def end(self, place: Place, request: bytes, reply: bytes) -> None:
+        """Keeps the last reply of a run; every other reply of it goes."""
         ...
 
     def reply(self, run: bytes, request: bytes) -> bytes | None:
@@ -94,14 +168,43 @@ class KeeperState(Protocol):
         ...
 
 
+def newer(marks: Collection[Mark], known: Mapping[bytes, Mark]) -> dict[bytes, Mark]:
+    """`marks` by identity, checked against those that are `known`.
+
+    Raises:
+        OurFault: `internal.mark-past`.
+    """
+    for mark in marks:
+        earlier = known.get(mark.identity)
+        if earlier is not None and not mark.follows(earlier):
+            raise OurFault("a clinic's mark would have been set back", code="mark-past")
+    return {mark.identity: mark for mark in marks}
+
+
 @dataclass
 class Memory:
     """A keeper's state for one process."""
 
     epoch: int = 0
+    boot: bytes = field(default_factory=lambda: os.urandom(BOOT_BYTES))
     approvals: dict[bytes, Approval] = field(default_factory=dict)
     places: dict[bytes, Place] = field(default_factory=dict)
-    replies: dict[bytes, tuple[bytes, bytes]] = field(default_factory=dict)
+    replies: dict[bytes, dict[bytes, bytes]] = field(default_factory=dict)
+    known: dict[bytes, Mark] = field(default_factory=dict)
+
+    def marks(self, identities: Collection[bytes]) -> Mapping[bytes, Mark]:
+        return {key: self.known[key] for key in identities if key in self.known}
+
+    def keep_marks(self, marks: Collection[Mark]) -> None:
+        self.known.update(newer(marks, self.known))
+
+    def verified(self) -> frozenset[bytes] | None:
+        """None: nobody is counted.
+
+        All clinics of the embedded engine are folders of the one person who runs it. There is
+        nobody whom they could telephone, and no stranger who could have been put on the roster.
+        """
+        return None
 
     def approval(self, study: bytes) -> Approval | None:
         return self.approvals.get(study)
@@ -126,13 +229,20 @@ class Memory:
 
     def keep(self, place: Place, request: bytes = b"", reply: bytes = b"") -> None:
         run = place.progress.run
+        earlier = self.places.get(run)
+        place.check_follows(earlier)
+        if earlier is None or earlier.progress.header != place.progress.header:
+            self.replies[run] = {}
         self.places[run] = place
         if reply:
-            self.replies[run] = (request, reply)
+            self.replies[run][request] = reply
+
+    def end(self, place: Place, request: bytes, reply: bytes) -> None:
+        self.keep(place)
+        self.replies[place.progress.run] = {request: reply}
 
     def reply(self, run: bytes, request: bytes) -> bytes | None:
-        known, reply = self.replies.get(run, (b"", b""))
-        return reply if reply and known == request else None
+        return self.replies.get(run, {}).get(request)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -71,7 +71,7 @@ def test_the_ledger_says_that_the_disk_is_full_and_what_to_do(bench: Make) -> No
 
 def test_the_keepers_store_says_it_too(bench: Make) -> None:
     b = bench()
-    store = KeeperStore(b.keepers[0].clinic.state / "keeper.sqlite")
+    store = KeeperStore.of(b.keepers[0].clinic)
     with no_file_grows(), pytest.raises(CairnError) as caught:
         store.offer(b.signed, b.roster)
     assert "disk" in f"{caught.value.why} {caught.value.hint}"

@@ -101,7 +101,7 @@ def prepare(bench: Make) -> tuple[Bench, Path]:
     b = bench(text=TEXT)
     clinic = b.keepers[0].clinic
     b.keepers[0].close()
-    store = KeeperStore(clinic.state / "keeper.sqlite")
+    store = KeeperStore.of(clinic)
     store.pin_team(b.signed.team)
     store.offer(b.signed, b.roster)
     store.decide(b.signed.digest, b.roster.roster.digest, "approved", "Ada")
@@ -114,7 +114,7 @@ def check(server: Server, folder: Path, bench: Bench) -> None:
     server.keeper.__exit__(None, None, None)
     assert all(len(vectors) == 1 for vectors in server.left.values())
     clinic = bench.keepers[0].clinic
-    keeper = Keeper(clinic, KeeperStore(clinic.state / "keeper.sqlite"))
+    keeper = Keeper(clinic, KeeperStore.of(clinic))
     try:
         ledger = keeper.ledger
         assert ledger.pending() == ()
