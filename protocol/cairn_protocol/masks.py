@@ -53,9 +53,7 @@ def pair_sign(index: int, peer: int) -> int:
     return 1 if peer > index else -1
 
 
-def masked(
-    vector: Ring, index: int, seeds: Mapping[int, bytes], own: bytes | None = None
-) -> Ring:
+def masked(vector: Ring, index: int, seeds: Mapping[int, bytes], own: bytes | None = None) -> Ring:
     """A masked copy: vector + stream(own) + Σ_{j > index} stream(seed_j) − Σ_{j < index} …
 
     Over all clinics of a round each pair's stream is added once and taken off once, so the sum of
@@ -67,9 +65,7 @@ def masked(
         seeds: 32-byte seed of each pair, by the peer's index; each used for nothing else.
         own: seed of the self mask, if there is one.
     """
-    if index in seeds:
-        raise ValueError("a clinic has no seed with itself")
     result: Ring = vector.copy()
-    streams = [(seed, 1 if peer > index else -1) for peer, seed in seeds.items()]
+    streams = [(seed, pair_sign(index, peer)) for peer, seed in seeds.items()]
     add_streams(result, streams if own is None else [(own, 1), *streams])
     return result

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import secrets
+import tracemalloc
+
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import CTR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -17,7 +24,13 @@ from cairn_protocol.fixed_point import (
     largest_reach,
     to_wire,
 )
-from cairn_protocol.masks import BLOCK_BYTES, masked
+from cairn_protocol.masks import BLOCK_BYTES, add_streams, masked, pair_sign
+
+
+def stream(seed: bytes, length: int, width: int) -> np.ndarray:
+    """The keystream from the standard's counter mode in one piece: slow and obvious."""
+    counter = Cipher(AES256(seed), CTR(bytes(12) + b"\0\0\0\2")).encryptor()
+    return np.frombuffer(counter.update(bytes(length * width)), dtype=f"<u{width}")
 
 
 @given(st.data())
@@ -48,6 +61,59 @@ def test_masks_cancel_across_keystream_blocks():
     zeros, seed = np.zeros(length, dtype=np.uint32), b"s" * 32
     total = masked(zeros, 0, {1: seed}) + masked(zeros, 1, {0: seed})
     assert not total.any()
+
+
+@pytest.mark.parametrize("width", [4, 8])
+@pytest.mark.parametrize("spare", [-1, 0, 1, BLOCK_BYTES // 8 + 3])
+def test_streams_are_counter_mode_over_all_blocks(width, spare):
+    length = BLOCK_BYTES // width + spare
+    seeds = [secrets.token_bytes(32) for _ in range(3)]
+    vector = np.arange(length, dtype=f"u{width}")
+    expected = vector.copy()
+    for seed, combine in zip(seeds, (np.add, np.subtract, np.add), strict=True):
+        expected = combine(expected, stream(seed, length, width))
+    add_streams(vector, zip(seeds, (1, -1, 1), strict=True))
+    assert (vector == expected).all()
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_the_server_takes_off_what_dropouts_leave_behind(data):
+    participants = data.draw(st.lists(st.integers(0, 999), min_size=2, max_size=7, unique=True))
+    survivors = data.draw(st.sets(st.sampled_from(participants), min_size=1))
+    dropped = set(participants) - survivors
+    own = {i: secrets.token_bytes(32) for i in participants}
+    pairs = {
+        frozenset(pair): secrets.token_bytes(32) for pair in itertools.permutations(participants, 2)
+    }
+    length = 11
+    total = np.zeros(length, dtype=np.uint32)
+    for i in survivors:
+        seeds = {j: pairs[frozenset((i, j))] for j in participants if j != i}
+        total += masked(np.full(length, i, dtype=np.uint32), i, seeds, own=own[i])
+    self_masks = [(own[i], -1) for i in survivors]
+    left = [(pairs[frozenset((i, j))], -pair_sign(i, j)) for i in survivors for j in dropped]
+    for one_missing in (self_masks[1:] + left, self_masks + left[1:] if left else self_masks[1:]):
+        closed = total.copy()
+        add_streams(closed, one_missing)
+        assert closed.tolist() != [sum(survivors)] * length
+    add_streams(total, self_masks + left)
+    assert total.tolist() == [sum(survivors)] * length
+
+
+def test_masking_holds_one_copy_of_the_vector():
+    vector = np.zeros(1_000_000, dtype=np.uint32)
+    seeds = {peer: bytes([peer]) * 32 for peer in range(1, 10)}
+    tracemalloc.start()
+    masked(vector, 0, seeds, own=b"o" * 32)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < vector.nbytes + 4 * BLOCK_BYTES
+
+
+def test_a_stream_is_added_or_taken_off():
+    with pytest.raises(KeyError):
+        add_streams(np.zeros(3, dtype=np.uint32), [(b"s" * 32, 0)])
 
 
 def test_masking_leaves_the_clinics_vector_alone():
