@@ -7,74 +7,102 @@ checks have passed, so a refused message leaves no trace.
     R2  the roster is of this study, signed by the team, the pinned one, and holds this clinic
     R3  policy and roster admit this clinic's data (`admission`)
     R4  a later setup of a run comes after the last one; it carries the run's progress on
-    R5  every clinic's key package is there once, signed, and answers the same `OpenRun`
-    R6  this clinic's own package is the one that it made; no two share a key; no secret is zero
-    R7  before a mask is made, every clinic has confirmed the same T1, and this clinic's own
-        confirmation is the one that it made
-    R8  a header names this run, this T1, and the whole roster as participants
-    R9  rounds come in order, none twice, each behind the transcript of the one before
+    R5  key packages are of the whole roster, or of at least m where dropout is recovered from;
+        each is signed and answers the same `OpenRun`
+    R6  this clinic's own package is the one that it made; no two share a key; no key is weak
+    R7  before a mask is made, every other participant's note has come: it signs the same T1 and
+        brings the ciphertext, if that clinic made it
+    R8  a header names this run, this T1, and the packages' clinics as participants
+    R9  rounds come in order, none twice, each behind the records of those before (`history`)
     R10 the context is the one that this clinic computed from study and public state
     R11 the sum cannot wrap
     R12 one vector under one header; the same request again gets the same bytes
     R13 closing erases every key
+    R14 no peer is set back: none shows an earlier boot, or another boot of the same count, than
+        the newest mark that this clinic has kept of it
+    R15 this clinic is not set back: no note shows a mark of its own that its boot or its ledger
+        does not follow
+    R16 survivors are participants, this clinic is one, and its own upload is what it uploaded
+    R17 at least m of them, h of them verified here
+    R18 one set of survivors under one header; all survivors' uploads are signed
+    R19 other survivors than all participants are opened behind t signatures of theirs
 
-SPEC.md, section 12, has the same rules; sections 5 to 11 have their details.
+SPEC.md, section 12, has the same rules; sections 5 to 11 have their details. R16 to R19 are
+decided in `survivors`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Mapping
 from typing import Self
 
 from cairn_protocol.admission import check_admission
+from cairn_protocol.clinic_round import ClinicRound
 from cairn_protocol.codec import refuse
 from cairn_protocol.context import Context
 from cairn_protocol.errors import OurFault, PolicyRefusal
-from cairn_protocol.fixed_point import check_headroom, to_wire, word
-from cairn_protocol.identity import Identity, verify
-from cairn_protocol.keys import KeyPair, erase, pair_root, pair_seed
-from cairn_protocol.masks import Ring, masked
+from cairn_protocol.fixed_point import check_headroom
+from cairn_protocol.history import History
+from cairn_protocol.identity import Identity
+from cairn_protocol.keys import KeyPair
+from cairn_protocol.mark import Mark
+from cairn_protocol.masks import Ring
 from cairn_protocol.messages import (
+    Certificate,
     Closed,
     CloseRun,
     Confirmation,
+    Consent,
     Header,
     KeyPackage,
+    Note,
+    Opening,
     OpenRun,
     Packages,
     RoundRequest,
+    Survivors,
     Upload,
-    upload_statement,
-    vector_digest,
 )
 from cairn_protocol.progress import Progress
 from cairn_protocol.record import Message
+from cairn_protocol.roots import Agreement, Greeted, Roots
 from cairn_protocol.roster import Roster
+from cairn_protocol.setup_checks import (
+    check_notes,
+    check_own_marks,
+    check_packages,
+    check_peers,
+)
 from cairn_protocol.states import Role, State, step
-from cairn_protocol.study import Study
-
-UNSIGNED = bytes(64)
+from cairn_protocol.survivors import SurvivorRules, check_verified
+from cairn_protocol.wire_types import UNSIGNED
 
 
 class ClinicRun:
     """One setup of one run at one clinic. Start with `ClinicRun.open`."""
 
     def __init__(
-        self, identity: Identity, opening: OpenRun, study: Study, roster: Roster, progress: Progress
+        self,
+        identity: Identity,
+        opening: OpenRun,
+        progress: Progress,
+        *,
+        mark: Mark,
+        verified: frozenset[bytes] | None,
     ) -> None:
-        self.study = study
-        self.roster = roster
-        self.index = roster.index_of(identity.public)
+        self.study, self.roster = opening.study.study(), opening.roster.roster
         self.progress = progress
-        self.heads: tuple[bytes, ...] = ()  # every clinic's ledger head, once R7 has passed
+        self.index = self.roster.index_of(identity.public)
+        self.marks: tuple[Mark, ...] = ()  # the other participants', once `confirm` has passed
         self.state = step(Role.CLINIC, State.NEW, OpenRun)
-        self._identity = identity
-        self._opening = opening
-        self._pair: KeyPair | None = KeyPair.generate()
-        self._roots: dict[int, bytearray] = {}
-        self._t1 = b""
-        self._asked: tuple[Header, Context] | None = None
+        self._identity, self._opening, self._mark = identity, opening, mark
+        self._verified = _indices(self.roster, verified, self.index)
+        self._agreement: Agreement | None = Agreement(self.index, KeyPair.generate())
+        self._greeted: Greeted | None = None
+        self._packages: Packages | None = None
+        self._roots: Roots | None = None
+        self._round: ClinicRound | None = None
         self._replies: dict[type[Message], tuple[Message, Message]] = {}
 
     @classmethod
@@ -85,10 +113,10 @@ class ClinicRun:
         *,
         team_public: bytes,
         approved_digest: bytes,
+        mark: Mark,
+        verified: frozenset[bytes] | None,
         pinned_roster: bytes | None = None,
-        verified: Collection[bytes] | None = None,
         data_are_public: bool = False,
-        epoch: int = 0,
         progress: Progress | None = None,
     ) -> tuple[Self, KeyPackage]:
         """A run with fresh keys, and the key package that answers `message`.
@@ -98,11 +126,12 @@ class ClinicRun:
             message: the server's.
             team_public: the research team's Ed25519 key, as this clinic pinned it.
             approved_digest: `Study.digest` of the study that the operator approved.
+            mark: where this clinic stands, signed by it.
+            verified: public keys that this clinic's operator verified; None where one person
+                plays every part. This clinic's own counts in any case.
             pinned_roster: digest of the roster that the operator acknowledged; None: the
                 first that the team signs is taken.
-            verified: see `check_admission`.
             data_are_public: what this clinic's own configuration says of its data.
-            epoch: number of the keeper's boot; the others see it.
             progress: of the run's earlier setup, if there was one.
 
         Raises:
@@ -121,102 +150,121 @@ class ClinicRun:
             refuse("roster-foreign", "the roster is of another study")
         if pinned_roster is not None and roster.digest != pinned_roster:
             refuse("roster-fork", "the roster is not the one that this clinic acknowledged")
-        check_admission(study, roster, data_are_public=data_are_public, verified=verified)  # R3
+        check_admission(study, roster, data_are_public=data_are_public)  # R3
         if progress is None:
             progress = Progress.fresh(message.run, message.setup)
         elif progress.run != message.run or progress.setup >= message.setup:  # R4
             refuse("setup-past", "this setup of the run was made before")
-        run = cls(identity, message, study, roster, progress.at_setup(message.setup))
-        return run, run._offer(epoch)
+        here = progress.at_setup(message.setup)
+        run = cls(identity, message, here, mark=mark, verified=verified)
+        check_verified(run._rules(tuple(range(len(roster)))), tuple(range(len(roster))))  # R3
+        return run, run._offer()
 
-    def _keys(self) -> KeyPair:
-        if self._pair is None:
+    @property
+    def _least(self) -> int:
+        """m; every clinic of the roster where a study forbids dropout."""
+        policy = self.study.policy
+        return policy.survivors if policy.recovers else len(self.roster)
+
+    def _rules(self, participants: tuple[int, ...]) -> SurvivorRules:
+        policy = self.study.policy
+        return SurvivorRules(
+            participants=participants,
+            own=self.index,
+            least=self._least,
+            threshold=policy.threshold,
+            verified_least=policy.honest,
+            verified=self._verified if self.study.noised else None,
+        )
+
+    def _offer(self) -> KeyPackage:
+        if self._agreement is None:
             raise OurFault("the run has no keys", code="keys-erased")
-        return self._pair
-
-    def _offer(self, epoch: int) -> KeyPackage:
         unsigned = KeyPackage(
             run=self._opening.run,
             clinic=self.index,
             opening=self._opening.digest,
-            epoch=epoch,
-            x25519=self._keys().public,
+            x25519=self._agreement.pair.x25519,
+            mlkem=self._agreement.pair.mlkem,
             nonce=os.urandom(32),
+            mark=self._mark,
             signature=UNSIGNED,
         )
         package = unsigned.with_signature(self._identity.sign("key package", unsigned.signed))
         self._replies[OpenRun] = (self._opening, package)
         return package
 
-    def confirm(self, packages: Packages, ledger_head: bytes) -> Confirmation:
-        """This clinic's word on T1, after every package was checked and every root derived.
+    def confirm(self, packages: Packages, seen: Mapping[bytes, Mark]) -> Confirmation:
+        """This clinic's notes to the others, after every package was checked.
 
         Args:
-            packages: all clinics', relayed by the server.
-            ledger_head: 32-byte head of this clinic's ledger.
+            packages: the participants', relayed by the server.
+            seen: the newest mark that this clinic has kept of each identity. Keep `marks` before
+                the reply leaves.
 
         Raises:
-            PeerFault: R5 or R6 is broken.
+            PeerFault: R5, R6 or R14 is broken.
+            PolicyRefusal: too few of the participants are verified here.
         """
         after = step(Role.CLINIC, self.state, Packages)
-        self._check_packages(packages)
-        t1 = packages.t1
-        roots = self._derive(packages, t1)
-        unsigned = Confirmation(self._opening.run, self.index, t1, ledger_head, UNSIGNED)
-        reply = unsigned.with_signature(self._identity.sign("confirmation", unsigned.signed))
-        self._roots, self._t1, self._pair, self.state = roots, t1, None, after
+        own = self._replies[OpenRun][1]
+        if self._agreement is None or not isinstance(own, KeyPackage):
+            raise OurFault("the run has no keys", code="keys-erased")
+        check_packages(packages, self._opening, self.roster, own, least=self._least)
+        check_peers(packages, self.roster, self.index, seen)
+        here = packages.participants
+        check_verified(self._rules(here), here)
+        greeted = self._agreement.greet(packages)
+        run, t1 = packages.run, packages.t1
+        notes = tuple(
+            self._note(package, greeted, seen).signed_by(self._identity, run, t1)
+            for package in packages.packages
+            if package.clinic != self.index
+        )
+        reply = Confirmation(run, self.index, t1, notes)
+        self.marks = tuple(p.mark for p in packages.packages if p.clinic != self.index)
+        self._greeted, self._packages, self._agreement = greeted, packages, None
+        self.state = after
         self._replies[Packages] = (packages, reply)
         return reply
 
-    def _check_packages(self, packages: Packages) -> None:
-        if packages.run != self._opening.run:
-            refuse("run-foreign", "the key packages are of another run")
-        if len(packages.packages) != len(self.roster):  # R5
-            refuse("packages-incomplete", "the key packages are not those of the whole roster")
-        for package, entry in zip(packages.packages, self.roster.entries, strict=True):
-            if package.run != self._opening.run or package.opening != self._opening.digest:
-                refuse("package-foreign", "a key package answers another opening of the run")
-            if not verify(entry.identity, "key package", package.signed, package.signature):
-                refuse("package-forged", f"the key package of {entry.clinic} is not signed by it")
-        if packages.packages[self.index] != self._replies[OpenRun][1]:  # R6
-            refuse("package-substituted", "this clinic's own key package was exchanged")
-        if len({package.x25519 for package in packages.packages}) != len(self.roster):
-            refuse("key-shared", "two clinics sent the same key")
+    def _note(self, package: KeyPackage, greeted: Greeted, seen: Mapping[bytes, Mark]) -> Note:
+        witness = seen.get(package.mark.identity)
+        return Note(
+            sender=self.index,
+            receiver=package.clinic,
+            ciphertext=greeted.ciphertexts.get(package.clinic, b""),
+            witness=(witness,) if witness else (),
+            signature=UNSIGNED,
+        )
 
-    def _derive(self, packages: Packages, t1: bytes) -> dict[int, bytearray]:
-        pair = self._keys()
-        own = (self.index, pair.public)
-        roots: dict[int, bytearray] = {}
-        for package in packages.packages:
-            if package.clinic != self.index:
-                secret = pair.agree(package.x25519)  # R6
-                low, high = sorted((own, (package.clinic, package.x25519)))
-                root = pair_root(t1, self._opening.run, secret, low, high)
-                roots[package.clinic] = bytearray(root)
-        return roots
-
-    def accept(self, request: RoundRequest, context: Context) -> Header:
+    def accept(
+        self, request: RoundRequest, context: Context, contains: Callable[[bytes], bool]
+    ) -> Header:
         """The header that this clinic will answer, after every check. Nothing is computed yet.
 
         Args:
             request: the server's.
             context: what this clinic computed itself from study, roster and `request`'s state.
+            contains: whether this clinic's ledger holds a head.
 
         Raises:
             PeerFault: R7 to R10 is broken.
-            PolicyRefusal: R11 is broken.
+            PolicyRefusal: R11 or R15 is broken.
         """
         after = step(Role.CLINIC, self.state, RoundRequest)
-        header = request.header
-        if header.run != self._opening.run:  # R8
+        header, packages = request.header, self._agreed()
+        if header.run != packages.run:  # R8
             refuse("run-foreign", "the request is of another run")
-        if header.t1 != self._t1:
+        if header.t1 != packages.t1:
             refuse("t1-differs", "the request was made under other keys")
-        if header.participants != tuple(range(len(self.roster))):
-            refuse("participants", "the request does not name the whole roster")
-        heads = self._confirmed(request.confirmations)
-        self.progress.check_next(header, [q.name for q in self.study.questions])  # R9
-        head = self.progress.next_head(request, self.roster)
+        if header.participants != packages.participants:
+            refuse("participants", "the request does not name the clinics that agreed on keys")
+        roots = self._roots.copy() if self._roots else self._first_roots(request, contains)
+        news = self._history().follow(self.progress, header, request.records)  # R9
+        for record in news:
+            if record.header.t1 == packages.t1:
+                roots.turn(record.digest)
         if not header.means(context):  # R10
             refuse(
                 "context-differs",
@@ -225,26 +273,44 @@ class ClinicRun:
                 hint="compare the versions of Cairn on both sides",
             )
         check_headroom(len(self.roster), context.reach, context.modulus_bits)  # R11
-        self.heads, self.progress = heads, self.progress.asked(header, head)
-        self._asked, self.state = (header, context), after
-        self._replies.pop(RoundRequest, None)
+        if self._roots:
+            self._roots.erase()
+        self._roots, self._greeted = roots, None
+        self.progress, self.state = self.progress.asked(header), after
+        self._round = ClinicRound(
+            self._identity,
+            header,
+            context,
+            roots=roots,
+            rules=self._rules(header.participants),
+            keys={i: entry.identity for i, entry in enumerate(self.roster.entries)},
+            recovers=self.study.policy.recovers,
+        )
+        for kind in (RoundRequest, Survivors, Certificate):
+            self._replies.pop(kind, None)
         return header
 
-    def _confirmed(self, confirmations: tuple[Confirmation, ...]) -> tuple[bytes, ...]:
-        if not confirmations and self.heads:
-            return self.heads
-        if [c.clinic for c in confirmations] != list(range(len(self.roster))):  # R7
-            refuse("unconfirmed", "not every clinic has confirmed the keys")
-        for confirmation, entry in zip(confirmations, self.roster.entries, strict=True):
-            if confirmation.run != self._opening.run or confirmation.t1 != self._t1:
-                refuse("t1-differs", f"{entry.clinic} confirmed other keys")
-            if not verify(
-                entry.identity, "confirmation", confirmation.signed, confirmation.signature
-            ):
-                refuse("confirmation-forged", f"the confirmation of {entry.clinic} is not its own")
-        if confirmations[self.index] != self._replies[Packages][1]:
-            refuse("confirmation-substituted", "this clinic's own confirmation was exchanged")
-        return tuple(confirmation.ledger_head for confirmation in confirmations)
+    def _agreed(self) -> Packages:
+        if self._packages is None:
+            raise OurFault("no keys were agreed on", code="keys-erased")
+        return self._packages
+
+    def _history(self) -> History:
+        return History(
+            self.index,
+            self.roster,
+            self._opening.run,
+            least=self._least,
+            threshold=self.study.policy.threshold,
+            questions=[q.name for q in self.study.questions],
+        )
+
+    def _first_roots(self, request: RoundRequest, contains: Callable[[bytes], bool]) -> Roots:
+        if self._greeted is None:
+            raise OurFault("the run has no keys", code="keys-erased")
+        received = check_notes(request.notes, self._agreed(), self.roster, self.index)  # R7
+        check_own_marks(request.notes, self._mark, contains)  # R15
+        return self._greeted.finish(received)
 
     def upload(self, request: RoundRequest, vector: Ring) -> Upload:
         """The masked, signed reply to the accepted request.
@@ -256,34 +322,45 @@ class ClinicRun:
         Raises:
             OurFault: another request, another shape, or a second vector under one header (R12).
         """
-        if self._asked is None or self._asked[0] != request.header:
+        if self._round is None or self._round.header != request.header:
             raise OurFault("this request was not accepted", code="not-accepted")
-        header, context = self._asked
-        if vector.shape != (context.length,) or vector.dtype != word(context.modulus_bits):
-            raise OurFault("the vector is not of the shape that was agreed", code="vector-type")
-        reply = self._mask(header, context, vector)
-        if RoundRequest in self._replies:  # R12
-            if self._replies[RoundRequest][1] != reply:
-                raise OurFault("a second vector under one header", code="second-vector")
-            return reply
-        self.state = step(Role.CLINIC, self.state, Upload)
-        self.progress = self.progress.answered(reply.vector_digest)
-        self._replies[RoundRequest] = (request, reply)
+        reply = self._round.upload(vector)
+        if RoundRequest not in self._replies:
+            self.state = step(Role.CLINIC, self.state, Upload)
+            self.progress = self.progress.uploaded(reply.upload_digest)
+            self._replies[RoundRequest] = (request, reply)
         return reply
 
-    def _mask(self, header: Header, context: Context, vector: Ring) -> Upload:
-        seeds = {peer: pair_seed(root, header.digest) for peer, root in self._roots.items()}
-        wire = to_wire(masked(vector, self.index, seeds), context.modulus_bits)
-        digest = vector_digest(context.modulus_bits, wire)
-        signed = upload_statement(header.run, self.index, header.digest, digest)
-        return Upload(
-            run=header.run,
-            clinic=self.index,
-            header=header.digest,
-            modulus_bits=context.modulus_bits,
-            vector=wire,
-            signature=self._identity.sign("upload", signed),
-        )
+    def survivors(self, message: Survivors) -> Consent | Opening:
+        """What this clinic opens, or first signs, for the survivors that the server names.
+
+        Raises:
+            PeerFault: R16 to R18 is broken.
+            PolicyRefusal: too few survivors are verified here (R17).
+        """
+        after = step(Role.CLINIC, self.state, Survivors)
+        reply = self._accepted().consider(message)
+        self.state = step(Role.CLINIC, after, type(reply))
+        self.progress = self.progress.answered_for(message.survivors_digest)
+        self._replies[Survivors] = (message, reply)
+        return reply
+
+    def certify(self, message: Certificate) -> Opening:
+        """What this clinic opens, once enough survivors have signed the same.
+
+        Raises:
+            PeerFault: R18 or R19 is broken.
+        """
+        after = step(Role.CLINIC, self.state, Certificate)
+        reply = self._accepted().certify(message)
+        self.state = step(Role.CLINIC, after, Opening)
+        self._replies[Certificate] = (message, reply)
+        return reply
+
+    def _accepted(self) -> ClinicRound:
+        if self._round is None:
+            raise OurFault("no request was accepted", code="not-accepted")
+        return self._round
 
     def cached(self, message: Message) -> Message | None:
         """The reply that this very message got before, or None."""
@@ -308,7 +385,16 @@ class ClinicRun:
 
     def erase(self) -> None:
         """Forgets every key; for `close`, and for a keeper that gives the run up."""
-        for root in self._roots.values():
-            erase(root)
-        self._roots, self._pair, self._asked = {}, None, None
+        if self._roots:
+            self._roots.erase()
+        self._roots = self._agreement = self._greeted = self._round = None
         self.state = State.CLOSED
+
+
+def _indices(roster: Roster, verified: frozenset[bytes] | None, own: int) -> frozenset[int] | None:
+    """Indices of the verified clinics, this clinic's own among them."""
+    if verified is None:
+        return None
+    return frozenset(
+        i for i, entry in enumerate(roster.entries) if i == own or entry.identity in verified
+    )

@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 from cairn_protocol.errors import PeerFault
 
 MAGIC: Final = b"CAIRN"
-VERSION: Final = 1
+VERSION: Final = 2
 FRAME_BYTES: Final = len(MAGIC) + 2
 
 

@@ -1,71 +1,134 @@
-"""The key schedule: X25519 per setup, one root per pair, one seed per pair and header.
+"""The key schedule: a hybrid secret per pair and setup, a root that turns with every round.
 
-    secret_ij = X25519(own private, peer's public)
-    root_ij   = HKDF-SHA256(salt T1, secret_ij, "cairn root v1" ‖ 0 ‖ run ‖ i ‖ j ‖ key_i ‖ key_j)
-    seed_ij   = HKDF-Expand(root_ij, "cairn seed v1" ‖ 0 ‖ digest of the header)        i < j
+    secret_ij = ML-KEM-768 secret ‖ X25519 secret
+    root_ij   = HKDF-SHA256(salt T1, secret_ij, "cairn root v2" ‖ 0 ‖ run ‖ i ‖ j ‖ key_i ‖ key_j ‖
+                            ciphertext)
+    root_ij   ← Expand(root_ij, "cairn ratchet v2" ‖ 0 ‖ transcript)          when a round closes
+    seed_ij   = Expand(root_ij, "cairn seed v2" ‖ 0 ‖ header digest)                       i < j
+    share_ij  = Expand(root_ij, "cairn share v2" ‖ 0 ‖ from i ‖ to j ‖ header digest)      i ≠ j
 
-T1 covers every key package, and with them the study, the roster and the run.  # SPEC 7
+T1 covers every key package, and with them the study, the roster and the run. Of a pair i < j,
+clinic i encapsulates if i + j is odd, else j: half of the work each.  # SPEC 7
 """
 
 from __future__ import annotations
 
+import hmac
 from typing import Final, Self
 
+from cryptography.hazmat.primitives.asymmetric.mlkem import (
+    MLKEM768PrivateKey,
+    MLKEM768PublicKey,
+)
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from cairn_protocol.codec import refuse
 
 SEED_BYTES: Final = 32
+X25519_BYTES: Final = 32
+MLKEM_BYTES: Final = 1184
+CIPHERTEXT_BYTES: Final = 1088
+MLKEM_SEED_BYTES: Final = 64
 
 
 class KeyPair:
-    """An ephemeral X25519 pair; lives in memory for one setup."""
+    """An ephemeral X25519 pair and an ML-KEM-768 pair; live in memory for one setup."""
 
-    def __init__(self, key: X25519PrivateKey) -> None:
-        self._key = key
-        self.public: Final[bytes] = key.public_key().public_bytes_raw()
+    def __init__(self, x25519: X25519PrivateKey, mlkem: MLKEM768PrivateKey) -> None:
+        self._x25519, self._mlkem = x25519, mlkem
+        self.x25519: Final[bytes] = x25519.public_key().public_bytes_raw()
+        self.mlkem: Final[bytes] = mlkem.public_key().public_bytes_raw()
 
     @classmethod
     def generate(cls) -> Self:
-        """A new pair from the operating system's randomness."""
-        return cls(X25519PrivateKey.generate())
+        """New pairs from the operating system's randomness."""
+        return cls(X25519PrivateKey.generate(), MLKEM768PrivateKey.generate())
 
     @classmethod
-    def from_private_bytes(cls, data: bytes) -> Self:
-        """The pair of 32 known bytes; for test vectors."""
-        return cls(X25519PrivateKey.from_private_bytes(data))
+    def from_private_bytes(cls, x25519: bytes, mlkem_seed: bytes) -> Self:
+        """The pairs of known bytes, 32 and 64 (d ‖ z of FIPS 203); for test vectors."""
+        return cls(
+            X25519PrivateKey.from_private_bytes(x25519),
+            MLKEM768PrivateKey.from_seed_bytes(mlkem_seed),
+        )
 
     def agree(self, peer: bytes) -> bytes:
-        """The 32-byte shared secret.
+        """The 32-byte X25519 secret.
 
         Raises:
             PeerFault: `peer.key-weak`: the secret would be all zero, whatever our key is.
         """
         try:
-            return self._key.exchange(X25519PublicKey.from_public_bytes(peer))
+            return self._x25519.exchange(X25519PublicKey.from_public_bytes(peer))
         except ValueError:
             refuse("key-weak", "a clinic's key gives the same secret with every other key")
 
+    def decapsulate(self, ciphertext: bytes) -> bytes:
+        """The 32-byte ML-KEM secret; of a wrong ciphertext one that nobody else has."""
+        return self._mlkem.decapsulate(ciphertext)
+
+
+def encapsulate(peer: bytes) -> tuple[bytes, bytes]:
+    """A fresh 32-byte ML-KEM secret for the peer's public key, and its ciphertext.
+
+    Raises:
+        PeerFault: `peer.key-invalid`.
+    """
+    try:
+        return MLKEM768PublicKey.from_public_bytes(peer).encapsulate()
+    except ValueError:
+        refuse("key-invalid", "a clinic's ML-KEM key is not one")
+
+
+def encapsulates(own: int, peer: int) -> bool:
+    """Whether the clinic `own` encapsulates to `peer`, rather than the reverse."""
+    low_does = (own + peer) % 2 == 1
+    return (own < peer) == low_does
+
 
 def pair_root(
-    t1: bytes, run: bytes, secret: bytes, low: tuple[int, bytes], high: tuple[int, bytes]
+    t1: bytes,
+    run: bytes,
+    secrets: tuple[bytes, bytes],
+    *,
+    low: tuple[int, bytes],
+    high: tuple[int, bytes],
+    ciphertext: bytes,
 ) -> bytes:
-    """root_ij, 32 bytes; `low` and `high` are (index, X25519 public key) with i < j.
+    """root_ij of a new setup, 32 bytes.
 
-    A hybrid secret enters here: ML-KEM's shared secret in front of `secret`, its ciphertext at
-    the end of the label, and nothing else in the protocol changes.
+    Args:
+        secrets: of ML-KEM and of X25519.
+        low, high: (index, X25519 key ‖ ML-KEM key) with i < j.
+        ciphertext: of the pair, whichever of the two made it.
     """
-    info = b"cairn root v1\0" + run
-    info += b"".join(index.to_bytes(2, "big") for index, _ in (low, high)) + low[1] + high[1]
-    return HKDF(algorithm=SHA256(), length=SEED_BYTES, salt=t1, info=info).derive(secret)
+    info = b"cairn root v2\0" + run
+    info += b"".join(index.to_bytes(2, "big") for index, _ in (low, high))
+    info += low[1] + high[1] + ciphertext
+    return HKDF(algorithm=SHA256(), length=SEED_BYTES, salt=t1, info=info).derive(b"".join(secrets))
 
 
 def pair_seed(root: bytes | bytearray, header: bytes) -> bytes:
-    """seed_ij for the header with this digest, 32 bytes: all that a recovery would ever reveal."""
-    info = b"cairn seed v1\0" + header
-    return HKDFExpand(algorithm=SHA256(), length=SEED_BYTES, info=info).derive(bytes(root))
+    """seed_ij for the header with this digest, 32 bytes: all that a recovery ever reveals."""
+    return expand(root, b"cairn seed v2\0" + header)
+
+
+def share_key(root: bytes | bytearray, sender: int, receiver: int, header: bytes) -> bytes:
+    """The AES-256 key under which `sender` seals one share for `receiver`; used once."""
+    ends = sender.to_bytes(2, "big") + receiver.to_bytes(2, "big")
+    return expand(root, b"cairn share v2\0" + ends + header)
+
+
+def ratcheted(root: bytes | bytearray, transcript: bytes) -> bytes:
+    """The root after the round with this transcript was closed; the way back is not computable."""
+    return expand(root, b"cairn ratchet v2\0" + transcript)
+
+
+def expand(key: bytes | bytearray, info: bytes) -> bytes:
+    """HKDF-Expand with SHA-256 for one block of 32 bytes (RFC 5869, 2.3)."""
+    return hmac.digest(key, info + b"\x01", "sha256")
 
 
 def erase(secret: bytearray) -> None:

@@ -34,6 +34,11 @@ class Policy(BaseModel):
         """h = m − f: the divisor of the noise."""
         return self.survivors - self.colluding
 
+    @property
+    def recovers(self) -> bool:
+        """Whether a round survives the loss of clinics."""
+        return self.dropout == "recovered"
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         n, m, t = self.clinics, self.survivors, self.threshold

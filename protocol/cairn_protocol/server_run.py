@@ -6,7 +6,7 @@ answers what was asked. A clinic trusts none of these checks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Self, TypeVar
 
 import numpy as np
@@ -15,53 +15,68 @@ from numpy.typing import NDArray
 from cairn_protocol.codec import refuse
 from cairn_protocol.context import Context, state_digest
 from cairn_protocol.errors import OurFault
-from cairn_protocol.fixed_point import check_headroom, decode, from_wire, word
+from cairn_protocol.fixed_point import check_headroom
 from cairn_protocol.identity import verify
-from cairn_protocol.masks import Ring
 from cairn_protocol.messages import (
     AnyMessage,
+    Certificate,
     Closed,
     CloseRun,
     Confirmation,
+    Consent,
     Header,
     KeyPackage,
+    Note,
+    Opening,
     OpenRun,
     Packages,
     Refusal,
     RoundRecord,
     RoundRequest,
+    SignedConsent,
     SignedDigest,
+    Survivors,
     Upload,
     genesis,
 )
 from cairn_protocol.record import Message
 from cairn_protocol.roster import SignedRoster
+from cairn_protocol.round_messages import LARGEST_HISTORY
+from cairn_protocol.setup_checks import check_package
 from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.states import Role, State, step
+from cairn_protocol.unmasking import Unmasking, sealed_for
 
-SMALL_REPLY: Final = 4096  # bytes: any reply but its vector; a `Refusal` is the largest
-ReplyT = TypeVar("ReplyT", KeyPackage, Confirmation, Upload, Closed)
+SMALL_REPLY: Final = 8192  # bytes: any reply without a vector, notes or shares
+BYTES_A_PEER: Final = 1536  # of a note, of a share with its commitments, of an opening's parts
+ReplyT = TypeVar("ReplyT", KeyPackage, Confirmation, Upload, Consent, Opening, Closed)
 
 
 class ServerRun:
     """One setup of one run, at the server. Start with `ServerRun.open`.
 
-    `record` is the last finished round's; store it (with the run's id and `setup`) and a killed
-    server carries on with `ServerRun.open(..., setup=setup + 1, record=record)`.
+    `records` are those of all finished rounds; store each new one (with the run's id and `setup`)
+    and a killed server carries on with `ServerRun.open(..., setup=setup + 1, records=records)`.
     """
 
-    def __init__(self, opening: OpenRun, record: RoundRecord | None) -> None:
+    def __init__(self, opening: OpenRun, records: Sequence[RoundRecord]) -> None:
         self.opening = opening
         self.roster = opening.roster.roster
-        self.record = record
+        self.policy = opening.study.study().policy
+        self.records = list(records)
+        self.participants: tuple[int, ...] = tuple(range(len(self.roster)))
         self.state = step(Role.SERVER, State.NEW, OpenRun)
+        self.blamed: tuple[int, ...] = ()  # clinics whose shares of the last sum were wrong
+        self._t1 = b""
         self._packages: dict[int, KeyPackage] = {}
         self._confirmations: dict[int, Confirmation] = {}
-        self._uploads: dict[int, Upload] = {}
-        self._closed: dict[int, Closed] = {}
-        self._t1 = b""
-        self._witnessed = False  # every clinic has answered a request that held all confirmations
+        self._greeted: set[int] = set()  # clinics that have answered a request with their notes
         self._asked: tuple[Header, Context] | None = None
+        self._uploads: dict[int, Upload] = {}
+        self._survivors: tuple[int, ...] = ()
+        self._consents: dict[int, Consent] = {}
+        self._openings: dict[int, Opening] = {}
+        self._closed: dict[int, Closed] = {}
         self._finished: tuple[str, int] | None = None
 
     @classmethod
@@ -72,7 +87,7 @@ class ServerRun:
         roster: SignedRoster,
         *,
         setup: int = 0,
-        record: RoundRecord | None = None,
+        records: Sequence[RoundRecord] = (),
     ) -> tuple[Self, OpenRun]:
         """A run and the message that opens it at every clinic.
 
@@ -82,36 +97,68 @@ class ServerRun:
             roster: of that study, signed by the team.
             setup: from 0; one more each time that keys must be made anew (a keeper or the
                 server was restarted).
-            record: of the last round that was finished, in a later setup.
+            records: of all rounds that were finished, in a later setup.
         """
         message = OpenRun(run, setup, study, roster)
-        return cls(message, record), message
+        return cls(message, records), message
 
     @property
     def transcript(self) -> bytes:
         """The transcript that the next round follows."""
-        return self.record.digest if self.record else genesis(self.opening.run)
+        return self.records[-1].digest if self.records else genesis(self.opening.run)
+
+    @property
+    def asked(self) -> tuple[int, ...]:
+        """Indices of the clinics whose reply to the last message is awaited."""
+        if self.state is State.NAMED or self.state is State.CERTIFIED:
+            return self._survivors
+        return self.participants
 
     @property
     def missing(self) -> tuple[int, ...]:
         """Indices of the clinics that have not answered the last message."""
+        have = self._have()
+        return tuple(i for i in self.asked if i not in have)
+
+    @property
+    def fewest(self) -> int:
+        """How many replies the last message needs, so that the run can go on."""
+        if not self.policy.recovers:
+            return len(self.participants)
         match self.state:
-            case State.OPENED:
-                have: dict[int, Message] = dict(self._packages)
-            case State.AGREED:
-                have = dict(self._confirmations)
-            case State.ASKED:
-                have = dict(self._uploads)
+            case State.OPENED | State.ASKED:
+                return self.policy.survivors
+            case State.NAMED:
+                return self.policy.threshold
             case _:
-                have = dict(self._closed)
-        return tuple(i for i in range(len(self.roster)) if i not in have)
+                return len(self.asked)
+
+    @property
+    def enough(self) -> bool:
+        """Whether the run can go on with the replies that have come."""
+        return len(self.asked) - len(self.missing) >= self.fewest
+
+    def _have(self) -> Mapping[int, Message]:
+        named: Mapping[int, Message] = self._openings if self._everyone else self._consents
+        replies: dict[State, Mapping[int, Message]] = {
+            State.OPENED: self._packages,
+            State.AGREED: self._confirmations,
+            State.ASKED: self._uploads,
+            State.NAMED: named,
+            State.CERTIFIED: self._openings,
+            State.CLOSED: self._closed,
+        }
+        return replies[self.state]
+
+    @property
+    def _everyone(self) -> bool:
+        return self._survivors == self.participants
 
     @property
     def reply_limit(self) -> int:
         """The most bytes that a reply to the last message can have: `decode`'s limit for it."""
-        if self.state is State.ASKED:
-            return SMALL_REPLY + self._open_header()[1].vector_bytes
-        return SMALL_REPLY
+        limit = SMALL_REPLY + BYTES_A_PEER * len(self.participants)
+        return limit + self._open()[1].vector_bytes if self.state is State.ASKED else limit
 
     def receive(self, clinic: int, reply: AnyMessage) -> None:
         """Takes the reply of the clinic with index `clinic`; the same reply again changes nothing.
@@ -127,6 +174,10 @@ class ServerRun:
                 self._take(self._confirmations, clinic, reply, self._check_confirmation)
             case Upload():
                 self._take(self._uploads, clinic, reply, self._check_upload)
+            case Consent():
+                self._take(self._consents, clinic, reply, self._check_consent)
+            case Opening():
+                self._take(self._openings, clinic, reply, self._check_opening)
             case Closed():
                 self._take(self._closed, clinic, reply, self._check_closed)
             case Refusal():
@@ -156,6 +207,8 @@ class ServerRun:
             refuse("out-of-order", "a clinic closed a run that is open")
         if clinic in taken:
             refuse("second-answer", f"{self._name(clinic)} gave two different answers")
+        if clinic not in self.asked:
+            refuse("not-asked", f"{self._name(clinic)} was not asked")
         check(self.roster.entries[clinic].identity, reply)
         taken[clinic], self.state = reply, after
 
@@ -163,57 +216,80 @@ class ServerRun:
         return self.roster.entries[clinic].clinic
 
     def _check_package(self, key: bytes, reply: KeyPackage) -> None:
-        if reply.opening != self.opening.digest:
-            refuse("package-foreign", "a key package answers another opening of the run")
-        if not verify(key, "key package", reply.signed, reply.signature):
-            refuse("package-forged", f"{self._name(reply.clinic)} did not sign its key package")
+        check_package(reply, self.opening, self.roster)
 
     def _check_confirmation(self, key: bytes, reply: Confirmation) -> None:
         if reply.t1 != self._t1:
             refuse("t1-differs", f"{self._name(reply.clinic)} confirmed other keys")
-        if not verify(key, "confirmation", reply.signed, reply.signature):
-            refuse("confirmation-forged", f"{self._name(reply.clinic)} did not sign it")
+        others = [c for c in self.participants if c != reply.clinic]
+        if [note.receiver for note in reply.notes] != others:
+            refuse("unconfirmed", f"{self._name(reply.clinic)} did not write to every clinic")
+        if not all(note.genuine(key, reply.run, reply.t1) for note in reply.notes):
+            refuse("note-forged", f"{self._name(reply.clinic)} did not sign its notes")
 
     def _check_upload(self, key: bytes, reply: Upload) -> None:
-        header, context = self._open_header()
+        header, context = self._open()
         if reply.header != header.digest:
             refuse("header-differs", "an upload answers another request")
         if reply.modulus_bits != context.modulus_bits or len(reply.vector) != context.vector_bytes:
             refuse("vector-size", "an upload is not of the length that was asked")
         if not verify(key, "upload", reply.signed, reply.signature):
             refuse("upload-forged", f"{self._name(reply.clinic)} did not sign its upload")
+        if (wanted := len(self.participants) if self.policy.recovers else 0) != reply.dealt:
+            refuse("shares-missing", f"{self._name(reply.clinic)} did not deal {wanted} shares")
+
+    def _check_consent(self, key: bytes, reply: Consent) -> None:
+        self._check_answer(reply.header, reply.survivors)
+        if not verify(key, "survivors", reply.signed, reply.signature):
+            refuse("consent-forged", f"{self._name(reply.clinic)} did not sign the survivors")
+
+    def _check_opening(self, key: bytes, reply: Opening) -> None:
+        self._check_answer(reply.header, reply.survivors)
+        if self.state is State.NAMED and not self._everyone:
+            refuse("out-of-order", "a clinic opened shares before survivors had signed")
+        gone = len(self.participants) - len(self._survivors)
+        if (reply.opened, reply.revealed) != (len(self._survivors), gone):
+            refuse("shares-missing", f"{self._name(reply.clinic)} did not open every share")
+        if not verify(key, "opening", reply.signed, reply.signature):
+            refuse("opening-forged", f"{self._name(reply.clinic)} did not sign its opening")
+
+    def _check_answer(self, header: bytes, survivors: bytes) -> None:
+        if header != self._open()[0].digest or survivors != self._record().survivors_digest:
+            refuse("header-differs", "a clinic answered for another round or other survivors")
 
     def _check_closed(self, key: bytes, reply: Closed) -> None:
         if not verify(key, "closed", reply.signed, reply.signature):
             refuse("closed-forged", f"{self._name(reply.clinic)} did not sign it")
 
-    def _open_header(self) -> tuple[Header, Context]:
+    def _open(self) -> tuple[Header, Context]:
         if self._asked is None:
             raise OurFault("no round is open", code="out-of-order")
         return self._asked
 
-    def _complete(self, what: str) -> None:
-        if self.missing:
+    def _needs(self, what: str) -> None:
+        if not self.enough:
             names = ", ".join(self._name(i) for i in self.missing)
-            raise OurFault(f"{what} needs every clinic", code="incomplete", why=f"missing: {names}")
+            raise OurFault(f"{what} needs more clinics", code="incomplete", why=f"missing: {names}")
 
     def packages(self) -> Packages:
-        """All key packages, for every clinic.
+        """The key packages that came, for every clinic that sent one: the participants from here.
 
         Raises:
-            OurFault: some are missing.
+            OurFault: too few came.
         """
         after = step(Role.SERVER, self.state, Packages)
-        self._complete("the set of key packages")
+        self._needs("the set of key packages")
         message = Packages(
-            self.opening.run, tuple(self._packages[i] for i in range(len(self.roster)))
+            self.opening.run, tuple(package for _, package in sorted(self._packages.items()))
         )
+        self.participants = message.participants
         self._t1, self.state = message.t1, after
         return message
 
-    def request(self, context: Context, public_state: bytes) -> RoundRequest:
-        """The request for one attempt at one round, the same for every clinic.
+    def request(self, context: Context, public_state: bytes) -> dict[int, RoundRequest]:
+        """The request for one attempt at one round, for each participant by its index.
 
+        They differ in the notes, and in the records: each clinic gets those that it may not know.
         Uploads of an attempt that is still open are forgotten: a vector opens only with all
         others of its own header. The clinics check the order of rounds and attempts.
 
@@ -227,56 +303,118 @@ class ServerRun:
         """
         after = step(Role.SERVER, self.state, RoundRequest)
         if self.state is State.AGREED:
-            self._complete("the first round")
+            self._needs("the first round")
         run = (self.opening.study.digest, self.roster.digest, state_digest(public_state))
         if (context.study, context.roster, context.state) != run:
             raise OurFault("the context is of another study, roster or state", code="context")
         if self._finished == (context.question, context.round):
             raise OurFault("this round is finished", code="round-finished")
         check_headroom(len(self.roster), context.reach, context.modulus_bits)
-        everyone = tuple(range(len(self.roster)))
         header = Header(
             run=self.opening.run,
             t1=self._t1,
             question=context.question,
             round=context.round,
             attempt=context.attempt,
-            participants=everyone,
+            participants=self.participants,
             context=context.digest,
             previous=self.transcript,
         )
-        message = RoundRequest(
-            header=header,
-            public_state=public_state,
-            confirmations=()
-            if self._witnessed
-            else tuple(self._confirmations[i] for i in everyone),
-            record=(self.record,) if self.record else (),
-        )
-        self._asked, self._uploads, self.state = (header, context), {}, after
-        return message
+        self._asked, self.state = (header, context), after
+        self._uploads, self._survivors, self._consents, self._openings = {}, (), {}, {}
+        notes = self._notes()
+        return {
+            clinic: RoundRequest(header, public_state, notes.get(clinic, ()), self._unknown(clinic))
+            for clinic in self.participants
+        }
 
-    def total(self) -> NDArray[np.int64]:
-        """The sum over all clinics, (length,) int64; the round is finished.
+    def _notes(self) -> dict[int, tuple[Note, ...]]:
+        waiting: dict[int, list[Note]] = {
+            c: [] for c in self.participants if c not in self._greeted
+        }
+        for _, confirmation in sorted(self._confirmations.items()):
+            for note in confirmation.notes:
+                if note.receiver in waiting:
+                    waiting[note.receiver].append(note)
+        return {clinic: tuple(notes) for clinic, notes in waiting.items()}
+
+    def _unknown(self, clinic: int) -> tuple[RoundRecord, ...]:
+        """The records from the last round on that the clinic is known to have answered."""
+        last = 0
+        for number, record in enumerate(self.records):
+            if clinic in record.survivors:
+                last = number
+        return tuple(self.records[last:][-LARGEST_HISTORY:])
+
+    def survivors(self) -> dict[int, Survivors]:
+        """Who survived, for each survivor with the shares for it; empty if dropout is forbidden.
 
         Raises:
-            OurFault: an upload is missing.
+            OurFault: too few uploads came.
         """
-        header, context = self._open_header()
-        self._complete("the sum")
-        ring, length = context.modulus_bits, context.length
-        total: Ring = np.zeros(length, dtype=word(ring))
-        for upload in self._uploads.values():
-            np.add(total, from_wire(upload.vector, ring, length), out=total)
-        self._witnessed, self._finished = True, (header.question, header.round)
-        self.record = RoundRecord(
-            header.digest,
+        if not self.policy.recovers:
+            return {}
+        after = step(Role.SERVER, self.state, Survivors)
+        self._needs("the sum")
+        self._survivors = tuple(sorted(self._uploads))
+        self.state = after
+        record = self._record()
+        sealed = sealed_for(self.participants, self._uploads)
+        return {
+            clinic: Survivors(record.header.run, record.header.digest, record.uploads, shares)
+            for clinic, shares in sealed.items()
+        }
+
+    def certificate(self) -> dict[int, Certificate]:
+        """The survivors' signatures, for each of them; empty where every participant survived.
+
+        Raises:
+            OurFault: too few signed.
+        """
+        if not self._survivors or self._everyone:
+            return {}
+        after = step(Role.SERVER, self.state, Certificate)
+        self._needs("the certificate")
+        record, self.state = self._record(), after
+        message = Certificate(
+            record.header.run, record.header.digest, record.survivors_digest, record.consents
+        )
+        return dict.fromkeys(self._survivors, message)
+
+    def _record(self) -> RoundRecord:
+        consents = {} if self._everyone else self._consents
+        return RoundRecord(
+            self._open()[0],
             tuple(
-                SignedDigest(i, upload.vector_digest, upload.signature)
+                SignedDigest(i, upload.upload_digest, upload.signature)
                 for i, upload in sorted(self._uploads.items())
             ),
+            tuple(SignedConsent(i, consent.signature) for i, consent in sorted(consents.items())),
         )
-        return decode(total, ring)
+
+    def total(self) -> NDArray[np.int64]:
+        """The sum over the survivors, (length,) int64; the round is finished, its record is last.
+
+        Raises:
+            OurFault: an upload or an opening is missing.
+            PeerFault: `peer.shares-wrong`: the masks cannot be taken off; `blamed` says whose
+                shares were wrong.
+        """
+        header, context = self._open()
+        self._needs("the sum")
+        if self.policy.recovers and self.state not in (State.NAMED, State.CERTIFIED):
+            raise OurFault("the survivors have not opened their shares", code="incomplete")
+        if self.state is State.NAMED and not self._everyone:
+            raise OurFault("the survivors have not opened their shares", code="incomplete")
+        work = Unmasking(header, context, self.policy.threshold, self._uploads, self._openings)
+        try:
+            total = work.sum() if self.policy.recovers else work.plain_sum()
+        finally:
+            self.blamed = tuple(sorted(work.blamed))
+        self._greeted |= set(self._uploads)
+        self._finished = (header.question, header.round)
+        self.records.append(self._record())
+        return total
 
     def close(self, reason: str) -> CloseRun:
         """The message that ends the run at every clinic."""

@@ -13,12 +13,16 @@ from typing import Final
 from cairn_protocol.codec import refuse
 from cairn_protocol.errors import OurFault
 from cairn_protocol.messages import (
+    Certificate,
     CloseRun,
     Confirmation,
+    Consent,
     KeyPackage,
+    Opening,
     OpenRun,
     Packages,
     RoundRequest,
+    Survivors,
     Upload,
 )
 from cairn_protocol.record import Message
@@ -39,6 +43,10 @@ class State(Enum):
     AGREED = "agreed"  # T1 fixed
     ASKED = "asked"  # a header is open
     ANSWERED = "answered"  # this clinic's upload exists
+    NAMED = "named"  # survivors are named
+    SIGNED = "signed"  # this clinic signed survivors that are not all participants
+    CERTIFIED = "certified"  # the signatures on the survivors are together
+    REVEALED = "revealed"  # this clinic opened its shares
     CLOSED = "closed"  # keys erased
 
 
@@ -49,10 +57,19 @@ _CLINIC: Final[dict[tuple[State, type[Message]], State]] = {
     (State.ASKED, RoundRequest): State.ASKED,
     (State.ASKED, Upload): State.ANSWERED,
     (State.ANSWERED, RoundRequest): State.ASKED,
+    (State.ANSWERED, Survivors): State.NAMED,
+    (State.NAMED, Opening): State.REVEALED,
+    (State.NAMED, Consent): State.SIGNED,
+    (State.SIGNED, RoundRequest): State.ASKED,
+    (State.SIGNED, Certificate): State.CERTIFIED,
+    (State.CERTIFIED, Opening): State.REVEALED,
+    (State.REVEALED, RoundRequest): State.ASKED,
     (State.OPENED, CloseRun): State.CLOSED,
     (State.AGREED, CloseRun): State.CLOSED,
     (State.ASKED, CloseRun): State.CLOSED,
     (State.ANSWERED, CloseRun): State.CLOSED,
+    (State.SIGNED, CloseRun): State.CLOSED,
+    (State.REVEALED, CloseRun): State.CLOSED,
 }
 _SERVER: Final[dict[tuple[State, type[Message]], State]] = {
     (State.NEW, OpenRun): State.OPENED,
@@ -62,9 +79,18 @@ _SERVER: Final[dict[tuple[State, type[Message]], State]] = {
     (State.AGREED, RoundRequest): State.ASKED,
     (State.ASKED, RoundRequest): State.ASKED,
     (State.ASKED, Upload): State.ASKED,
+    (State.ASKED, Survivors): State.NAMED,
+    (State.NAMED, RoundRequest): State.ASKED,
+    (State.NAMED, Opening): State.NAMED,
+    (State.NAMED, Consent): State.NAMED,
+    (State.NAMED, Certificate): State.CERTIFIED,
+    (State.CERTIFIED, RoundRequest): State.ASKED,
+    (State.CERTIFIED, Opening): State.CERTIFIED,
     (State.OPENED, CloseRun): State.CLOSED,
     (State.AGREED, CloseRun): State.CLOSED,
     (State.ASKED, CloseRun): State.CLOSED,
+    (State.NAMED, CloseRun): State.CLOSED,
+    (State.CERTIFIED, CloseRun): State.CLOSED,
 }
 TRANSITIONS: Final[Mapping[Role, Mapping[tuple[State, type[Message]], State]]] = {
     Role.CLINIC: _CLINIC,
@@ -77,6 +103,10 @@ SENDER: Final[Mapping[type[Message], Role]] = {
     Confirmation: Role.CLINIC,
     RoundRequest: Role.SERVER,
     Upload: Role.CLINIC,
+    Survivors: Role.SERVER,
+    Consent: Role.CLINIC,
+    Certificate: Role.SERVER,
+    Opening: Role.CLINIC,
     CloseRun: Role.SERVER,
 }
 

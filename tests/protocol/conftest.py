@@ -16,7 +16,15 @@ from cairn_protocol.context import Context, state_bytes
 from cairn_protocol.errors import CairnError
 from cairn_protocol.fixed_point import encode, largest_reach
 from cairn_protocol.identity import Identity
-from cairn_protocol.messages import Header, RoundRequest, Upload, decode, genesis
+from cairn_protocol.mark import BOOT_BYTES, NO_HEAD, Mark
+from cairn_protocol.messages import (
+    Certificate,
+    Header,
+    RoundRequest,
+    Upload,
+    decode,
+    genesis,
+)
 from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.server_run import ServerRun
 from cairn_protocol.signed_study import SignedStudy
@@ -38,8 +46,8 @@ data = "{data}"
 clinics = 1
 [policy]
 clinics = {n}
-survivors = {n}
-threshold = {n}
+survivors = {m}
+threshold = {t}
 colluding = {f}
 dropout = "{dropout}"
 [[questions]]
@@ -61,11 +69,24 @@ def clinic_identity(index: int) -> Identity:
 
 
 def study_of(
-    clinics: int, data: str = "patients", colluding: int = 1, dropout: str = "forbidden"
+    clinics: int,
+    data: str = "patients",
+    colluding: int = 1,
+    dropout: str = "forbidden",
+    survivors: int | None = None,
+    threshold: int | None = None,
 ) -> Study:
-    """A study for so many clinics."""
+    """A study for so many clinics; all must survive and share unless said otherwise."""
     epsilon = "epsilon = 1.0" if data == "patients" else ""
-    text = STUDY.format(n=clinics, f=colluding, data=data, epsilon=epsilon, dropout=dropout)
+    text = STUDY.format(
+        n=clinics,
+        m=survivors or clinics,
+        t=threshold or survivors or clinics,
+        f=colluding,
+        data=data,
+        epsilon=epsilon,
+        dropout=dropout,
+    )
     return Study.parse(text.encode())
 
 
@@ -77,12 +98,21 @@ class Federation:
     data: str = "patients"
     colluding: int = 1
     dropout: str = "forbidden"
+    survivors: int | None = None
+    threshold: int | None = None
     study: Study = field(init=False)
     identities: list[Identity] = field(init=False)
     runs: list[ClinicRun] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self.study = study_of(self.clinics, self.data, self.colluding, self.dropout)
+        self.study = study_of(
+            self.clinics,
+            self.data,
+            self.colluding,
+            self.dropout,
+            self.survivors,
+            self.threshold,
+        )
         self.team = TEAM
         self.identities = [clinic_identity(i) for i in range(self.clinics)]
         self.signed = SignedStudy.sign(self.study, TEAM)
@@ -91,31 +121,39 @@ class Federation:
         self.signed_roster = SignedRoster.sign(self.roster, TEAM)
         self.server, self.opening = ServerRun.open(RUN, self.signed, self.signed_roster)
 
+    def mark(self, clinic: int, epoch: int = 1, boot: bytes = b"b", head: bytes = NO_HEAD) -> Mark:
+        """Where a clinic stands."""
+        return Mark.sign(self.identities[clinic], epoch, boot * BOOT_BYTES, head)
+
     def open(self, clinic: int, opening=None, **settings):
         """Clinic's run and key package."""
         settings = {
             "team_public": TEAM.public,
             "approved_digest": self.study.digest,
             "data_are_public": self.data == "public",
+            "mark": self.mark(clinic),
+            "verified": frozenset(key.public for key in self.identities),
         } | settings
         return ClinicRun.open(self.identities[clinic], opening or self.opening, **settings)
 
-    def opened(self) -> Federation:
-        """After every clinic sent its key package."""
+    def opened(self, without=()) -> Federation:
+        """After every clinic (but `without`) sent its key package."""
         self.runs = []
         for clinic in range(self.clinics):
             run, package = self.open(clinic)
             self.runs.append(run)
-            self.server.receive(clinic, decode(package.to_bytes()))
+            if clinic not in without:
+                self.server.receive(clinic, decode(package.to_bytes()))
         return self
 
-    def agreed(self) -> Federation:
-        """After every clinic confirmed T1."""
-        self.opened()
+    def agreed(self, without=()) -> Federation:
+        """After every clinic (but `without`) confirmed T1."""
+        self.opened(without)
         packages = decode(self.server.packages().to_bytes())
         for clinic, run in enumerate(self.runs):
-            reply = run.confirm(packages, bytes([clinic]) * 32)
-            self.server.receive(clinic, decode(reply.to_bytes()))
+            if clinic not in without:
+                reply = run.confirm(packages, {})
+                self.server.receive(clinic, decode(reply.to_bytes()))
         return self
 
     def context(
@@ -138,14 +176,13 @@ class Federation:
         } | changes
         return Context.of(**settings)
 
-    def request(self, context: Context, state=None) -> RoundRequest:
-        """The server's request, over the wire."""
+    def requests(self, context: Context, state=None) -> dict[int, RoundRequest]:
+        """The server's request for each clinic, over the wire."""
         state = state_bytes(np.zeros(3) if state is None else state)
-        message = decode(self.server.request(context, state).to_bytes())
-        assert isinstance(message, RoundRequest)
-        return message
+        made = self.server.request(context, state)
+        return {clinic: decode(message.to_bytes()) for clinic, message in made.items()}
 
-    def forge_request(self, context: Context, t1: bytes, confirmations) -> RoundRequest:
+    def forge_request(self, context: Context, t1: bytes, notes) -> RoundRequest:
         """A request that a lying server makes up."""
         header = Header(
             run=RUN,
@@ -157,23 +194,45 @@ class Federation:
             context=context.digest,
             previous=genesis(RUN),
         )
-        return RoundRequest(header, state_bytes(np.zeros(3)), tuple(confirmations))
+        return RoundRequest(header, state_bytes(np.zeros(3)), tuple(notes))
 
     def upload(self, clinic: int, request: RoundRequest, context: Context, vector) -> Upload:
         """Clinic's upload of an int64 vector."""
-        self.runs[clinic].accept(request, context)
+        self.runs[clinic].accept(request, context, everything)
         ring = encode(np.asarray(vector), reach=context.reach, modulus_bits=context.modulus_bits)
         return self.runs[clinic].upload(request, ring)
 
-    def round(self, vectors, **where) -> NDArray[np.int64]:
-        """The sum of `vectors` (n, d) int64 through the whole protocol."""
+    def ask(self, vectors, *, lost=(), **where) -> Context:
+        """Ask a round; every participant but `lost` uploads its row of `vectors` (n, d) int64."""
         vectors = np.asarray(vectors)
         context = self.context(length=vectors.shape[1], **where)
-        request = self.request(context)
-        for clinic in range(self.clinics):
-            reply = self.upload(clinic, request, context, vectors[clinic])
-            self.server.receive(clinic, decode(reply.to_bytes()))
+        for clinic, request in self.requests(context).items():
+            if clinic not in lost:
+                reply = self.upload(clinic, request, context, vectors[clinic])
+                self.server.receive(clinic, decode(reply.to_bytes()))
+        return context
+
+    def unmask(self, *, silent=(), mute=()) -> NDArray[np.int64]:
+        """The sum; `silent` clinics do not answer the survivors, `mute` ones not the certificate."""
+        for stage, away in ((self.server.survivors, silent), (self.server.certificate, mute)):
+            for clinic, message in stage().items():
+                if clinic not in away:
+                    request = decode(message.to_bytes())
+                    answer = self.runs[clinic].survivors
+                    if isinstance(request, Certificate):
+                        answer = self.runs[clinic].certify
+                    self.server.receive(clinic, decode(answer(request).to_bytes()))
         return self.server.total()
+
+    def round(self, vectors, *, lost=(), **where) -> NDArray[np.int64]:
+        """The sum of `vectors` (n, d) int64 through the whole protocol, without the `lost`."""
+        self.ask(vectors, lost=lost, **where)
+        return self.unmask()
+
+
+def everything(head: bytes) -> bool:
+    """A ledger that holds every head."""
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("clinic", "data", "fingerprint", "team_fingerprint", "version", "epoch", "started_at", "budget", "studies", "last")
+    __slots__ = ("clinic", "data", "fingerprint", "team_fingerprint", "version", "epoch", "started_at", "budget", "studies", "last", "registries", "stopped")
     CLINIC_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,8 @@ class StatusReply(_message.Message):
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     STUDIES_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
+    REGISTRIES_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
     clinic: str
     data: str
     fingerprint: str
@@ -38,7 +40,9 @@ class StatusReply(_message.Message):
     budget: Budget
     studies: _containers.RepeatedCompositeFieldContainer[StudyLine]
     last: LastRound
-    def __init__(self, clinic: _Optional[str] = ..., data: _Optional[str] = ..., fingerprint: _Optional[str] = ..., team_fingerprint: _Optional[str] = ..., version: _Optional[str] = ..., epoch: _Optional[int] = ..., started_at: _Optional[int] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., studies: _Optional[_Iterable[_Union[StudyLine, _Mapping]]] = ..., last: _Optional[_Union[LastRound, _Mapping]] = ...) -> None: ...
+    registries: _containers.RepeatedScalarFieldContainer[str]
+    stopped: str
+    def __init__(self, clinic: _Optional[str] = ..., data: _Optional[str] = ..., fingerprint: _Optional[str] = ..., team_fingerprint: _Optional[str] = ..., version: _Optional[str] = ..., epoch: _Optional[int] = ..., started_at: _Optional[int] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., studies: _Optional[_Iterable[_Union[StudyLine, _Mapping]]] = ..., last: _Optional[_Union[LastRound, _Mapping]] = ..., registries: _Optional[_Iterable[str]] = ..., stopped: _Optional[str] = ...) -> None: ...
 
 class Budget(_message.Message):
     __slots__ = ("spent_epsilon", "cap_epsilon", "delta", "left_share", "releases")
@@ -55,7 +59,7 @@ class Budget(_message.Message):
     def __init__(self, spent_epsilon: _Optional[float] = ..., cap_epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., left_share: _Optional[float] = ..., releases: _Optional[int] = ...) -> None: ...
 
 class StudyLine(_message.Message):
-    __slots__ = ("digest", "name", "title", "state", "person", "offered_at", "decided_at")
+    __slots__ = ("digest", "name", "title", "state", "person", "offered_at", "decided_at", "members", "verified", "needed", "unverified")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +67,10 @@ class StudyLine(_message.Message):
     PERSON_FIELD_NUMBER: _ClassVar[int]
     OFFERED_AT_FIELD_NUMBER: _ClassVar[int]
     DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_FIELD_NUMBER: _ClassVar[int]
+    NEEDED_FIELD_NUMBER: _ClassVar[int]
+    UNVERIFIED_FIELD_NUMBER: _ClassVar[int]
     digest: str
     name: str
     title: str
@@ -70,7 +78,11 @@ class StudyLine(_message.Message):
     person: str
     offered_at: int
     decided_at: int
-    def __init__(self, digest: _Optional[str] = ..., name: _Optional[str] = ..., title: _Optional[str] = ..., state: _Optional[str] = ..., person: _Optional[str] = ..., offered_at: _Optional[int] = ..., decided_at: _Optional[int] = ...) -> None: ...
+    members: int
+    verified: int
+    needed: int
+    unverified: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, digest: _Optional[str] = ..., name: _Optional[str] = ..., title: _Optional[str] = ..., state: _Optional[str] = ..., person: _Optional[str] = ..., offered_at: _Optional[int] = ..., decided_at: _Optional[int] = ..., members: _Optional[int] = ..., verified: _Optional[int] = ..., needed: _Optional[int] = ..., unverified: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LastRound(_message.Message):
     __slots__ = ("study", "question", "round", "attempt", "answered", "at")
@@ -163,14 +175,16 @@ class QuestionView(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., epsilon: _Optional[float] = ..., rounds: _Optional[int] = ..., values: _Optional[int] = ..., bound: _Optional[float] = ..., noise_sd: _Optional[float] = ..., sum_noise_sd: _Optional[float] = ...) -> None: ...
 
 class Member(_message.Message):
-    __slots__ = ("clinic", "fingerprint", "ours")
+    __slots__ = ("clinic", "fingerprint", "ours", "verified")
     CLINIC_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     OURS_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_FIELD_NUMBER: _ClassVar[int]
     clinic: str
     fingerprint: str
     ours: bool
-    def __init__(self, clinic: _Optional[str] = ..., fingerprint: _Optional[str] = ..., ours: _Optional[bool] = ...) -> None: ...
+    verified: str
+    def __init__(self, clinic: _Optional[str] = ..., fingerprint: _Optional[str] = ..., ours: _Optional[bool] = ..., verified: _Optional[str] = ...) -> None: ...
 
 class Decision(_message.Message):
     __slots__ = ("study", "roster", "state", "person")
@@ -195,6 +209,68 @@ class PinTeamReply(_message.Message):
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     fingerprint: str
     def __init__(self, fingerprint: _Optional[str] = ...) -> None: ...
+
+class VerifyRequest(_message.Message):
+    __slots__ = ("clinic", "fingerprint", "study", "person", "revoke")
+    CLINIC_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    PERSON_FIELD_NUMBER: _ClassVar[int]
+    REVOKE_FIELD_NUMBER: _ClassVar[int]
+    clinic: str
+    fingerprint: str
+    study: str
+    person: str
+    revoke: bool
+    def __init__(self, clinic: _Optional[str] = ..., fingerprint: _Optional[str] = ..., study: _Optional[str] = ..., person: _Optional[str] = ..., revoke: _Optional[bool] = ...) -> None: ...
+
+class VerifyReply(_message.Message):
+    __slots__ = ("fingerprint", "studies")
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    STUDIES_FIELD_NUMBER: _ClassVar[int]
+    fingerprint: str
+    studies: _containers.RepeatedCompositeFieldContainer[StudyLine]
+    def __init__(self, fingerprint: _Optional[str] = ..., studies: _Optional[_Iterable[_Union[StudyLine, _Mapping]]] = ...) -> None: ...
+
+class ListRequest(_message.Message):
+    __slots__ = ("text", "person")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    PERSON_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    person: str
+    def __init__(self, text: _Optional[str] = ..., person: _Optional[str] = ...) -> None: ...
+
+class ListReply(_message.Message):
+    __slots__ = ("registry", "issue", "added", "dropped", "studies")
+    REGISTRY_FIELD_NUMBER: _ClassVar[int]
+    ISSUE_FIELD_NUMBER: _ClassVar[int]
+    ADDED_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    STUDIES_FIELD_NUMBER: _ClassVar[int]
+    registry: str
+    issue: int
+    added: int
+    dropped: int
+    studies: _containers.RepeatedCompositeFieldContainer[StudyLine]
+    def __init__(self, registry: _Optional[str] = ..., issue: _Optional[int] = ..., added: _Optional[int] = ..., dropped: _Optional[int] = ..., studies: _Optional[_Iterable[_Union[StudyLine, _Mapping]]] = ...) -> None: ...
+
+class RegistryRequest(_message.Message):
+    __slots__ = ("fingerprint", "text", "person")
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    PERSON_FIELD_NUMBER: _ClassVar[int]
+    fingerprint: str
+    text: str
+    person: str
+    def __init__(self, fingerprint: _Optional[str] = ..., text: _Optional[str] = ..., person: _Optional[str] = ...) -> None: ...
+
+class RegistryReply(_message.Message):
+    __slots__ = ("registry", "fingerprint")
+    REGISTRY_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    registry: str
+    fingerprint: str
+    def __init__(self, registry: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class LedgerRequest(_message.Message):
     __slots__ = ()
