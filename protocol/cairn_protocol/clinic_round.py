@@ -15,6 +15,7 @@ from cairn_protocol.context import Context
 from cairn_protocol.errors import OurFault
 from cairn_protocol.fixed_point import to_wire, word
 from cairn_protocol.identity import Identity, Label, verify
+from cairn_protocol.mark import Mark
 from cairn_protocol.masks import Ring, masked
 from cairn_protocol.messages import (
     Certificate,
@@ -68,8 +69,11 @@ class ClinicRound:
         self._mask: SelfMask | None = None
         self._sealed: dict[int, bytes] = {}
 
-    def upload(self, vector: Ring) -> Upload:
+    def upload(self, vector: Ring, mark: Mark) -> Upload:
         """The masked, signed vector: (length,) of the context's ring, noised and encoded.
+
+        Args:
+            mark: where this clinic stands once it was charged for the vector.
 
         Raises:
             OurFault: another shape, or a second vector under one header (R12).
@@ -90,7 +94,7 @@ class ClinicRound:
         digest = upload_digest(context.modulus_bits, wire, *shares)
         if self.uploaded not in (b"", digest):  # R12
             raise OurFault("a second vector under one header", code="second-vector")
-        statement = upload_statement(header.run, own, header.digest, digest)
+        statement = upload_statement(header.run, own, header.digest, digest, mark)
         upload = Upload(
             header.run,
             own,
@@ -98,6 +102,7 @@ class ClinicRound:
             context.modulus_bits,
             wire,
             *shares,
+            mark,
             self._identity.sign("upload", statement),
         )
         self._mask, self.uploaded = mask, digest
@@ -150,7 +155,7 @@ class ClinicRound:
 
     def _check_uploads(self, message: Survivors) -> None:
         for upload in message.uploads:  # R18
-            statement = upload_statement(message.run, upload.clinic, message.header, upload.upload)
+            statement = upload.signed(message.run, message.header)
             if not self._signed(upload.clinic, "upload", statement, upload.signature):
                 refuse("upload-forged", "a survivor's upload is not signed by it")
             if upload.clinic == self._rules.own and upload.upload != self.uploaded:  # R16

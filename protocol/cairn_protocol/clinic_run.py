@@ -60,6 +60,7 @@ from cairn_protocol.messages import (
     Opening,
     OpenRun,
     Packages,
+    RoundRecord,
     RoundRequest,
     Survivors,
     Upload,
@@ -94,7 +95,7 @@ class ClinicRun:
         self.study, self.roster = opening.study.study(), opening.roster.roster
         self.progress = progress
         self.index = self.roster.index_of(identity.public)
-        self.marks: tuple[Mark, ...] = ()  # the other participants', once `confirm` has passed
+        self.marks: tuple[Mark, ...] = ()  # others', as the last message showed them
         self.state = step(Role.CLINIC, State.NEW, OpenRun)
         self._identity, self._opening, self._mark = identity, opening, mark
         self._verified = _indices(self.roster, verified, self.index)
@@ -246,7 +247,8 @@ class ClinicRun:
         Args:
             request: the server's.
             context: what this clinic computed itself from study, roster and `request`'s state.
-            contains: whether this clinic's ledger holds a head.
+            contains: whether this clinic's ledger holds a head. Keep `marks` before the reply
+                leaves.
 
         Raises:
             PeerFault: R7 to R10 is broken.
@@ -276,6 +278,7 @@ class ClinicRun:
         if self._roots:
             self._roots.erase()
         self._roots, self._greeted = roots, None
+        self.marks = self._marks_in(news) or self.marks
         self.progress, self.state = self.progress.asked(header), after
         self._round = ClinicRound(
             self._identity,
@@ -289,6 +292,11 @@ class ClinicRun:
         for kind in (RoundRequest, Survivors, Certificate):
             self._replies.pop(kind, None)
         return header
+
+    def _marks_in(self, records: tuple[RoundRecord, ...]) -> tuple[Mark, ...]:
+        """The newest marks of others in `records`, which follow one another."""
+        newest = {u.clinic: u.mark for record in records for u in record.uploads}
+        return tuple(mark for clinic, mark in newest.items() if clinic != self.index)
 
     def _agreed(self) -> Packages:
         if self._packages is None:
@@ -312,19 +320,20 @@ class ClinicRun:
         check_own_marks(request.notes, self._mark, contains)  # R15
         return self._greeted.finish(received)
 
-    def upload(self, request: RoundRequest, vector: Ring) -> Upload:
+    def upload(self, request: RoundRequest, vector: Ring, mark: Mark) -> Upload:
         """The masked, signed reply to the accepted request.
 
         Args:
             request: the one that `accept` took last.
             vector: (length,) uint32 or uint64 as the context says; noised and encoded.
+            mark: where this clinic stands once it was charged for the vector.
 
         Raises:
             OurFault: another request, another shape, or a second vector under one header (R12).
         """
         if self._round is None or self._round.header != request.header:
             raise OurFault("this request was not accepted", code="not-accepted")
-        reply = self._round.upload(vector)
+        reply = self._round.upload(vector, mark)
         if RoundRequest not in self._replies:
             self.state = step(Role.CLINIC, self.state, Upload)
             self.progress = self.progress.uploaded(reply.upload_digest)
@@ -368,14 +377,16 @@ class ClinicRun:
         return reply if request == message else None
 
     def close(self, message: CloseRun) -> Closed:
-        """This clinic's last word; every key is erased (R13).
+        """This clinic's last word; every key is erased (R13). Keep `marks` before it leaves.
 
         Raises:
-            PeerFault: of another run.
+            PeerFault: of another run, or with a forged history.
         """
         after = step(Role.CLINIC, self.state, CloseRun)
         if message.run != self._opening.run:
             refuse("run-foreign", "the closing is of another run")
+        news = self._history().follow(self.progress, None, message.records)
+        self.marks = self._marks_in(news) or self.marks
         unsigned = Closed(message.run, self.index, self.progress.head, UNSIGNED)
         reply = unsigned.with_signature(self._identity.sign("closed", unsigned.signed))
         self.erase()

@@ -20,7 +20,6 @@ from cairn_protocol.round_messages import (
     Header,
     RoundRecord,
     consent_statement,
-    upload_statement,
 )
 
 _FIRST: Final = -1
@@ -61,9 +60,11 @@ class History:
         self._questions = list(questions)
 
     def follow(
-        self, progress: Progress, header: Header, records: Sequence[RoundRecord]
+        self, progress: Progress, header: Header | None, records: Sequence[RoundRecord]
     ) -> tuple[RoundRecord, ...]:
         """The records that are news to this clinic, in order; `header` follows the last of them.
+
+        Without a header the run ends behind them.
 
         Raises:
             PeerFault: `peer.question-unknown`, `peer.round-past` (a replay), `peer.round-order`,
@@ -80,12 +81,13 @@ class History:
             self._check(record, progress)
             head = record.digest
             place = _Place(place.question, place.round, place.attempt, closed=True)
-        self._next(place, header, same=False)
-        if header.previous != head:
-            refuse(
-                "transcript-differs",
-                "the server's history of this run is not the one that this clinic saw",
-            )
+        if header is not None:
+            self._next(place, header, same=False)
+            if header.previous != head:
+                refuse(
+                    "transcript-differs",
+                    "the server's history of this run is not the one that this clinic saw",
+                )
         return news
 
     def _place(self, progress: Progress) -> _Place:
@@ -124,8 +126,8 @@ class History:
             refuse("transcript-differs", "a record holds clinics that it cannot hold")
         self._check_own(record, progress)
         for upload in record.uploads:
-            signed = upload_statement(self._run, upload.clinic, header.digest, upload.upload)
-            if not verify(self._key(upload.clinic), "upload", signed, upload.signature):
+            key, signed = self._key(upload.clinic), upload.signed(self._run, header.digest)
+            if upload.mark.identity != key or not verify(key, "upload", signed, upload.signature):
                 refuse("record-forged", "an upload in a record is not signed by its clinic")
         if record.survivors != header.participants:
             self._check_consents(record)

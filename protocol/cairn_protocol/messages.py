@@ -26,6 +26,8 @@ from cairn_protocol.record import Message, Nested
 from cairn_protocol.roster import SignedRoster
 from cairn_protocol.round_messages import (
     Certificate,
+    Closed,
+    CloseRun,
     Consent,
     Header,
     Opening,
@@ -38,8 +40,6 @@ from cairn_protocol.round_messages import (
     genesis,
 )
 from cairn_protocol.setup_messages import (
-    Closed,
-    CloseRun,
     Confirmation,
     KeyPackage,
     Note,

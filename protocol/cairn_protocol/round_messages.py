@@ -1,4 +1,4 @@
-"""Messages of a round: a vector asked and uploaded, survivors named, shares opened.  # SPEC 5"""
+"""Messages of rounds: a vector uploaded, survivors named, shares opened; the end.  # SPEC 5"""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from cairn_protocol.context import (
     state_array,
 )
 from cairn_protocol.fixed_point import RINGS
+from cairn_protocol.mark import Mark
 from cairn_protocol.policy import LARGEST_ROSTER
 from cairn_protocol.record import Many, Message, Nested, Record, hashed
 from cairn_protocol.setup_messages import Notes
@@ -26,6 +27,7 @@ from cairn_protocol.wire_types import Clinic, Hash, Run, Signature, Signed
 
 SEALED_BYTES: Final = 48  # a share of 32 bytes and AES-GCM's tag
 SHARE_BYTES: Final = 32
+NO_SHARE: Final = b"\xff" * SHARE_BYTES  # no number of the field: what was sealed cannot be read
 COMMITMENT_BYTES: Final = 16
 LARGEST_HISTORY: Final = 2000  # records in one request
 LARGEST_UPLOAD: Final = 8 * LARGEST_VECTOR + (SEALED_BYTES + COMMITMENT_BYTES) * LARGEST_ROSTER
@@ -58,11 +60,16 @@ class Header(Record):
 
 @dataclass(frozen=True)
 class SignedDigest(Record):
-    """A clinic's signature on the digest of what it uploaded."""
+    """A clinic's signature on the digest of what it uploaded, and on where it stood then."""
 
     clinic: Clinic
     upload: Hash  # Upload.upload_digest
+    mark: Annotated[Mark, Nested(Mark)]
     signature: Signature
+
+    def signed(self, run: bytes, header: bytes) -> bytes:
+        """What the signature covers, under the header with this digest."""
+        return upload_statement(run, self.clinic, header, self.upload, self.mark)
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,7 @@ class Upload(Message):
     `vector` are integers of `modulus_bits`, as `fixed_point.to_wire` packs them. `commitment` is
     to the seed of the self mask (32 zero bytes: there is none), `sealed` one sealed share for each
     other participant and `commitments` one commitment for each participant's share, both in
-    ascending order of the participants.
+    ascending order of the participants. `mark` is where the clinic stands once it was charged.
     """
 
     kind: ClassVar[int] = 6
@@ -154,6 +161,7 @@ class Upload(Message):
     commitment: Hash
     sealed: Annotated[bytes, Blob(SEALED_BYTES * LARGEST_ROSTER)]
     commitments: Annotated[bytes, Blob(COMMITMENT_BYTES * LARGEST_ROSTER)]
+    mark: Annotated[Mark, Nested(Mark)]
     signature: Signature
 
     def fault(self) -> str:
@@ -185,7 +193,12 @@ class Upload(Message):
     @property
     def signed(self) -> bytes:
         """What the signature covers: not the vector itself, so that a record can hold it."""
-        return upload_statement(self.run, self.clinic, self.header, self.upload_digest)
+        return upload_statement(self.run, self.clinic, self.header, self.upload_digest, self.mark)
+
+    @property
+    def signed_digest(self) -> SignedDigest:
+        """What a record holds of it."""
+        return SignedDigest(self.clinic, self.upload_digest, self.mark, self.signature)
 
 
 @dataclass(frozen=True)
@@ -255,7 +268,8 @@ class Certificate(Message):
 class Opening(Signed):
     """A clinic's shares of the survivors' self masks, and its pair seeds with the others.
 
-    `shares` is one for each survivor, ascending, its own included; `seeds` one for each
+    `shares` is one for each survivor, ascending, its own included (`NO_SHARE` where that clinic
+    sealed none that can be read); `seeds` one for each
     participant that did not survive, ascending.
     """
 
@@ -284,6 +298,33 @@ class Opening(Signed):
         return "" if whole else "shares and seeds must be whole"
 
 
+@dataclass(frozen=True)
+class CloseRun(Message):
+    """Ends a run: the clinic erases its keys. `reason` is for its log.
+
+    `records` are those of finished rounds, in order, from the receiver's last one on, so that the
+    clinics keep each other's marks of the last round too.
+    """
+
+    kind: ClassVar[int] = 11
+
+    run: Run
+    reason: Annotated[str, Text(500)]
+    records: Annotated[tuple[RoundRecord, ...], Many(RoundRecord, LARGEST_HISTORY)] = ()
+
+
+@dataclass(frozen=True)
+class Closed(Signed):
+    """A clinic's word that it erased its keys for the run, and the last transcript it knows."""
+
+    kind: ClassVar[int] = 12
+
+    run: Run
+    clinic: Clinic
+    transcript: Hash
+    signature: Signature
+
+
 def upload_digest(
     modulus_bits: int, vector: bytes, commitment: bytes, sealed: bytes, commitments: bytes
 ) -> bytes:
@@ -294,9 +335,9 @@ def upload_digest(
     return hashed("upload", front, vector)
 
 
-def upload_statement(run: bytes, clinic: int, header: bytes, upload: bytes) -> bytes:
-    """What a clinic signs with an upload: run ‖ clinic ‖ header digest ‖ upload digest."""
-    return run + clinic.to_bytes(2, "big") + header + upload
+def upload_statement(run: bytes, clinic: int, header: bytes, upload: bytes, mark: Mark) -> bytes:
+    """What a clinic signs with an upload: run ‖ clinic ‖ header ‖ upload ‖ mark digests."""
+    return run + clinic.to_bytes(2, "big") + header + upload + mark.digest
 
 
 def survivors_digest(header: bytes, uploads: tuple[SignedDigest, ...]) -> bytes:

@@ -34,7 +34,6 @@ from cairn_protocol.messages import (
     RoundRecord,
     RoundRequest,
     SignedConsent,
-    SignedDigest,
     Survivors,
     Upload,
     genesis,
@@ -235,6 +234,8 @@ class ServerRun:
             refuse("vector-size", "an upload is not of the length that was asked")
         if not verify(key, "upload", reply.signed, reply.signature):
             refuse("upload-forged", f"{self._name(reply.clinic)} did not sign its upload")
+        if reply.mark.identity != key or not reply.mark.genuine():
+            refuse("mark-forged", f"{self._name(reply.clinic)} shows a mark that is not its own")
         if (wanted := len(self.participants) if self.policy.recovers else 0) != reply.dealt:
             refuse("shares-missing", f"{self._name(reply.clinic)} did not deal {wanted} shares")
 
@@ -385,10 +386,7 @@ class ServerRun:
         consents = {} if self._everyone else self._consents
         return RoundRecord(
             self._open()[0],
-            tuple(
-                SignedDigest(i, upload.upload_digest, upload.signature)
-                for i, upload in sorted(self._uploads.items())
-            ),
+            tuple(upload.signed_digest for _, upload in sorted(self._uploads.items())),
             tuple(SignedConsent(i, consent.signature) for i, consent in sorted(consents.items())),
         )
 
@@ -406,7 +404,7 @@ class ServerRun:
             raise OurFault("the survivors have not opened their shares", code="incomplete")
         if self.state is State.NAMED and not self._everyone:
             raise OurFault("the survivors have not opened their shares", code="incomplete")
-        work = Unmasking(header, context, self.policy.threshold, self._uploads, self._openings)
+        work = Unmasking(header, context, self.policy, self._uploads, self._openings)
         try:
             total = work.sum() if self.policy.recovers else work.plain_sum()
         finally:
@@ -416,7 +414,10 @@ class ServerRun:
         self.records.append(self._record())
         return total
 
-    def close(self, reason: str) -> CloseRun:
-        """The message that ends the run at every clinic."""
+    def close(self, reason: str) -> dict[int, CloseRun]:
+        """The message that ends the run, for each participant with the records that it may lack."""
         self.state = step(Role.SERVER, self.state, CloseRun)
-        return CloseRun(self.opening.run, reason)
+        return {
+            clinic: CloseRun(self.opening.run, reason, self._unknown(clinic))
+            for clinic in self.participants
+        }

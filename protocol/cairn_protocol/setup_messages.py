@@ -1,4 +1,4 @@
-"""Messages that open and close a run: keys, their confirmation, the last word.  # SPEC 5"""
+"""Messages that set a run up: keys and their confirmation.  # SPEC 5"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, ClassVar
 
-from cairn_protocol.codec import Blob, Fixed, Text, UInt
+from cairn_protocol.codec import Blob, Fixed, UInt
 from cairn_protocol.identity import Identity, verify
 from cairn_protocol.keys import CIPHERTEXT_BYTES, MLKEM_BYTES, X25519_BYTES
 from cairn_protocol.mark import Mark
@@ -127,25 +127,3 @@ class Confirmation(Message):
         if any(note.sender != self.clinic for note in self.notes):
             return "notes must be this clinic's own"
         return ""
-
-
-@dataclass(frozen=True)
-class CloseRun(Message):
-    """Ends a run: the clinic erases its keys. `reason` is for its log."""
-
-    kind: ClassVar[int] = 11
-
-    run: Run
-    reason: Annotated[str, Text(500)]
-
-
-@dataclass(frozen=True)
-class Closed(Signed):
-    """A clinic's word that it erased its keys for the run, and the last transcript it knows."""
-
-    kind: ClassVar[int] = 12
-
-    run: Run
-    clinic: Clinic
-    transcript: Hash
-    signature: Signature

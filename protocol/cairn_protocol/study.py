@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -67,12 +68,28 @@ class Variable(_Part):
         return self
 
 
+Day = Annotated[date, Field(strict=True)]  # a TOML date; a number would be seconds since 1970
+
+
 class Cohort(_Part):
-    """Who is studied, and the public figures that stand in for secret counts."""
+    """Who is studied, and the public figures that stand in for secret counts.
+
+    Patients who entered from `entry_from` until `entry_until`, both days included, are admitted,
+    and each quarter of entry that the window touches is charged as a whole. With either, patients
+    without a date of entry are not admitted; with neither, everybody is, and is charged.
+    """
 
     arms: tuple[str, ...] = ()
+    entry_from: Day | None = None
+    entry_until: Day | None = None
     planned_patients: int = Field(gt=0)
     largest_clinic: int = Field(gt=0, description="public cap on one clinic's patients")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Cohort:
+        if self.entry_from and self.entry_until and self.entry_from > self.entry_until:
+            raise ValueError("entry_from must not be after entry_until")
+        return self
 
 
 class Privacy(_Part):

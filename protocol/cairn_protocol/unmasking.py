@@ -20,7 +20,14 @@ from cairn_protocol.errors import PeerFault
 from cairn_protocol.fixed_point import decode, from_wire, word
 from cairn_protocol.masks import Ring, add_streams, pair_sign
 from cairn_protocol.messages import Header, Opening, Upload
-from cairn_protocol.round_messages import COMMITMENT_BYTES, SEALED_BYTES, SHARE_BYTES, parts
+from cairn_protocol.policy import Policy
+from cairn_protocol.round_messages import (
+    COMMITMENT_BYTES,
+    NO_SHARE,
+    SEALED_BYTES,
+    SHARE_BYTES,
+    parts,
+)
 
 
 class Unmasking:
@@ -28,19 +35,20 @@ class Unmasking:
 
     Args:
         uploads: of the survivors, by clinic.
-        openings: at least `threshold` of theirs; all of theirs where a participant is gone.
+        openings: at least `policy.threshold` of theirs; all of theirs where a participant is gone.
     """
 
     def __init__(
         self,
         header: Header,
         context: Context,
-        threshold: int,
+        policy: Policy,
         uploads: Mapping[int, Upload],
         openings: Mapping[int, Opening],
     ) -> None:
         self.blamed: set[int] = set()  # clinics that dealt or opened a wrong share
-        self._header, self._context, self._threshold = header, context, threshold
+        self._header, self._context, self._threshold = header, context, policy.threshold
+        self._colluding = policy.colluding
         self._uploads, self._openings = uploads, openings
         self._survivors = sorted(uploads)
 
@@ -116,7 +124,12 @@ class Unmasking:
         )
         digest = self._header.digest
         right: dict[int, int] = {}
+        unreadable = [opener for opener, share in opened.items() if share == NO_SHARE]
+        if len(unreadable) > self._colluding:  # more than can lie about it
+            self.blamed.add(dealer)
         for opener, share in opened.items():
+            if opener in unreadable and dealer in self.blamed:
+                continue
             made = self_mask.share_commitment(share, dealer, opener, digest)
             if made == promised[opener]:
                 right[opener] = int.from_bytes(share, "big")

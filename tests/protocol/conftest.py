@@ -200,7 +200,7 @@ class Federation:
         """Clinic's upload of an int64 vector."""
         self.runs[clinic].accept(request, context, everything)
         ring = encode(np.asarray(vector), reach=context.reach, modulus_bits=context.modulus_bits)
-        return self.runs[clinic].upload(request, ring)
+        return self.runs[clinic].upload(request, ring, self.mark(clinic))
 
     def ask(self, vectors, *, lost=(), **where) -> Context:
         """Ask a round; every participant but `lost` uploads its row of `vectors` (n, d) int64."""
