@@ -3,7 +3,8 @@
 clinic.toml     the clinic's name, what kind of data this is, the budget's cap
 mapping.toml    which file and column holds what (see `cairn_client.readers`)
 *.csv           the records
-.cairn/         what Cairn keeps here, 0700: identity.key (0600), ledger.sqlite (0600)
+.cairn/         what Cairn keeps here, 0700: identity.key, ledger.sqlite, entry-quarters.sqlite
+                (0600), of which each must be backed up with the others
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from cairn_client.clinic_config import ClinicConfig
+from cairn_client.entry_pins import EntryPins, lost_pins
 from cairn_client.readers import Import, read_clinic
 from cairn_models.measures import Instrument
 from cairn_privacy.accounting import rho_for
@@ -25,6 +27,7 @@ from cairn_protocol.study import read_bounded
 
 IDENTITY_BYTES: Final = 32
 LEDGER: Final = "ledger.sqlite"
+PINS: Final = "entry-quarters.sqlite"
 LEDGER_MADE: Final = "charges-are-kept"  # stays when the ledger's files are lost together
 
 
@@ -90,9 +93,18 @@ class ClinicFolder:
                 cap_epsilon=self.config.cap_epsilon,
                 delta=self.config.delta,
             )
+        if ledger.windowed and not self.pins_file.is_file():
+            ledger.close()
+            raise lost_pins()
+        EntryPins.make(self.pins_file)
         (self.state / LEDGER_MADE).touch(mode=0o600)
         sync_folder(self.state)
         return ledger
+
+    @property
+    def pins_file(self) -> Path:
+        """Where the quarters are kept under which patients were charged; made with the ledger."""
+        return self.state / PINS
 
     def read(self, instruments: tuple[Instrument, ...] = ()) -> Import:
         """The clinic's records with what was found wrong in them."""

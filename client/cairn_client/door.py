@@ -4,7 +4,8 @@
 
 Rules, in the order in which the code keeps them:
 
-D1  The charge is durable in the ledger before any record is read for the question.
+D1  The charge is durable in the ledger before any record is read for the question. It goes to
+    every block of patients that the study's window touches, and nobody else is admitted.
 D2  Each patient's vector is clipped to the question's bound C and truncated toward zero onto a
     grid of step C/S, so that one patient moves the integer sum by at most S in L2 norm.
 D3  The sum is clamped coordinate by coordinate to what the ring holds; clamping moves no two
@@ -23,10 +24,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cairn_client.admitted import admitted, charged_blocks
+from cairn_client.entry_pins import EntryPins
 from cairn_models.questions.base import Public, Question, Vector
 from cairn_models.records import Records
+from cairn_privacy.accounting import units_within
 from cairn_privacy.bound import Steps, bounded_sum, exact_sum, saturate
 from cairn_privacy.ledger import Ledger
+from cairn_privacy.links import StudyAccount
 from cairn_privacy.noise import NoisePlan, add_noise
 from cairn_privacy.question_terms import QuestionTerms
 from cairn_protocol.errors import CairnError, OurFault
@@ -40,7 +45,7 @@ log = logging.getLogger("cairn.keeper")
 class Asked:
     """One sum that the signed study allows, after every check of the request.
 
-    `study_cap` is the most ρ that the whole study may spend here.
+    `study_cap` is the most ρ that the whole study may spend here, `team` the key of who asks.
     """
 
     run: bytes
@@ -50,6 +55,7 @@ class Asked:
     attempt: int
     public: Public
     study_cap: float
+    team: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -66,11 +72,18 @@ class Door:
     Args:
         records: the clinic's records; called after the charge.
         ledger: the clinic's ledger; None only where the clinic's own configuration says public.
+        pins: the quarters under which patients were charged, for studies with a window.
     """
 
-    def __init__(self, records: Callable[[], Records], ledger: Ledger | None) -> None:
+    def __init__(
+        self,
+        records: Callable[[], Records],
+        ledger: Ledger | None,
+        pins: EntryPins | None = None,
+    ) -> None:
         self._records = records
         self._ledger = ledger
+        self._pins = pins
         self._prepared: tuple[tuple[bytes, str], Any] | None = None  # of the question at hand
 
     def answer(self, asked: Asked) -> Leaving:
@@ -96,14 +109,23 @@ class Door:
     def _reserve(self, asked: Asked, noise: NoisePlan) -> int:
         if self._ledger is None:
             raise OurFault("a noised question reached a clinic without a ledger", code="no-ledger")
+        study = asked.question.study
+        account = StudyAccount(
+            study=study.digest.hex(),
+            name=study.name,
+            title=study.title,
+            team=asked.team.hex(),
+            blocks=charged_blocks(study),
+            cap_units=units_within(asked.study_cap),
+        )
         return self._ledger.reserve(
-            study=asked.question.study.digest,
+            study=study.digest,
             question=asked.question.name,
             round_=asked.round_,
             attempt=asked.attempt,
             rho=noise.rho_per_round,
             run=asked.run,
-            study_cap_rho=asked.study_cap,
+            account=account,
         )
 
     def _bounded(self, asked: Asked, bound: float, noise: NoisePlan) -> Steps:
@@ -120,5 +142,6 @@ class Door:
         question = asked.question
         key = (question.study.digest, question.name)
         if self._prepared is None or self._prepared[0] != key:
-            self._prepared = (key, question.prepare(self._records()))
+            records = admitted(self._records(), question.study, self._pins)
+            self._prepared = (key, question.prepare(records))
         return question.contributions(self._prepared[1], asked.public)

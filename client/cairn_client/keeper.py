@@ -11,8 +11,15 @@ K2  What is computed (question, bound, noise, rounds, layout) comes from the app
 K3  The first public state of a question that builds on nothing is the one that this clinic
     computes itself, so a server cannot plant a model.
 K4  A failure while records are at hand is told to nobody but the local log, by its type alone.
-K5  A run's place and the reply are in the keeper's state before the reply leaves. After a crash
-    a kept reply is sent again, byte for byte; an attempt without one is sat out, and void.
+K5  A run's place and the reply are in the keeper's state before the reply leaves, whatever it is:
+    upload, consent or opening. After a crash a kept reply is sent again, byte for byte; an
+    attempt without one is sat out, and void.
+K6  A pause or a refusal stops every stage, kept replies too. An upload that has left cannot be
+    called back: in a study that recovers from dropout, t other clinics can open the sum that it
+    is in, so its charge stays. That this clinic opens nothing more is a dropout like any other.
+K7  The newest marks of the others are kept before this clinic confirms their keys. Once it is
+    shown a mark of its own that it does not follow (it was restored or copied), it takes part
+    in nothing, over restarts too, until people have settled what its ledger lacks.
 """
 
 from __future__ import annotations
@@ -20,24 +27,25 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Literal
 
 import numpy as np
 
+from cairn_client.askable import Askable, askable, study_cap
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.door import Asked, Door
 from cairn_client.enrolment import pinned_team
+from cairn_client.entry_pins import EntryPins
 from cairn_client.keeper_state import Approval, KeeperState, Memory, Place
+from cairn_client.own_mark import OwnMark
 from cairn_client.readers import Import
 from cairn_client.reconcile import reconcile
-from cairn_models.questions import build
-from cairn_models.questions.base import Question, instrument_of
+from cairn_models.questions.base import instrument_of
 from cairn_models.records import Records
 from cairn_privacy.ledger import Ledger
-from cairn_privacy.question_terms import QuestionTerms
-from cairn_protocol.clinic_run import UNSIGNED, ClinicRun
+from cairn_protocol.clinic_run import ClinicRun
 from cairn_protocol.codec import refuse
 from cairn_protocol.errors import (
     BudgetRefusal,
@@ -48,6 +56,7 @@ from cairn_protocol.errors import (
     PolicyRefusal,
 )
 from cairn_protocol.messages import (
+    Certificate,
     Closed,
     CloseRun,
     Offer,
@@ -56,31 +65,36 @@ from cairn_protocol.messages import (
     Refusal,
     RoundRequest,
     Standing,
-    Upload,
+    Survivors,
     decode,
 )
 from cairn_protocol.record import Message
 from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.study import Study
+from cairn_protocol.wire_types import UNSIGNED
 
 log = logging.getLogger("cairn.keeper")
-NO_HEAD: Final = bytes(32)  # ledger head of a clinic whose data are public
 
-Step = Literal["opened", "confirmed", "asked", "charged", "answered", "kept", "committed", "closed"]
+Step = Literal[
+    "opened",
+    "confirmed",
+    "asked",
+    "charged",
+    "answered",
+    "kept",
+    "committed",
+    "considered",  # survivors were answered for, in memory
+    "survivors kept",  # and in the state
+    "certified",  # the certificate was, in memory
+    "opening kept",  # and in the state
+    "closed",
+]
 Passing = Callable[[Step], None]
 """Called as the keeper passes each step of a reply; a test ends the process there."""
 
 
 def no_step(step: Step) -> None:
     """Nothing happens at a step."""
-
-
-@dataclass(frozen=True)
-class Askable:
-    """A question that the study asks, with its terms."""
-
-    question: Question[Any]
-    terms: QuestionTerms
 
 
 @dataclass
@@ -91,7 +105,9 @@ class _Active:
 
     @property
     def place(self) -> Place:
-        return Place(self.run.study.digest, self.run.index, self.run.progress)
+        here = self.run.progress
+        question = [*self.askable].index(here.question) if here.question else 0
+        return Place(self.run.study.digest, self.run.index, here, question)
 
     @property
     def study_cap(self) -> float:
@@ -122,6 +138,7 @@ class Keeper:
         self._opening = threading.Lock()  # of the ledger: status is asked beside a round
         self._imports: dict[bytes, Import] = {}
         self._active: dict[bytes, _Active] = {}
+        self.mark = OwnMark(self.identity, self.state, self.open_ledger_if_any)
 
     @property
     def ledger(self) -> Ledger:
@@ -191,18 +208,23 @@ class Keeper:
         self.state.close()
 
     def _reply(self, request: bytes) -> Message:
-        match decode(request):
-            case OpenRun() as message:
+        message, digest = decode(request), hashlib.sha256(request).digest()
+        if not isinstance(message, CloseRun | Offer):
+            self.mark.check()  # K7
+        match message:
+            case OpenRun():
                 return self._open(message)
-            case Packages() as message:
+            case Packages():
                 return self._confirm(message)
-            case RoundRequest() as message:
-                return self._round(message, hashlib.sha256(request).digest())
-            case CloseRun() as message:
-                return self._close(message, hashlib.sha256(request).digest())
-            case Offer() as message:
+            case RoundRequest():
+                return self._round(message, digest)
+            case Survivors() | Certificate():
+                return self._unmask(message, digest)
+            case CloseRun():
+                return self._close(message, digest)
+            case Offer():
                 return self._offer(message)
-            case message:
+            case _:
                 raise PeerFault(
                     f"a server does not send a {type(message).__name__}", code="not-a-request"
                 )
@@ -251,13 +273,16 @@ class Keeper:
             team_public=approval.team,
             approved_digest=digest,
             pinned_roster=approval.roster,
+            mark=self.mark.sign(),
+            verified=self.state.verified(),
             data_are_public=self.clinic.config.data == "public",
-            epoch=self.state.epoch,
             progress=place.progress if place else None,
         )
         if digest not in self._imports:
             self._read_unseen(run.study)
-        door = Door(lambda: self._records(digest), self.ledger if run.study.noised else None)
+        ledger = self.ledger if run.study.noised else None
+        pins = EntryPins(self.clinic.pins_file)
+        door = Door(lambda: self._records(digest), ledger, pins)
         opened = _Active(run, door, askable(run.study, len(run.roster)))
         self.state.keep(opened.place)  # K5
         if active:
@@ -288,8 +313,11 @@ class Keeper:
     def _confirm(self, message: Packages) -> Message:
         active = self._run(message.run)
         self._approval(active.run.study.digest)
-        head = self.ledger.head() if active.run.study.noised else NO_HEAD
-        reply = active.run.cached(message) or active.run.confirm(message, head)
+        if known := active.run.cached(message):
+            return known
+        seen = self.state.marks([entry.identity for entry in active.run.roster.entries])
+        reply = active.run.confirm(message, seen)
+        self.state.keep_marks(active.run.marks)  # K7
         self._passing("confirmed")
         return reply
 
@@ -323,7 +351,11 @@ class Keeper:
             )
         roster = active.run.roster.digest
         context = terms.context(roster, header.round, header.attempt, message.public_state)
-        active.run.accept(message, context)
+        try:
+            active.run.accept(message, context, self.mark.contains)
+        except PolicyRefusal:
+            self.mark.shown(witness for note in message.notes for witness in note.witness)  # K7
+            raise
         self.state.keep(active.place)  # a crash from here on: the attempt is sat out
         self._passing("asked")
         leaving = active.door.answer(
@@ -335,17 +367,37 @@ class Keeper:
                 attempt=header.attempt,
                 public=public,
                 study_cap=active.study_cap,
+                team=self._approval(active.run.study.digest).team,
             )
         )
         self._passing("answered")
-        upload: Upload = active.run.upload(message, leaving.vector)
+        upload = active.run.upload(message, leaving.vector)
         self.state.keep(active.place, digest, upload.to_bytes())  # K5
         self._passing("kept")
         self._approval(active.run.study.digest)  # people may have paused it meanwhile
         if leaving.entry is not None:
-            self.ledger.commit(leaving.entry, upload.vector_digest)
+            self.ledger.commit(leaving.entry, upload.upload_digest)
         self._passing("committed")
         return upload
+
+    def _unmask(self, message: Survivors | Certificate, digest: bytes) -> Message:
+        place = self.state.place(message.run)
+        if place is None:
+            raise _run_unknown()
+        self._approval(place.study)  # K6
+        if kept := self.state.reply(message.run, digest):  # K5
+            return decode(kept)
+        active = self._run(message.run)
+        if isinstance(message, Survivors):
+            reply: Message = active.run.survivors(message)
+            self._passing("considered")
+        else:
+            reply = active.run.certify(message)
+            self._passing("certified")
+        self.state.keep(active.place, digest, reply.to_bytes())  # K5
+        self._passing("survivors kept" if isinstance(message, Survivors) else "opening kept")
+        self._approval(place.study)  # people may have paused it meanwhile
+        return reply
 
     def _close(self, message: CloseRun, digest: bytes) -> Message:
         if kept := self.state.reply(message.run, digest):
@@ -361,7 +413,7 @@ class Keeper:
             reply = unsigned.with_signature(self.identity.sign("closed", unsigned.signed))
         else:
             raise _run_unknown()
-        self.state.keep(place, digest, reply.to_bytes())
+        self.state.end(place, digest, reply.to_bytes())
         self._passing("closed")
         return reply
 
@@ -369,25 +421,6 @@ class Keeper:
         if run not in self._active:
             raise _run_unknown()
         return self._active[run]
-
-
-def askable(study: Study, clinics: int) -> dict[str, Askable]:
-    """Every question of the study with its terms for so many clinics, by name.
-
-    Raises:
-        CairnError: the study cannot be answered.
-    """
-    questions = [build(spec, study) for spec in study.questions]
-    return {
-        q.name: Askable(q, QuestionTerms.of(study, q.spec, q.shape, clinics)) for q in questions
-    }
-
-
-def study_cap(study: Study, asked: Mapping[str, Askable]) -> float:
-    """ρ that the study may cost: its questions as planned, and its retries at their dearest."""
-    plans = [a.terms.noise for a in asked.values() if a.terms.noise is not None]
-    dearest = max((plan.rho_per_round for plan in plans), default=0.0)
-    return sum(plan.rho for plan in plans) + study.privacy.retries * dearest
 
 
 def _run_unknown() -> PeerFault:

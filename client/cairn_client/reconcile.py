@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cairn_client.keeper_state import KeeperState
-from cairn_privacy.chain import Entry
 from cairn_privacy.ledger import Ledger
+from cairn_privacy.links import Entry
 from cairn_protocol.progress import NOTHING, Progress
 
 SAT_OUT = "the keeper stopped before an upload was kept; nothing was sent"

@@ -3,7 +3,7 @@
 Readers make it, questions read it, the synthetic cohort writes it. One patient is one value of
 `patient`, already merged (case and spaces folded), in every table. Times are in `time_unit` since
 time zero (entry to the waiting list); calendar dates stay in `patients.entry`, which no question
-may use except to choose the ledger's account.
+may use: it decides whom a study's window admits, and to which of the ledger's blocks they belong.
 
     patients    patient str · arm str|null · entry date|null · one column per covariate (str|f64)
     scores      patient str · time f64 · instrument str · value f64      one row a total score
@@ -14,6 +14,7 @@ may use except to choose the ledger's account.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final, Literal
 
 import polars as pl
@@ -80,7 +81,24 @@ class Records:
 
     def without(self, patient: str) -> Records:
         """The same records with one patient removed, all rows: the neighbour of the promise."""
-        keep = pl.col("patient") != patient
+        return self._where(pl.col("patient") != patient)
+
+    def entered(self, first: date | None, last: date | None) -> Records:
+        """The patients who entered from `first` until `last`, both days included, with all rows.
+
+        With neither, everybody; with either, nobody whose date of entry is unknown.
+        """
+        if first is None and last is None:
+            return self
+        day = pl.col("entry")
+        inside = day.is_between(first or date.min, last or date.max)
+        return self.only(self.patients.filter(inside)["patient"])
+
+    def only(self, patients: pl.Series) -> Records:
+        """These patients, with all rows."""
+        return self._where(pl.col("patient").is_in(patients.implode()))
+
+    def _where(self, keep: pl.Expr) -> Records:
         return Records(
             self.patients.filter(keep),
             self.scores.filter(keep),

@@ -42,7 +42,8 @@ class HeadCopy:
 
     def _slots(self) -> tuple[Head | None, Head | None]:
         try:
-            data = self._path.read_bytes()
+            with self._path.open("rb") as file:
+                data = file.read(_SLOT + _RECORD)
         except FileNotFoundError:
             data = b""
         return _parse(data[:_RECORD]), _parse(data[_SLOT : _SLOT + _RECORD])

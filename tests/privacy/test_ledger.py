@@ -21,10 +21,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cairn_privacy import ledger as ledger_module
-from cairn_privacy.accounting import RHO_UNIT, epsilon_of_rho, rho_for
+from cairn_privacy.accounting import RHO_UNIT, epsilon_of_rho, rho_for, units_within
+from cairn_privacy.blocks import EVERYONE
 from cairn_privacy.chain import TAG, verify_export
+from cairn_privacy.durable import HeadCopy
 from cairn_privacy.ledger import Ledger
+from cairn_privacy.links import StudyAccount
 from cairn_privacy.noise import plan_noise
 from cairn_protocol.errors import BudgetRefusal, CairnError, InputError, OurFault, PolicyRefusal
 from cairn_protocol.policy import Policy
@@ -89,12 +91,14 @@ def test_no_sequence_of_reserves_exceeds_a_cap(
 ) -> None:
     with new(tmp_path_factory.mktemp("caps") / "l.db", cap) as ledger:
         limit, allowed = rho_for(cap, 1e-6), 0.0
+        name = StudyAccount(OTHER.hex(), "other", "", "", EVERYONE, units_within(study_cap))
+        ledger.declare(name)
         for attempt, (rho, then) in enumerate(zip(rhos, close, strict=False)):
             study = (STUDY, OTHER)[attempt % 2]
             own = study_cap if study == OTHER else None
             before = (ledger.head(), ledger.spent())
             try:
-                number = ledger.reserve(study, "q", 0, attempt, rho, study_cap_rho=own)
+                number = ledger.reserve(study, "q", 0, attempt, rho)
             except BudgetRefusal:
                 over = allowed + rho > limit - 1e-12
                 assert over or (own is not None and ledger.spent(study) + rho > own - 1e-12)
@@ -424,7 +428,7 @@ def test_a_failed_write_stops_the_ledger(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ledger_module.HeadCopy, "write", full)
+    monkeypatch.setattr(HeadCopy, "write", full)
     with pytest.raises(OurFault, match="ledger-write"):
         ledger.reserve(STUDY, "q", 0, 0, 0.001)
     monkeypatch.undo()

@@ -1,0 +1,96 @@
+"""`EntryPins`: the quarter under which each patient is charged, whatever later dates say.
+
+A patient's block must never change, or somebody whose date of entry is corrected, or who comes back
+and is entered anew, would begin with a fresh budget. So the quarter under which a patient is first
+admitted to a study with a window is written down before the answer is computed, and a study that
+does not charge that quarter leaves the patient out from then on. A study that charges everybody
+needs no pin: wherever a patient moves, that charge counts.
+
+Patients stand here under a keyed hash; the file lies beside the clinic's keys and never leaves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from cairn_privacy.durable import sync_folder
+from cairn_protocol.errors import InputError
+
+_SCHEMA: Final = """
+CREATE TABLE key (key BLOB NOT NULL) STRICT;
+CREATE TABLE pins (patient BLOB PRIMARY KEY, quarter INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TRIGGER kept BEFORE DELETE ON pins BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+CREATE TRIGGER fixed BEFORE UPDATE ON pins BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+"""
+
+
+class EntryPins:
+    """The pins in the file at `path`, which `make` made."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @classmethod
+    def make(cls, path: Path) -> None:
+        """An empty file of pins, mode 0600, if there is none; all there when it appears."""
+        if path.exists():
+            return
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            with closing(_connect(draft)) as database:
+                database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+                database.execute("INSERT INTO key VALUES (?)", (secrets.token_bytes(32),))
+            draft.rename(path)
+            sync_folder(path.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def hold(self, quarters: Mapping[str, int]) -> dict[str, int]:
+        """The quarter that holds for each patient: the one pinned before, else the one given.
+
+        What is new is on disk when this returns.
+
+        Raises:
+            InputError: the file is lost or damaged.
+        """
+        if not self._path.is_file():
+            raise lost_pins()
+        try:
+            with closing(_connect(self._path)) as database:
+                (key,) = database.execute("SELECT key FROM key").fetchone()
+                known = dict(database.execute("SELECT patient, quarter FROM pins").fetchall())
+                hashes = {patient: _hash(key, patient) for patient in quarters}
+                new = [(hashes[p], q) for p, q in quarters.items() if hashes[p] not in known]
+                database.execute("BEGIN IMMEDIATE")
+                database.executemany("INSERT INTO pins VALUES (?, ?)", new)
+                database.execute("COMMIT")
+        except (sqlite3.Error, TypeError):
+            raise lost_pins() from None
+        return {patient: known.get(hashes[patient], q) for patient, q in quarters.items()}
+
+
+def lost_pins() -> InputError:
+    """The error for pins that cannot be read although patients were charged under them."""
+    return InputError(
+        "the record of the quarters under which patients were charged is lost or damaged",
+        code="entry-pins",
+        hint="restore the clinic's backup of .cairn as a whole",
+    )
+
+
+def _hash(key: bytes, patient: str) -> bytes:
+    return hashlib.blake2b(patient.encode(), key=key, digest_size=16).digest()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, isolation_level=None, timeout=0)
+    database.execute("PRAGMA synchronous=FULL")
+    return database
