@@ -8,10 +8,11 @@ cancel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from functools import partial
+from typing import Protocol
 
 from cairn_privacy.noise import NoisePlan, plan_noise
-from cairn_privacy.scale import Scale
+from cairn_privacy.scale import Scale, noise_and_scale
 from cairn_protocol.context import Context
 from cairn_protocol.errors import OurFault
 from cairn_protocol.study import QuestionSpec, Study
@@ -26,8 +27,6 @@ class Shape(Protocol):
     def bound(self) -> float | None: ...
     @property
     def rounds(self) -> int: ...
-    @property
-    def modulus_bits(self) -> Literal[32, 64]: ...
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,8 @@ class QuestionTerms:
             return cls(study, spec.name, shape.length, None, Scale.of_public(clinics))
         if spec.epsilon is None:
             raise OurFault("a question about patients has no ε", code="question-without-epsilon")
-        noise = plan_noise(spec.epsilon, study.privacy.delta, shape.rounds, study.policy)
-        largest = study.cohort.largest_clinic
-        scale = Scale.of_patients(shape.bound, shape.modulus_bits, largest, noise)
+        plan = partial(plan_noise, spec.epsilon, study.privacy.delta, shape.rounds, study.policy)
+        noise, scale = noise_and_scale(shape.bound, study.cohort, plan)
         return cls(study, spec.name, shape.length, noise, scale)
 
     @property

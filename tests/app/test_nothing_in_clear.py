@@ -19,7 +19,8 @@ from cairn_client.door import Asked, Door, Leaving
 from cairn_client.link import client_app
 from cairn_privacy.bound import bounded_sum
 from cairn_protocol import clinic_run
-from cairn_protocol.fixed_point import from_wire, to_wire
+from cairn_protocol.fixed_point import decode as decode_sum
+from cairn_protocol.fixed_point import from_wire, to_wire, word
 from cairn_protocol.messages import Upload, decode
 from cairn_protocol.server_run import ServerRun
 from cairn_protocol.study import Study
@@ -52,10 +53,12 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
     def watched(door: Door, asked: Asked) -> Leaving:
         leaving = answer(door, asked)
-        kept.append(to_wire(leaving.vector))
+        bits = asked.terms.scale.modulus_bits
+        kept.extend((to_wire(leaving.vector, bits), leaving.vector.tobytes()))
         shape = asked.question.shape
         if asked.terms.noise is not None and shape.bound is not None:
-            steps = bounded_sum(door._rows(asked), shape.length, shape.bound)
+            grid = asked.terms.noise.grid
+            steps = bounded_sum(door._rows(asked), shape.length, shape.bound, grid)
             natural = steps * asked.terms.scale.step
             kept.extend((steps.tobytes(), natural.tobytes(), natural.astype(np.float32).tobytes()))
         return leaving
@@ -78,7 +81,7 @@ def test_no_message_holds_a_clinics_vector(
     study.read()
     results = study.run()
     assert results.answers
-    assert len(secrets) == 4 * len(clinics)
+    assert len(secrets) == 5 * len(clinics)
     assert not leaked(crossed, secrets)
 
 
@@ -90,11 +93,12 @@ def test_an_upload_is_not_the_vector_and_the_sum_of_uploads_is_the_sum_of_vector
     study.run()
     uploads = [m for m in map(decode, crossed) if isinstance(m, Upload)]
     assert len(uploads) == len(clinics)
-    vectors = [from_wire(s, 64) for s in secrets[::4]]
-    masked = [from_wire(u.vector, u.modulus_bits) for u in uploads]
-    assert not {v.tobytes() for v in vectors} & {m.tobytes() for m in masked}
-    with np.errstate(over="ignore"):
-        assert (np.sum(masked, axis=0) == np.sum(vectors, axis=0)).all()
+    bits, packed = uploads[0].modulus_bits, secrets[::5]
+    vectors = [np.frombuffer(words, dtype=word(bits)) for words in secrets[1::5]]
+    assert not set(packed) & {upload.vector for upload in uploads}
+    masked = [from_wire(upload.vector, bits, vectors[0].size) for upload in uploads]
+    total = np.sum(masked, axis=0, dtype=word(bits))
+    assert (decode_sum(total, bits) == sum(decode_sum(v, bits) for v in vectors)).all()
 
 
 def test_no_message_names_a_patient(

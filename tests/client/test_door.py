@@ -15,7 +15,7 @@ from cairn_models.questions.effect import Effect
 from cairn_models.records import Records
 from cairn_privacy.question_terms import QuestionTerms
 from cairn_protocol.errors import BudgetRefusal, OurFault
-from cairn_protocol.fixed_point import decode
+from cairn_protocol.fixed_point import decode, word
 from cairn_protocol.study import Study
 from keeper_bench import STUDY
 
@@ -55,8 +55,15 @@ def door(events: list[str], *, full: bool = False) -> Door:
     return Door(records, Book(events, full=full))  # type: ignore[arg-type]
 
 
-def steps(leaving: object) -> np.ndarray:
-    return decode(leaving.vector)  # type: ignore[attr-defined]
+def steps(a: Asked) -> np.ndarray:
+    """The answer of a clinic without records, or with those of `a`, in steps."""
+    return decode(door([]).answer(a).vector, a.terms.scale.modulus_bits)
+
+
+def grid_of(a: Asked) -> int:
+    """S, the steps in the bound."""
+    assert a.terms.noise is not None
+    return a.terms.noise.grid
 
 
 def test_d1_the_charge_comes_before_the_records() -> None:
@@ -83,15 +90,15 @@ def test_d1_a_noised_question_without_a_ledger_is_a_fault() -> None:
 def before_noise(monkeypatch: pytest.MonkeyPatch) -> Callable[[Asked], np.ndarray]:
     """The sum as it stands before noise, in steps."""
     monkeypatch.setattr("cairn_client.door.add_noise", lambda total, plan: total)
-    return lambda a: steps(door([]).answer(a))
+    return steps
 
 
 Before = Callable[[Asked], np.ndarray]
 
 
 def test_d2_a_row_beyond_the_bound_is_cut_to_it(before_noise: Before) -> None:
-    total = before_noise(asked(lambda: np.full((1, 6), 1e9)))
-    grid = 2**16
+    a = asked(lambda: np.full((1, 6), 1e9))
+    total, grid = before_noise(a), grid_of(a)
     assert 0.999 * grid < np.linalg.norm(total) <= grid
 
 
@@ -104,14 +111,14 @@ def test_d2_a_row_that_is_not_a_number_counts_as_nobody(before_noise: Before) ->
 def test_d3_a_sum_beyond_the_planned_size_is_clamped(before_noise: Before) -> None:
     a = asked(lambda: np.tile([1e9, 0, 0, 0, 0, 0], (400, 1)))
     total = before_noise(a)
-    assert total[0] == a.terms.scale.clamp == 5 * 2**16, "largest_clinic is 5 in this study"
+    assert total[0] == a.terms.scale.clamp == 5 * grid_of(a), "largest_clinic is 5 in this study"
 
 
 def test_d4_an_empty_clinic_sends_noise_of_the_planned_size_fresh_each_time() -> None:
     a = asked()
     assert a.terms.noise is not None
     sigma = a.terms.noise.clinic_sigma_steps
-    draws = np.stack([steps(door([]).answer(a)) for _ in range(400)]).ravel()
+    draws = np.stack([steps(a) for _ in range(400)]).ravel()
     assert len({row.tobytes() for row in draws.reshape(400, -1)}) == 400
     assert abs(draws.std() / sigma - 1) < 5 / np.sqrt(2 * draws.size)
     assert abs(draws.mean()) < 5 * sigma / np.sqrt(draws.size)
@@ -120,14 +127,15 @@ def test_d4_an_empty_clinic_sends_noise_of_the_planned_size_fresh_each_time() ->
 def test_d4_without_noise_the_sum_would_come_out(monkeypatch: pytest.MonkeyPatch) -> None:
     a = asked(lambda: np.tile([1.0, 0, 0, 0, 0, 0], (3, 1)))
     exact = [3 * int(1.0 / a.terms.scale.step), 0, 0, 0, 0, 0]
-    assert steps(door([]).answer(a)).tolist() != exact
+    assert steps(a).tolist() != exact
     monkeypatch.setattr("cairn_client.door.add_noise", lambda total, plan: total)
-    assert steps(door([]).answer(a)).tolist() == exact
+    assert steps(a).tolist() == exact
 
 
 def test_d5_what_leaves_is_in_the_ring_that_the_terms_name() -> None:
-    vector = door([]).answer(asked()).vector
-    assert vector.dtype == np.uint64
+    a = asked()
+    vector = door([]).answer(a).vector
+    assert vector.dtype == word(a.terms.scale.modulus_bits) == np.uint32
     assert vector.shape == (6,)
 
 

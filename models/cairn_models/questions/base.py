@@ -49,13 +49,11 @@ class Shape:
         bound: C, the L2 norm that no patient's vector exceeds; None where the values are
             unbounded, which only public data may be asked for.
         rounds: how many sums the question needs, each charged.
-        modulus_bits: 32 (models) or 64 (statistics).
     """
 
     length: int
     bound: float | None
     rounds: int = 1
-    modulus_bits: Literal[32, 64] = 64
 
 
 @dataclass(frozen=True)

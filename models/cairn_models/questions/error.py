@@ -111,7 +111,7 @@ class Error(Question[Weekly]):
     @property
     def shape(self) -> Shape:
         """Four numbers a horizon and the spread, in one round."""
-        return Shape(self.sums.length, self.sums.bound, rounds=1, modulus_bits=64)
+        return Shape(self.sums.length, self.sums.bound, rounds=1)
 
     @property
     def builds_on(self) -> tuple[str, ...]:

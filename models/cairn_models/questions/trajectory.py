@@ -100,9 +100,9 @@ class Trajectory(Question[tuple[Block, ...]]):
 
     @property
     def shape(self) -> Shape:
-        """d = all parameters of the network; sums of small float gradients fit 32 bits."""
+        """d = all parameters of the network."""
         s = self.settings
-        return Shape(parameter_count(), s.bound, rounds=s.rounds, modulus_bits=32)
+        return Shape(parameter_count(), s.bound, rounds=s.rounds)
 
     def start(self, released: Released) -> Public:
         """The prior's parameters, after their checksum held."""

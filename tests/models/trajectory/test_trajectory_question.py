@@ -38,11 +38,7 @@ def trained(question, records) -> tuple[np.ndarray, list[np.ndarray]]:
 
 def test_shape_and_start_are_public(ask):
     question = ask("course", course={"rounds": 7, "bound": 0.8})
-    assert (question.shape.rounds, question.shape.bound, question.shape.modulus_bits) == (
-        7,
-        0.8,
-        32,
-    )
+    assert (question.shape.rounds, question.shape.bound) == (7, 0.8)
     start = question.start({})
     assert start.dtype == np.float32
     assert start.shape == (question.shape.length,)
