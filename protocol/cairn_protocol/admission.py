@@ -4,9 +4,43 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from cairn_protocol.codec import refuse
 from cairn_protocol.errors import PolicyRefusal
 from cairn_protocol.roster import Roster
+from cairn_protocol.setup_messages import OpenRun
 from cairn_protocol.study import Study
+
+
+def check_opening(
+    message: OpenRun,
+    *,
+    team_public: bytes,
+    approved_digest: bytes,
+    pinned_roster: bytes | None,
+    data_are_public: bool,
+) -> Roster:
+    """The roster of a run that this clinic may take part in: rules R1 to R3.
+
+    Args: as `ClinicRun.open` has them.
+
+    Raises:
+        PeerFault: forged, or not what was approved or pinned.
+        PolicyRefusal: policy, roster or data do not admit it.
+    """
+    study = message.study.verified(team_public)  # R1
+    if study.digest != approved_digest:
+        raise PolicyRefusal(
+            "this is not the study that the clinic approved",
+            code="study-not-approved",
+            hint="look at the new text with `cairn clinic show` and approve or refuse it",
+        )
+    roster = message.roster.verified(team_public)  # R2
+    if roster.study != study.digest:
+        refuse("roster-foreign", "the roster is of another study")
+    if pinned_roster is not None and roster.digest != pinned_roster:
+        refuse("roster-fork", "the roster is not the one that this clinic acknowledged")
+    check_admission(study, roster, data_are_public=data_are_public)  # R3
+    return roster
 
 
 def check_admission(study: Study, roster: Roster, *, data_are_public: bool) -> None:

@@ -37,11 +37,11 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Self
 
-from cairn_protocol.admission import check_admission
+from cairn_protocol.admission import check_opening
 from cairn_protocol.clinic_round import ClinicRound
 from cairn_protocol.codec import refuse
 from cairn_protocol.context import Context
-from cairn_protocol.errors import OurFault, PolicyRefusal
+from cairn_protocol.errors import OurFault
 from cairn_protocol.fixed_point import check_headroom
 from cairn_protocol.history import History
 from cairn_protocol.identity import Identity
@@ -139,26 +139,21 @@ class ClinicRun:
             PeerFault: forged, or not what was approved or pinned.
             PolicyRefusal: policy, roster or data do not admit it.
         """
-        study = message.study.verified(team_public)  # R1
-        if study.digest != approved_digest:
-            raise PolicyRefusal(
-                "this is not the study that the clinic approved",
-                code="study-not-approved",
-                hint="look at the new text with `cairn clinic show` and approve or refuse it",
-            )
-        roster = message.roster.verified(team_public)  # R2
-        if roster.study != study.digest:
-            refuse("roster-foreign", "the roster is of another study")
-        if pinned_roster is not None and roster.digest != pinned_roster:
-            refuse("roster-fork", "the roster is not the one that this clinic acknowledged")
-        check_admission(study, roster, data_are_public=data_are_public)  # R3
+        roster = check_opening(  # R1, R2, R3
+            message,
+            team_public=team_public,
+            approved_digest=approved_digest,
+            pinned_roster=pinned_roster,
+            data_are_public=data_are_public,
+        )
         if progress is None:
             progress = Progress.fresh(message.run, message.setup)
         elif progress.run != message.run or progress.setup >= message.setup:  # R4
             refuse("setup-past", "this setup of the run was made before")
         here = progress.at_setup(message.setup)
         run = cls(identity, message, here, mark=mark, verified=verified)
-        check_verified(run._rules(tuple(range(len(roster)))), tuple(range(len(roster))))  # R3
+        everyone = tuple(range(len(roster)))
+        check_verified(run._rules(everyone), everyone)  # R17: could not be kept by any survivors
         return run, run._offer()
 
     @property

@@ -33,7 +33,6 @@ from cairn_protocol.messages import (
     Refusal,
     RoundRecord,
     RoundRequest,
-    SignedConsent,
     Survivors,
     Upload,
     genesis,
@@ -41,10 +40,10 @@ from cairn_protocol.messages import (
 from cairn_protocol.record import Message
 from cairn_protocol.roster import SignedRoster
 from cairn_protocol.round_messages import LARGEST_HISTORY
+from cairn_protocol.server_round import ServerRound
 from cairn_protocol.setup_checks import check_package
 from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.states import Role, State, step
-from cairn_protocol.unmasking import Unmasking, sealed_for
 
 SMALL_REPLY: Final = 8192  # bytes: any reply without a vector, notes or shares
 BYTES_A_PEER: Final = 1536  # of a note, of a share with its commitments, of an opening's parts
@@ -65,16 +64,11 @@ class ServerRun:
         self.records = list(records)
         self.participants: tuple[int, ...] = tuple(range(len(self.roster)))
         self.state = step(Role.SERVER, State.NEW, OpenRun)
-        self.blamed: tuple[int, ...] = ()  # clinics whose shares of the last sum were wrong
         self._t1 = b""
         self._packages: dict[int, KeyPackage] = {}
         self._confirmations: dict[int, Confirmation] = {}
         self._greeted: set[int] = set()  # clinics that have answered a request with their notes
-        self._asked: tuple[Header, Context] | None = None
-        self._uploads: dict[int, Upload] = {}
-        self._survivors: tuple[int, ...] = ()
-        self._consents: dict[int, Consent] = {}
-        self._openings: dict[int, Opening] = {}
+        self._round: ServerRound | None = None
         self._closed: dict[int, Closed] = {}
         self._finished: tuple[str, int] | None = None
 
@@ -107,10 +101,15 @@ class ServerRun:
         return self.records[-1].digest if self.records else genesis(self.opening.run)
 
     @property
+    def blamed(self) -> tuple[int, ...]:
+        """Clinics that dealt or opened wrong shares for the last sum."""
+        return self._round.blamed if self._round else ()
+
+    @property
     def asked(self) -> tuple[int, ...]:
         """Indices of the clinics whose reply to the last message is awaited."""
         if self.state is State.NAMED or self.state is State.CERTIFIED:
-            return self._survivors
+            return self._open.survivors
         return self.participants
 
     @property
@@ -138,26 +137,23 @@ class ServerRun:
         return len(self.asked) - len(self.missing) >= self.fewest
 
     def _have(self) -> Mapping[int, Message]:
-        named: Mapping[int, Message] = self._openings if self._everyone else self._consents
         replies: dict[State, Mapping[int, Message]] = {
             State.OPENED: self._packages,
             State.AGREED: self._confirmations,
-            State.ASKED: self._uploads,
-            State.NAMED: named,
-            State.CERTIFIED: self._openings,
             State.CLOSED: self._closed,
         }
+        if (here := self._round) is not None:
+            replies[State.ASKED] = here.uploads
+            replies[State.CERTIFIED] = here.openings
+            if self.state is State.NAMED:
+                replies[State.NAMED] = here.openings if here.everyone else here.consents
         return replies[self.state]
-
-    @property
-    def _everyone(self) -> bool:
-        return self._survivors == self.participants
 
     @property
     def reply_limit(self) -> int:
         """The most bytes that a reply to the last message can have: `decode`'s limit for it."""
         limit = SMALL_REPLY + BYTES_A_PEER * len(self.participants)
-        return limit + self._open()[1].vector_bytes if self.state is State.ASKED else limit
+        return limit + self._open.context.vector_bytes if self.state is State.ASKED else limit
 
     def receive(self, clinic: int, reply: AnyMessage) -> None:
         """Takes the reply of the clinic with index `clinic`; the same reply again changes nothing.
@@ -171,12 +167,14 @@ class ServerRun:
                 self._take(self._packages, clinic, reply, self._check_package)
             case Confirmation():
                 self._take(self._confirmations, clinic, reply, self._check_confirmation)
+            case Upload() | Consent() | Opening() if self._round is None:
+                refuse("out-of-order", "a clinic answered before a round was asked")
             case Upload():
-                self._take(self._uploads, clinic, reply, self._check_upload)
+                self._take(self._open.uploads, clinic, reply, self._open.check_upload)
             case Consent():
-                self._take(self._consents, clinic, reply, self._check_consent)
+                self._take(self._open.consents, clinic, reply, self._open.check_consent)
             case Opening():
-                self._take(self._openings, clinic, reply, self._check_opening)
+                self._take(self._open.openings, clinic, reply, self._check_opening)
             case Closed():
                 self._take(self._closed, clinic, reply, self._check_closed)
             case Refusal():
@@ -189,7 +187,7 @@ class ServerRun:
         taken: dict[int, ReplyT],
         clinic: int,
         reply: ReplyT,
-        check: Callable[[bytes, ReplyT], None],
+        check: Callable[[ReplyT], None],
     ) -> None:
         if not 0 <= clinic < len(self.roster):
             raise OurFault("no clinic has this index", code="index")
@@ -208,16 +206,17 @@ class ServerRun:
             refuse("second-answer", f"{self._name(clinic)} gave two different answers")
         if clinic not in self.asked:
             refuse("not-asked", f"{self._name(clinic)} was not asked")
-        check(self.roster.entries[clinic].identity, reply)
+        check(reply)
         taken[clinic], self.state = reply, after
 
     def _name(self, clinic: int) -> str:
         return self.roster.entries[clinic].clinic
 
-    def _check_package(self, key: bytes, reply: KeyPackage) -> None:
+    def _check_package(self, reply: KeyPackage) -> None:
         check_package(reply, self.opening, self.roster)
 
-    def _check_confirmation(self, key: bytes, reply: Confirmation) -> None:
+    def _check_confirmation(self, reply: Confirmation) -> None:
+        key = self.roster.entries[reply.clinic].identity
         if reply.t1 != self._t1:
             refuse("t1-differs", f"{self._name(reply.clinic)} confirmed other keys")
         others = [c for c in self.participants if c != reply.clinic]
@@ -226,46 +225,21 @@ class ServerRun:
         if not all(note.genuine(key, reply.run, reply.t1) for note in reply.notes):
             refuse("note-forged", f"{self._name(reply.clinic)} did not sign its notes")
 
-    def _check_upload(self, key: bytes, reply: Upload) -> None:
-        header, context = self._open()
-        if reply.header != header.digest:
-            refuse("header-differs", "an upload answers another request")
-        if reply.modulus_bits != context.modulus_bits or len(reply.vector) != context.vector_bytes:
-            refuse("vector-size", "an upload is not of the length that was asked")
-        if not verify(key, "upload", reply.signed, reply.signature):
-            refuse("upload-forged", f"{self._name(reply.clinic)} did not sign its upload")
-        if reply.mark.identity != key or not reply.mark.genuine():
-            refuse("mark-forged", f"{self._name(reply.clinic)} shows a mark that is not its own")
-        if (wanted := len(self.participants) if self.policy.recovers else 0) != reply.dealt:
-            refuse("shares-missing", f"{self._name(reply.clinic)} did not deal {wanted} shares")
-
-    def _check_consent(self, key: bytes, reply: Consent) -> None:
-        self._check_answer(reply.header, reply.survivors)
-        if not verify(key, "survivors", reply.signed, reply.signature):
-            refuse("consent-forged", f"{self._name(reply.clinic)} did not sign the survivors")
-
-    def _check_opening(self, key: bytes, reply: Opening) -> None:
-        self._check_answer(reply.header, reply.survivors)
-        if self.state is State.NAMED and not self._everyone:
+    def _check_opening(self, reply: Opening) -> None:
+        if self.state is State.NAMED and not self._open.everyone:
             refuse("out-of-order", "a clinic opened shares before survivors had signed")
-        gone = len(self.participants) - len(self._survivors)
-        if (reply.opened, reply.revealed) != (len(self._survivors), gone):
-            refuse("shares-missing", f"{self._name(reply.clinic)} did not open every share")
-        if not verify(key, "opening", reply.signed, reply.signature):
-            refuse("opening-forged", f"{self._name(reply.clinic)} did not sign its opening")
+        self._open.check_opening(reply)
 
-    def _check_answer(self, header: bytes, survivors: bytes) -> None:
-        if header != self._open()[0].digest or survivors != self._record().survivors_digest:
-            refuse("header-differs", "a clinic answered for another round or other survivors")
-
-    def _check_closed(self, key: bytes, reply: Closed) -> None:
+    def _check_closed(self, reply: Closed) -> None:
+        key = self.roster.entries[reply.clinic].identity
         if not verify(key, "closed", reply.signed, reply.signature):
             refuse("closed-forged", f"{self._name(reply.clinic)} did not sign it")
 
-    def _open(self) -> tuple[Header, Context]:
-        if self._asked is None:
+    @property
+    def _open(self) -> ServerRound:
+        if self._round is None:
             raise OurFault("no round is open", code="out-of-order")
-        return self._asked
+        return self._round
 
     def _needs(self, what: str) -> None:
         if not self.enough:
@@ -321,8 +295,8 @@ class ServerRun:
             context=context.digest,
             previous=self.transcript,
         )
-        self._asked, self.state = (header, context), after
-        self._uploads, self._survivors, self._consents, self._openings = {}, (), {}, {}
+        self._round = ServerRound(header, context, self.policy, self.roster)
+        self.state = after
         notes = self._notes()
         return {
             clinic: RoundRequest(header, public_state, notes.get(clinic, ()), self._unknown(clinic))
@@ -357,14 +331,8 @@ class ServerRun:
             return {}
         after = step(Role.SERVER, self.state, Survivors)
         self._needs("the sum")
-        self._survivors = tuple(sorted(self._uploads))
-        self.state = after
-        record = self._record()
-        sealed = sealed_for(self.participants, self._uploads)
-        return {
-            clinic: Survivors(record.header.run, record.header.digest, record.uploads, shares)
-            for clinic, shares in sealed.items()
-        }
+        messages, self.state = self._open.survivors_messages(), after
+        return messages
 
     def certificate(self) -> dict[int, Certificate]:
         """The survivors' signatures, for each of them; empty where every participant survived.
@@ -372,23 +340,12 @@ class ServerRun:
         Raises:
             OurFault: too few signed.
         """
-        if not self._survivors or self._everyone:
+        if not self.policy.recovers or self._open.everyone:
             return {}
         after = step(Role.SERVER, self.state, Certificate)
         self._needs("the certificate")
-        record, self.state = self._record(), after
-        message = Certificate(
-            record.header.run, record.header.digest, record.survivors_digest, record.consents
-        )
-        return dict.fromkeys(self._survivors, message)
-
-    def _record(self) -> RoundRecord:
-        consents = {} if self._everyone else self._consents
-        return RoundRecord(
-            self._open()[0],
-            tuple(upload.signed_digest for _, upload in sorted(self._uploads.items())),
-            tuple(SignedConsent(i, consent.signature) for i, consent in sorted(consents.items())),
-        )
+        message, self.state = self._open.certificate(), after
+        return dict.fromkeys(self._open.survivors, message)
 
     def total(self) -> NDArray[np.int64]:
         """The sum over the survivors, (length,) int64; the round is finished, its record is last.
@@ -398,20 +355,15 @@ class ServerRun:
             PeerFault: `peer.shares-wrong`: the masks cannot be taken off; `blamed` says whose
                 shares were wrong.
         """
-        header, context = self._open()
+        here = self._open
         self._needs("the sum")
-        if self.policy.recovers and self.state not in (State.NAMED, State.CERTIFIED):
+        opened = self.state is State.CERTIFIED or (self.state is State.NAMED and here.everyone)
+        if self.policy.recovers and not opened:
             raise OurFault("the survivors have not opened their shares", code="incomplete")
-        if self.state is State.NAMED and not self._everyone:
-            raise OurFault("the survivors have not opened their shares", code="incomplete")
-        work = Unmasking(header, context, self.policy, self._uploads, self._openings)
-        try:
-            total = work.sum() if self.policy.recovers else work.plain_sum()
-        finally:
-            self.blamed = tuple(sorted(work.blamed))
-        self._greeted |= set(self._uploads)
-        self._finished = (header.question, header.round)
-        self.records.append(self._record())
+        total = here.total()
+        self._greeted |= set(here.uploads)
+        self._finished = (here.header.question, here.header.round)
+        self.records.append(here.record())
         return total
 
     def close(self, reason: str) -> dict[int, CloseRun]:
