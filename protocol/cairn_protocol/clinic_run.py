@@ -68,7 +68,6 @@ from cairn_protocol.messages import (
 from cairn_protocol.progress import Progress
 from cairn_protocol.record import Message
 from cairn_protocol.roots import Agreement, Greeted, Roots
-from cairn_protocol.roster import Roster
 from cairn_protocol.setup_checks import (
     check_notes,
     check_own_marks,
@@ -98,7 +97,9 @@ class ClinicRun:
         self.marks: tuple[Mark, ...] = ()  # others', as the last message showed them
         self.state = step(Role.CLINIC, State.NEW, OpenRun)
         self._identity, self._opening, self._mark = identity, opening, mark
-        self._verified = _indices(self.roster, verified, self.index)
+        self._verified: frozenset[int] | None = None
+        if verified is not None:
+            self._verified = self.roster.indices_of(verified | {identity.public})
         self._agreement: Agreement | None = Agreement(self.index, KeyPair.generate())
         self._greeted: Greeted | None = None
         self._packages: Packages | None = None
@@ -395,12 +396,3 @@ class ClinicRun:
             self._roots.erase()
         self._roots = self._agreement = self._greeted = self._round = None
         self.state = State.CLOSED
-
-
-def _indices(roster: Roster, verified: frozenset[bytes] | None, own: int) -> frozenset[int] | None:
-    """Indices of the verified clinics, this clinic's own among them."""
-    if verified is None:
-        return None
-    return frozenset(
-        i for i, entry in enumerate(roster.entries) if i == own or entry.identity in verified
-    )

@@ -8,6 +8,7 @@ rollback or a silent addition.  # SPEC 4
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, ClassVar, Final, Self
@@ -100,6 +101,10 @@ class Roster(Record):
             code="not-on-roster",
             hint="ask the research team whether they enrolled the key that `status` shows",
         )
+
+    def indices_of(self, identities: Collection[bytes]) -> frozenset[int]:
+        """The indices of the clinics whose public keys are among `identities`."""
+        return frozenset(i for i, e in enumerate(self.entries) if e.identity in identities)
 
     def __len__(self) -> int:
         return len(self.entries)
