@@ -24,6 +24,7 @@ from cairn_app.import_command import clinic_import
 from cairn_app.join_command import clinic_join
 from cairn_app.logs import set_up_logs
 from cairn_app.messages import show_error
+from cairn_app.privacy_command import privacy_app
 from cairn_app.server_commands import server_app
 from cairn_app.team_commands import (
     server_run,
@@ -73,6 +74,7 @@ server_app.command("run")(server_run)
 app.add_typer(study_app, name="study")
 app.add_typer(clinic_app, name="clinic")
 app.add_typer(server_app, name="server")
+app.add_typer(privacy_app, name="privacy")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of text.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the report and the results.")]
