@@ -356,6 +356,7 @@ class Keeper:
         except PolicyRefusal:
             self.mark.shown(witness for note in message.notes for witness in note.witness)  # K7
             raise
+        self.state.keep_marks(active.run.marks)  # K7
         self.state.keep(active.place)  # a crash from here on: the attempt is sat out
         self._passing("asked")
         leaving = active.door.answer(
@@ -371,7 +372,7 @@ class Keeper:
             )
         )
         self._passing("answered")
-        upload = active.run.upload(message, leaving.vector)
+        upload = active.run.upload(message, leaving.vector, self.mark.sign())
         self.state.keep(active.place, digest, upload.to_bytes())  # K5
         self._passing("kept")
         self._approval(active.run.study.digest)  # people may have paused it meanwhile
@@ -406,6 +407,7 @@ class Keeper:
         if active is not None:
             place = active.place
             reply: Message = active.run.close(message)
+            self.state.keep_marks(active.run.marks)  # K7
             self._imports.pop(place.study, None)
         elif (known := self.state.place(message.run)) is not None:  # its keys went with a restart
             place = known

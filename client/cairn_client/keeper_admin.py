@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from importlib.metadata import version
 from typing import Final, cast
 
 from cairn_client.keeper import Keeper
 from cairn_client.keeper_state import StandingState
-from cairn_client.keeper_store import KeeperStore, Offered, unknown_study
-from cairn_client.study_view import study_view
+from cairn_client.keeper_store import KeeperStore
+from cairn_client.store_offers import Offered, unknown_study
+from cairn_client.study_view import seconds, study_line, study_view
 from cairn_privacy.accounting import epsilon_of_rho
 from cairn_privacy.ledger import Ledger
-from cairn_protocol.errors import InputError
+from cairn_protocol.errors import InputError, PolicyRefusal
 from cairn_protocol.identity import PUBLIC_BYTES, fingerprint
 from cairn_protocol.progress import NOTHING
 from cairn_protocol.proto import keeper_pb2 as pb
@@ -42,13 +42,18 @@ class KeeperAdmin:
             epoch=self._store.epoch,
             started_at=self._started,
             budget=self._budget(),
-            studies=[line(offered) for offered in self._store.offers()],
+            studies=self.lines(),
             last=self._last(),
+            registries=[
+                f"{registry.name}  {fingerprint(registry.key)}"
+                for registry in self._store.registries()
+            ],
+            stopped=self._stopped(),
         )
 
     def offers(self, _: pb.OffersRequest) -> pb.OffersReply:
         """Every study that was offered, oldest first."""
-        return pb.OffersReply(studies=[line(offered) for offered in self._store.offers()])
+        return pb.OffersReply(studies=self.lines())
 
     def show(self, request: pb.ShowRequest) -> pb.StudyView:
         """One study, with all that a person needs to decide.
@@ -57,9 +62,9 @@ class KeeperAdmin:
             PolicyRefusal: no such study was offered.
             InputError: more than one is called so.
         """
-        offered = self._find(request.study)
-        view = study_view(offered, self._keeper.clinic, self._keeper.identity.public)
-        view.line.CopyFrom(line(offered))
+        offered = find(self._store.offers(), request.study)
+        members = self._store.members()
+        view = study_view(offered, self._keeper.clinic, self._keeper.identity.public, members)
         if (budget := self._budget()) is not None:
             view.budget.CopyFrom(budget)
         return view
@@ -84,7 +89,7 @@ class KeeperAdmin:
         offered = self._store.offered(study)
         if offered is None:
             raise unknown_study()
-        return line(offered)
+        return study_line(offered, self._store.verified())
 
     def pin_team(self, request: pb.PinTeamRequest) -> pb.PinTeamReply:
         """Pins the research team's key; once in the clinic's life.
@@ -102,19 +107,17 @@ class KeeperAdmin:
         ledger = self._keeper.open_ledger_if_any()
         return pb.LedgerReply(lines=ledger.export() if ledger else "")
 
-    def _find(self, wanted: str) -> Offered:
-        offers = self._store.offers()
-        found = [o for o in offers if wanted and o.signed.digest.hex().startswith(wanted)]
-        found = found or [o for o in offers if o.signed.study().name == wanted]
-        if not found:
-            raise unknown_study()
-        if len(found) > 1:
-            raise InputError(
-                f"{len(found)} studies are called {wanted!r}",
-                code="study-ambiguous",
-                hint="give the first characters of its digest, as `cairn clinic offers` shows it",
-            )
-        return found[0]
+    def lines(self) -> list[pb.StudyLine]:
+        """Every study that was offered, in one line each, oldest first."""
+        verified = self._store.verified()
+        return [study_line(offered, verified) for offered in self._store.offers()]
+
+    def _stopped(self) -> str:
+        try:
+            self._keeper.mark.check()
+        except PolicyRefusal as error:
+            return f"{error}; {error.hint}"
+        return ""
 
     def _budget(self) -> pb.Budget | None:
         ledger = self._keeper.open_ledger_if_any()
@@ -132,7 +135,7 @@ class KeeperAdmin:
             round=here.round,
             attempt=here.attempt,
             answered=here.answer != NOTHING,
-            at=_seconds(at),
+            at=seconds(at),
         )
 
 
@@ -148,19 +151,21 @@ def budget(ledger: Ledger) -> pb.Budget:
     )
 
 
-def line(offered: Offered) -> pb.StudyLine:
-    """A study in one line."""
-    study, decision = offered.signed.study(), offered.decision
-    return pb.StudyLine(
-        digest=study.digest.hex(),
-        name=study.name,
-        title=study.title,
-        state=offered.state,
-        person=decision.person if decision else "",
-        offered_at=_seconds(offered.at),
-        decided_at=_seconds(decision.at) if decision else 0,
-    )
+def find(offers: tuple[Offered, ...], wanted: str) -> Offered:
+    """The one that is called `wanted`, or whose digest begins so.
 
-
-def _seconds(at: str) -> int:
-    return int(datetime.fromisoformat(at).timestamp())
+    Raises:
+        PolicyRefusal: no such study was offered.
+        InputError: more than one is called so.
+    """
+    found = [o for o in offers if wanted and o.signed.digest.hex().startswith(wanted)]
+    found = found or [o for o in offers if o.signed.study().name == wanted]
+    if not found:
+        raise unknown_study()
+    if len(found) > 1:
+        raise InputError(
+            f"{len(found)} studies are called {wanted!r}",
+            code="study-ambiguous",
+            hint="give the first characters of its digest, as `cairn clinic offers` shows it",
+        )
+    return found[0]

@@ -29,6 +29,7 @@ from cairn_client.keeper import Keeper, Passing, no_step
 from cairn_client.keeper_admin import KeeperAdmin
 from cairn_client.keeper_client import ADMIN, LINK, OPTIONS, REFUSAL
 from cairn_client.keeper_store import KeeperStore
+from cairn_client.member_admin import MemberAdmin
 from cairn_client.sockets import SOCKET_MODE, Address, Sockets
 from cairn_protocol.errors import CairnError, InputError
 from cairn_protocol.messages import Refusal
@@ -60,6 +61,7 @@ class KeeperService:
         self._health: list[health.HealthServicer] = []
         sockets = Sockets(clinic.path)
         admin = KeeperAdmin(self._keeper, self._store)
+        members = MemberAdmin(self._store, self._keeper.identity.public, admin.lines)
         link_methods = {LINK: {"Forward": _handler(self._forward, pb.Frame)}}  # V1
         admin_methods = {
             ADMIN: {
@@ -68,6 +70,9 @@ class KeeperService:
                 "Show": _handler(admin.show, pb.ShowRequest),
                 "Decide": _handler(admin.decide, pb.Decision),
                 "PinTeam": _handler(admin.pin_team, pb.PinTeamRequest),
+                "VerifyMember": _handler(members.verify, pb.VerifyRequest),
+                "TakeList": _handler(members.take_list, pb.ListRequest),
+                "PinRegistry": _handler(members.pin_registry, pb.RegistryRequest),
                 "Ledger": _handler(admin.export, pb.LedgerRequest),
             }
         }

@@ -70,9 +70,9 @@ class Place(Record):
             return False
         if self._step > earlier._step:
             return True
-        kept = ((there.header, here.header), (there.answer, here.answer))
-        kept += ((there.survivors, here.survivors),)
-        return all(old in (NOTHING, new) for old, new in kept)
+        before = (there.header, there.answer, there.survivors)
+        after = (here.header, here.answer, here.survivors)
+        return all(old in (NOTHING, new) for old, new in zip(before, after, strict=True))
 
     @property
     def _step(self) -> tuple[int, bool, int, int]:
@@ -98,10 +98,9 @@ class KeeperState(Protocol):
         ...
 
     def keep_marks(self, marks: Collection[Mark]) -> None:
-        """Keeps marks that others signed, each in place of an earlier one of its identity.
+        """Keeps marks, each in place of an earlier one of its identity; older ones are let go.
 
-        Raises:
-            OurFault: `internal.mark-past`, one of them does not follow what was kept.
+        Records of rounds that this clinic missed show marks from before those of the packages.
         """
         ...
 
@@ -169,16 +168,13 @@ class KeeperState(Protocol):
 
 
 def newer(marks: Collection[Mark], known: Mapping[bytes, Mark]) -> dict[bytes, Mark]:
-    """`marks` by identity, checked against those that are `known`.
-
-    Raises:
-        OurFault: `internal.mark-past`.
-    """
+    """Those of `marks` that follow what is `known` of their identity, by identity."""
+    found = dict(known)
     for mark in marks:
-        earlier = known.get(mark.identity)
-        if earlier is not None and not mark.follows(earlier):
-            raise OurFault("a clinic's mark would have been set back", code="mark-past")
-    return {mark.identity: mark for mark in marks}
+        earlier = found.get(mark.identity)
+        if earlier is None or mark.follows(earlier):
+            found[mark.identity] = mark
+    return found
 
 
 @dataclass
@@ -196,7 +192,7 @@ class Memory:
         return {key: self.known[key] for key in identities if key in self.known}
 
     def keep_marks(self, marks: Collection[Mark]) -> None:
-        self.known.update(newer(marks, self.known))
+        self.known = newer(marks, self.known)
 
     def verified(self) -> frozenset[bytes] | None:
         """None: nobody is counted.

@@ -42,11 +42,9 @@ class PeerStore(OfferStore):
             return {key: Mark.from_body(row[0]) for key, row in rows.items() if row}
 
     def keep_marks(self, marks: Collection[Mark]) -> None:
-        """Keeps marks that others signed, each in place of an earlier one of its identity.
-
-        Raises:
-            OurFault: `internal.mark-past`, one of them does not follow what was kept.
-        """
+        """Keeps marks, each in place of an earlier one of its identity; older ones are let go."""
+        if not marks:
+            return
         with self._writing():
             known = self.marks([mark.identity for mark in marks])
             for key, mark in newer(marks, known).items():

@@ -6,34 +6,40 @@ server says of its own study is not asked.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from cairn_client.askable import Askable, askable, study_cap
 from cairn_client.clinic_folder import ClinicFolder
-from cairn_client.keeper import Askable, askable, study_cap
-from cairn_client.keeper_store import Offered
+from cairn_client.store_offers import Offered
 from cairn_privacy.accounting import epsilon_of_rho
 from cairn_privacy.statement import study_statement
 from cairn_protocol.admission import check_admission
-from cairn_protocol.errors import CairnError
+from cairn_protocol.errors import CairnError, PolicyRefusal
 from cairn_protocol.identity import fingerprint
 from cairn_protocol.proto import keeper_pb2 as pb
+from cairn_protocol.roster import RosterEntry
 
 
-def study_view(offered: Offered, clinic: ClinicFolder, identity: bytes) -> pb.StudyView:
-    """The study with what leaves, what that costs, who takes part, and what stands in the way."""
+def study_view(
+    offered: Offered, clinic: ClinicFolder, identity: bytes, members: Mapping[bytes, str]
+) -> pb.StudyView:
+    """The study with what leaves, what that costs, who takes part, and what stands in the way.
+
+    Args:
+        identity: this clinic's public key.
+        members: verified public keys, with how they came to be, in words.
+    """
     study, roster = offered.signed.study(), offered.roster.roster
+    line = study_line(offered, {*members, identity})
     view = pb.StudyView(
+        line=line,
         purpose=study.purpose,
         team=study.team,
         team_fingerprint=fingerprint(offered.signed.team),
         noised=study.noised,
         synthetic=study.synthetic,
-        roster=[
-            pb.Member(
-                clinic=entry.clinic,
-                fingerprint=fingerprint(entry.identity),
-                ours=entry.identity == identity,
-            )
-            for entry in roster.entries
-        ],
+        roster=[_member(entry, identity, members) for entry in roster.entries],
         roster_digest=roster.digest.hex(),
         roster_version=roster.version,
         colluding=study.policy.colluding,
@@ -41,11 +47,8 @@ def study_view(offered: Offered, clinic: ClinicFolder, identity: bytes) -> pb.St
     )
     try:
         asked = askable(study, len(roster))
-        public = clinic.config.data == "public"
-        check_admission(study, roster, data_are_public=public, verified=None)
     except CairnError as error:
-        view.obstacle = str(error)
-        return view
+        return _hindered(view, error)
     view.questions.extend(_question(a) for a in asked.values())
     rho = study_cap(study, asked)  # retries included: the server decides whether to use them
     if study.noised:
@@ -54,6 +57,63 @@ def study_view(offered: Offered, clinic: ClinicFolder, identity: bytes) -> pb.St
         rounds = sum(a.question.shape.rounds for a in asked.values())
         releases = rounds + study.privacy.retries
         view.meaning.extend(study_statement(rho, view.delta, releases)[1:])
+    try:
+        check_admission(study, roster, data_are_public=clinic.config.data == "public")
+        _check_verified(line)
+    except CairnError as error:
+        return _hindered(view, error)
+    return view
+
+
+def study_line(offered: Offered, verified: Collection[bytes]) -> pb.StudyLine:
+    """A study in one line. `verified`: public keys that count as such, this clinic's included."""
+    study, decision = offered.signed.study(), offered.decision
+    entries = offered.roster.roster.entries
+    unverified = [entry.clinic for entry in entries if entry.identity not in verified]
+    return pb.StudyLine(
+        digest=study.digest.hex(),
+        name=study.name,
+        title=study.title,
+        state=offered.state,
+        person=decision.person if decision else "",
+        offered_at=seconds(offered.at),
+        decided_at=seconds(decision.at) if decision else 0,
+        members=len(entries),
+        verified=len(entries) - len(unverified),
+        needed=study.policy.honest if study.noised else 0,
+        unverified=unverified,
+    )
+
+
+def seconds(at: str) -> int:
+    """A time of the store's, since 1970; 0: never."""
+    return int(datetime.fromisoformat(at).timestamp()) if at else 0
+
+
+def _member(entry: RosterEntry, identity: bytes, members: Mapping[bytes, str]) -> pb.Member:
+    return pb.Member(
+        clinic=entry.clinic,
+        fingerprint=fingerprint(entry.identity),
+        ours=entry.identity == identity,
+        verified=members.get(entry.identity, ""),
+    )
+
+
+def _check_verified(line: pb.StudyLine) -> None:
+    if line.verified < line.needed:
+        raise PolicyRefusal(
+            f"{line.verified} of its {line.members} clinics are verified here, "
+            f"{line.needed} are needed",
+            code="too-few-verified",
+            why="a research team could fill a roster with clinics of its own",
+            hint=f"telephone {' or '.join(line.unverified[:3])} at a number that you know, and "
+            "ask for the fingerprint; then: cairn clinic verify NAME FINGERPRINT; or take a "
+            "registry's list: cairn clinic verify --list FILE",
+        )
+
+
+def _hindered(view: pb.StudyView, error: CairnError) -> pb.StudyView:
+    view.obstacle, view.remedy = str(error), error.hint
     return view
 
 

@@ -117,7 +117,7 @@ class ShowRequest(_message.Message):
     def __init__(self, study: _Optional[str] = ...) -> None: ...
 
 class StudyView(_message.Message):
-    __slots__ = ("line", "purpose", "team", "team_fingerprint", "noised", "synthetic", "epsilon", "delta", "meaning", "questions", "roster", "roster_digest", "roster_version", "colluding", "obstacle", "budget", "source")
+    __slots__ = ("line", "purpose", "team", "team_fingerprint", "noised", "synthetic", "epsilon", "delta", "meaning", "questions", "roster", "roster_digest", "roster_version", "colluding", "obstacle", "budget", "source", "remedy")
     LINE_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     TEAM_FIELD_NUMBER: _ClassVar[int]
@@ -135,6 +135,7 @@ class StudyView(_message.Message):
     OBSTACLE_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
     line: StudyLine
     purpose: str
     team: str
@@ -152,7 +153,8 @@ class StudyView(_message.Message):
     obstacle: str
     budget: Budget
     source: str
-    def __init__(self, line: _Optional[_Union[StudyLine, _Mapping]] = ..., purpose: _Optional[str] = ..., team: _Optional[str] = ..., team_fingerprint: _Optional[str] = ..., noised: _Optional[bool] = ..., synthetic: _Optional[bool] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., meaning: _Optional[_Iterable[str]] = ..., questions: _Optional[_Iterable[_Union[QuestionView, _Mapping]]] = ..., roster: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., roster_digest: _Optional[str] = ..., roster_version: _Optional[int] = ..., colluding: _Optional[int] = ..., obstacle: _Optional[str] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., source: _Optional[str] = ...) -> None: ...
+    remedy: str
+    def __init__(self, line: _Optional[_Union[StudyLine, _Mapping]] = ..., purpose: _Optional[str] = ..., team: _Optional[str] = ..., team_fingerprint: _Optional[str] = ..., noised: _Optional[bool] = ..., synthetic: _Optional[bool] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., meaning: _Optional[_Iterable[str]] = ..., questions: _Optional[_Iterable[_Union[QuestionView, _Mapping]]] = ..., roster: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., roster_digest: _Optional[str] = ..., roster_version: _Optional[int] = ..., colluding: _Optional[int] = ..., obstacle: _Optional[str] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., source: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
 
 class QuestionView(_message.Message):
     __slots__ = ("name", "kind", "epsilon", "rounds", "values", "bound", "noise_sd", "sum_noise_sd")
