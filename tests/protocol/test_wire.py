@@ -12,20 +12,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cairn_protocol.codec import MAGIC, VERSION, Real
+from cairn_protocol.codec import MAGIC, VERSION, Reader, Real
 from cairn_protocol.context import Context
 from cairn_protocol.errors import BudgetRefusal, CairnError, OurFault, PeerFault
+from cairn_protocol.mark import Mark
 from cairn_protocol.messages import (
     KINDS,
+    Certificate,
     Closed,
     CloseRun,
+    Confirmation,
     Header,
     KeyPackage,
+    Note,
     Offer,
+    Opening,
     Packages,
     Refusal,
+    RoundRecord,
     RoundRequest,
+    SignedConsent,
+    SignedDigest,
     Standing,
+    Survivors,
     Upload,
     decode,
 )
@@ -35,29 +44,37 @@ from cairn_protocol.record import Record
 @pytest.fixture(scope="module")
 def messages(federate) -> dict[str, bytes]:
     """One real message of every kind, as bytes, by the name of its class."""
-    federation = federate(3).opened()
-    packages = federation.server.packages()
-    confirmations = [run.confirm(packages, bytes(32)) for run in federation.runs]
-    for clinic, confirmation in enumerate(confirmations):
-        federation.server.receive(clinic, confirmation)
-    context = federation.context()
-    first = federation.request(context)
-    for clinic in range(3):
-        upload = federation.upload(clinic, first, context, np.arange(5))
-        federation.server.receive(clinic, upload)
-    federation.server.total()
-    request = federation.request(federation.context(round_=1))
-    closing = federation.server.close("done")
+    federation = federate(4, dropout="recovered", survivors=3)
+    federation.agreed()
+    federation.round(np.ones((4, 3), dtype=np.int64), lost=(3,))
+    server, runs = federation.server, federation.runs
+    packages = runs[0]._agreed()
+    context = federation.context(round_=1)
+    requests = federation.requests(context)
+    uploads = [federation.upload(c, requests[c], context, np.arange(5)) for c in (0, 1, 3)]
+    for upload in uploads:
+        server.receive(upload.clinic, upload)
+    survivors = server.survivors()
+    consents = [runs[clinic].survivors(message) for clinic, message in survivors.items()]
+    for consent in consents:
+        server.receive(consent.clinic, consent)
+    certificate = server.certificate()[0]
+    opening = runs[0].certify(certificate)
+    confirmation = server._confirmations[0]
+    closing = server.close("done")[0]
     sent = [
-        *(federation.opening, packages.packages[0], packages, confirmations[0]),
-        *(request, upload, closing, federation.runs[0].close(closing)),
+        *(federation.opening, packages.packages[0], packages, confirmation),
+        *(requests[3], uploads[0], survivors[0], consents[0], certificate, opening),
+        *(closing, runs[0].close(closing)),
         Refusal.of(BudgetRefusal("no budget is left", code="spent", hint="ask for less")),
         Offer(federation.opening.study, federation.opening.roster),
         Standing(bytes(32), bytes(32), bytes(32), "approved", bytes(64)),
     ]
+    assert requests[3].notes and requests[3].records[0].consents  # clinic 3 missed a round
     return {type(message).__name__: message.to_bytes() for message in sent}
 
 
+MARK = Mark(bytes(32), 1, bytes(16), bytes(32), bytes(64))
 NAMES = sorted(cls.__name__ for cls in KINDS.values())
 
 
@@ -111,14 +128,23 @@ def test_a_message_beyond_its_limit_is_refused(messages, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("value", [b"\xff" * 4, b"\x03\xff\xff\xff", b"\x00\x10\x00\x00"])
-def test_no_length_makes_the_reader_allocate(messages, name, value):
-    # Every place is overwritten by a large length in turn; none may cost more than the message.
-    data = messages[name]
+def test_no_length_makes_the_reader_allocate(messages, monkeypatch, name):
+    # Every length and count is overwritten by larger ones; none may cost more than the message.
+    data, places = messages[name], []
+    length = Reader.length
+
+    def noticed(reader, most, what):
+        places.append(reader._at)
+        return length(reader, most, what)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reader, "length", noticed)
+        decode(data)
     tracemalloc.start()
-    for at in range(0, len(data) - 4):
-        with suppress(PeerFault):
-            decode(data[:at] + value + data[at + 4 :])
+    for at in places:
+        for value in (b"\xff" * 4, b"\x03\xff\xff\xff", b"\x00\x10\x00\x00", b"\0\0\x03\xe8"):
+            with suppress(PeerFault):
+                decode(data[:at] + value + data[at + 4 :])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1 << 20
@@ -141,7 +167,7 @@ def test_what_decodes_has_one_encoding(messages, data):
 @given(st.binary(max_size=300))
 @settings(max_examples=300)
 def test_noise_is_refused_as_a_peers_fault(data):
-    for kind in range(10):
+    for kind in range(17):
         with pytest.raises(PeerFault):
             decode(MAGIC + bytes((VERSION, kind)) + data[:20])
     with pytest.raises(PeerFault):
@@ -156,8 +182,14 @@ def test_an_invalid_message_cannot_be_made():
         lambda: Closed(bytes(16), -1, bytes(32), bytes(64)),
         lambda: Closed(bytes(16), True, bytes(32), bytes(64)),
         lambda: Closed(bytes(16), 1 << 16, bytes(32), bytes(64)),
-        lambda: Upload(bytes(16), 0, bytes(32), 16, bytes(8), bytes(64)),
-        lambda: Upload(bytes(16), 0, bytes(32), 32, b"", bytes(64)),
+        lambda: upload(modulus_bits=16),
+        lambda: upload(vector=b""),
+        lambda: upload(commitment=b"c" * 32),
+        lambda: upload(commitments=bytes(16)),
+        lambda: upload(commitment=b"c" * 32, commitments=bytes(32)),
+        lambda: upload(commitment=b"c" * 32, commitments=bytes(15)),
+        lambda: upload(commitment=b"c" * 32, sealed=bytes(47), commitments=bytes(32)),
+        lambda: upload(commitment=b"c" * 32, sealed=bytes(48), commitments=bytes(16)),
         lambda: header(participants=(1, 1)),
         lambda: header(participants=(2, 1)),
         lambda: header(participants=tuple(range(1001))),
@@ -165,11 +197,24 @@ def test_an_invalid_message_cannot_be_made():
         lambda: RoundRequest(header(), b"\0\0\0"),
         lambda: RoundRequest(header(), bytearray(4)),  # type: ignore[arg-type]
         lambda: RoundRequest(None, b""),  # type: ignore[arg-type]
-        lambda: Packages(bytes(16), [package(0)]),  # type: ignore[arg-type]
-        lambda: Packages(bytes(16), (package(1),)),
-        lambda: Packages(bytes(16), (package(0), package(0))),
         lambda: RoundRequest(header(), np.array([np.nan], dtype="<f4").tobytes()),
+        lambda: Packages(bytes(16), ()),
+        lambda: Packages(bytes(16), [package(0)]),  # type: ignore[arg-type]
+        lambda: Packages(bytes(16), (package(1), package(0))),
+        lambda: Packages(bytes(16), (package(0), package(0))),
         lambda: Packages(bytes(16), ("no package",)),  # type: ignore[arg-type]
+        lambda: note(receiver=0),
+        lambda: note(ciphertext=bytes(1087)),
+        lambda: Confirmation(bytes(16), 1, bytes(32), (note(),)),
+        lambda: Confirmation(bytes(16), 0, bytes(32), (note(), note())),
+        lambda: Survivors(bytes(16), bytes(32), (digest(1), digest(0)), b""),
+        lambda: Survivors(bytes(16), bytes(32), (digest(0),), bytes(47)),
+        lambda: Certificate(bytes(16), bytes(32), bytes(32), (consent(1), consent(1))),
+        lambda: RoundRecord(header(), (digest(1), digest(1))),
+        lambda: RoundRecord(header(), (digest(1),), (consent(1), consent(0))),
+        lambda: Opening(bytes(16), 0, bytes(32), bytes(32), bytes(31), b"", bytes(64)),
+        lambda: Opening(bytes(16), 0, bytes(32), bytes(32), b"", bytes(33), bytes(64)),
+        lambda: Standing(bytes(32), bytes(32), bytes(32), "perhaps", bytes(64)),
     ):
         with pytest.raises(OurFault) as refused:
             make()
@@ -181,7 +226,29 @@ def header(participants=(0, 1, 2), attempt=0) -> Header:
 
 
 def package(clinic: int) -> KeyPackage:
-    return KeyPackage(bytes(16), clinic, bytes(32), 0, bytes(32), bytes(32), bytes(64))
+    front = bytes(16), clinic, bytes(32)
+    return KeyPackage(*front, bytes(32), bytes(1184), bytes(32), MARK, bytes(64))
+
+
+def note(receiver=1, ciphertext=b"") -> Note:
+    return Note(0, receiver, ciphertext, (), bytes(64))
+
+
+def digest(clinic: int) -> SignedDigest:
+    return SignedDigest(clinic, bytes(32), MARK, bytes(64))
+
+
+def consent(clinic: int) -> SignedConsent:
+    return SignedConsent(clinic, bytes(64))
+
+
+def upload(**changes) -> Upload:
+    plain = {
+        **{"run": bytes(16), "clinic": 0, "header": bytes(32), "modulus_bits": 32},
+        **{"vector": bytes(8), "commitment": bytes(32), "sealed": b"", "commitments": b""},
+        **{"mark": MARK, "signature": bytes(64)},
+    }
+    return Upload(**(plain | changes))
 
 
 def test_a_record_without_a_wire_format_cannot_be_used():
