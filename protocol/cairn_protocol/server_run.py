@@ -331,7 +331,7 @@ class ServerRun:
             return {}
         after = step(Role.SERVER, self.state, Survivors)
         self._needs("the sum")
-        messages, self.state = self._open.survivors_messages(), after
+        messages, self.state = self._open.name_survivors(), after
         return messages
 
     def certificate(self) -> dict[int, Certificate]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cairn_protocol.clinic_round import ClinicRound
 from cairn_protocol.clinic_run import ClinicRun
 from cairn_protocol.context import Context, state_bytes
 from cairn_protocol.errors import CairnError
@@ -25,7 +27,9 @@ from cairn_protocol.messages import (
     decode,
     genesis,
 )
+from cairn_protocol.roots import Agreement, Greeted, Roots
 from cairn_protocol.roster import Roster, SignedRoster
+from cairn_protocol.server_round import ServerRound
 from cairn_protocol.server_run import ServerRun
 from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.study import Study
@@ -103,6 +107,7 @@ class Federation:
     study: Study = field(init=False)
     identities: list[Identity] = field(init=False)
     runs: list[ClinicRun] = field(init=False, default_factory=list)
+    requests_again: dict[int, RoundRequest] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.study = study_of(
@@ -206,14 +211,15 @@ class Federation:
         """Ask a round; every participant but `lost` uploads its row of `vectors` (n, d) int64."""
         vectors = np.asarray(vectors)
         context = self.context(length=vectors.shape[1], **where)
-        for clinic, request in self.requests(context).items():
+        self.requests_again = self.requests(context)
+        for clinic, request in self.requests_again.items():
             if clinic not in lost:
                 reply = self.upload(clinic, request, context, vectors[clinic])
                 self.server.receive(clinic, decode(reply.to_bytes()))
         return context
 
     def unmask(self, *, silent=(), mute=()) -> NDArray[np.int64]:
-        """The sum; `silent` clinics do not answer the survivors, `mute` ones not the certificate."""
+        """The sum; `silent` clinics answer no survivors, `mute` ones no certificate."""
         for stage, away in ((self.server.survivors, silent), (self.server.certificate, mute)):
             for clinic, message in stage().items():
                 if clinic not in away:
@@ -241,10 +247,19 @@ def federate() -> type[Federation]:
     return Federation
 
 
-def snapshot(run: ClinicRun | ServerRun) -> dict[str, object]:
-    """All that a run holds, copied."""
-    held = vars(run).items()
-    return {name: dict(value) if isinstance(value, dict) else value for name, value in held}
+def snapshot(run: object) -> dict[str, object]:
+    """All that a run holds, copied, down to its rounds and roots."""
+    return {name: _copied(value) for name, value in vars(run).items()}
+
+
+def _copied(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, bytearray | set | list):
+        return copy(value)
+    if isinstance(value, ClinicRound | ServerRound | Roots | Greeted | Agreement):
+        return snapshot(value)
+    return value
 
 
 @contextmanager
