@@ -20,6 +20,7 @@ class ClinicConfig(BaseModel):
     """clinic.toml. `data = "public"` is the clinic's word that no patient's privacy is at stake.
 
     `cap_epsilon` (at `delta`) bounds what all studies together may spend on any patient.
+    `reply_slot_seconds`: see `slots`; clinics whose data are public do not wait.
     `keeper_user` and `link_user` are the machine's users as which root runs the two processes.
     """
 
@@ -29,6 +30,7 @@ class ClinicConfig(BaseModel):
     data: Literal["patients", "synthetic", "public"] = "patients"
     cap_epsilon: float = Field(default=DEFAULT_CAP, gt=0, le=20)
     delta: float = Field(default=DEFAULT_DELTA, gt=0, lt=1e-3)
+    reply_slot_seconds: float = Field(default=0.25, gt=0, le=60)
     keeper_user: str = Field(default="", max_length=64)
     link_user: str = Field(default="", max_length=64)
 
