@@ -82,7 +82,7 @@ class NoisePlan:
 
     @property
     def rho_per_round(self) -> float:
-        """ρ of one release, 1/(2σ²) up to a relative 10⁻⁹, in whole units, rounded up.
+        """ρ of one release, 1/(2σ²) up to a relative 10⁻⁹ (S = 2¹⁶), in whole units, rounded up.
 
         Half the square of the μ for which the release is μ-GDP: docs/privacy-accounting.md §4.
         """

@@ -25,8 +25,8 @@ from cairn_protocol.study import Cohort
 
 TAIL: Final = 14  # standard deviations of noise to leave room for: beyond them, P < 2⁻¹⁴⁰
 PUBLIC_BITS: Final = 64
-GRIDS: Final = (GRID, GRID // 2, GRID // 4)  # S, finest first
-MOST_PULL: Final = 0.05  # of a sum's noise: what truncation on a coarser grid may cost a sum
+GRIDS: Final = tuple(GRID >> k for k in range(6))  # S, finest first: 65,536 to 2,048
+MOST_PULL: Final = 0.02  # of the deviation of a sum's noise: what truncation may cost on a grid
 
 
 @dataclass(frozen=True)
