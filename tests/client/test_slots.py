@@ -12,7 +12,7 @@ from cairn_client.slots import Slots
 from cairn_protocol.codec import framed
 from cairn_protocol.messages import KINDS, OpenRun, RoundRequest
 
-ASKED = framed(RoundRequest.kind, b"…".strip())
+ASKED = framed(RoundRequest.kind, b"")
 
 
 class Clock:
