@@ -34,6 +34,11 @@ class Charge:
     rhos: tuple[float, ...]
     before_records: bool
 
+    def keeps(self, claim: Claim) -> bool:
+        """Whether it was one charge, before any record was read, and all of them fit the ε."""
+        fits = claim.charged_epsilon <= claim.epsilon * (1 + 1e-9)
+        return fits and len(self.rhos) == 1 and self.before_records
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -79,8 +84,7 @@ class Examination:
     @property
     def charge_holds(self) -> bool:
         """T0: one charge, before any record is read, and all of them within the study's ε."""
-        fits = self.claim.charged_epsilon <= self.claim.epsilon * (1 + 1e-9)
-        return fits and len(self.charge.rhos) == 1 and self.charge.before_records
+        return self.charge.keeps(self.claim)
 
     @property
     def worst(self) -> Pull:
