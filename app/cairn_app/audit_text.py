@@ -15,6 +15,7 @@ IN_WORDS: Final = {
     "each coordinate": "size of the noise in each number",
     "kurtosis": "peakedness of the noise",
     "law": "shape of the noise",
+    "repeats": "noise that comes again",
     "over rounds": "noise of different rounds",
     "over clinics": "noise of different clinics",
 }

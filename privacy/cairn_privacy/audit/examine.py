@@ -21,7 +21,7 @@ from cairn_protocol.masks import Ring
 IN_A_ROW: Final = 3
 SHARES_BUDGET: Final = 24_000  # clinics' uploads a side that the weaker of two attacks may cost
 FEWEST_TRIALS: Final = 500
-FALSE_ALARM: Final = 2 * 0.05**IN_A_ROW + 6 * 0.01**IN_A_ROW  # of one question, at most
+FALSE_ALARM: Final = 2 * 0.05**IN_A_ROW + 7 * 0.01**IN_A_ROW  # of one question, at most
 
 
 @dataclass(frozen=True)

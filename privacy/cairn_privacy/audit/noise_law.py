@@ -29,6 +29,7 @@ FEWEST_ROUNDS: Final = 8
 MOST_CLINICS: Final = 8  # whose uploads are looked at singly
 LAGS: Final = 7  # rounds apart that are compared
 CELLS: Final = 16
+_UNLIKELY: Final = 30.0  # chance e^−30: not in a lifetime of runs
 _SMALL: Final = 64.0  # deviation in steps up to which cells are summed integer by integer
 
 
@@ -86,11 +87,13 @@ def opened(vectors: Sequence[Ring], bits: int) -> NDArray[np.int64]:
 
 def noise_checks(noise: Noise, claim: Claim) -> tuple[Check, ...]:
     """Every check of the noise against the claim."""
+    sigma = math.sqrt(claim.variance / claim.honest)
     return (
         _in_all(noise.unknown, claim.variance),
         _by_coordinate(noise.unknown, claim.variance),
         _peakedness(noise),
-        _law(noise.shares, math.sqrt(claim.variance / claim.honest)),
+        _law(noise.shares, sigma),
+        _repeats(noise.shares, sigma),
         _over_rounds(noise.unknown),
         _over_clinics(noise.shares),
     )
@@ -132,16 +135,27 @@ def _law(shares: Floats, sigma: float) -> Check:
         reach = math.ceil(14 * sigma)
         weights = np.exp(-np.square(np.arange(-reach, reach + 1)) / (2 * sigma**2))
         below = np.cumsum(weights / weights.sum())
-        wanted = np.searchsorted(below, np.arange(1, CELLS) / CELLS)
+        wanted = np.unique(np.searchsorted(below, np.arange(1, CELLS) / CELLS))
         edges, at = wanted - reach + 0.5, below[wanted]
     else:
         edges = np.round(sigma * ndtri(np.arange(1, CELLS) / CELLS)) + 0.5
         at = ndtr(edges / sigma)
     expected = np.diff(at, prepend=0.0, append=1.0) * shares.size
-    counts = np.bincount(np.searchsorted(edges, shares.ravel()), minlength=CELLS)
+    cells = expected.size
+    counts = np.bincount(np.searchsorted(edges, shares.ravel()), minlength=cells)
     distance = float((np.square(counts - expected) / expected).sum())
-    seen = f"χ² {distance:.1f} over {CELLS} cells"
-    return Check("law", float(chdtrc(CELLS - 1, distance)), seen)
+    seen = f"χ² {distance:.1f} over {cells} cells"
+    return Check("law", float(chdtrc(cells - 1, distance)), seen)
+
+
+def _repeats(shares: Floats, sigma: float) -> Check:
+    """Whether an upload's noise came twice, at any distance, where chance cannot do that."""
+    rows = shares.reshape(-1, shares.shape[-1])
+    again = len(rows) - len({row.tobytes() for row in rows})
+    # Two shares agree in a coordinate with probability 1/(2√π·σ).
+    chance = 2 * math.log(len(rows)) - rows.shape[1] * math.log(2 * math.sqrt(math.pi) * sigma)
+    p = 0.0 if again and chance < -_UNLIKELY else 1.0
+    return Check("repeats", p, f"{again} uploads with the noise of another")
 
 
 def _over_rounds(x: Floats) -> Check:
