@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,11 @@ kind = "trajectory"
 epsilon = 1.0
 rounds = 2
 """
+RECOVERED = STUDY.replace(
+    "clinics = 3\nsurvivors = 3\nthreshold = 3\n",
+    'clinics = 5\nsurvivors = 4\nthreshold = 4\ndropout = "recovered"\n',
+)
+NAMES = ("ash", "elm", "oak", "sloe", "yew")
 MAPPING = """
 cairn = 1
 [scores]
@@ -83,14 +89,19 @@ class Bench:
     opening: Message
     keepers: list[Keeper]
 
-    def ask(self, message: Message, keeper: int = 0) -> Message:
-        """What one keeper answers."""
-        return decode(self.keepers[keeper].forward(message.to_bytes()))
+    def ask(self, message: Message | Mapping[int, Message], keeper: int = 0) -> Message:
+        """What one keeper answers, to its own message where there is one for each."""
+        own = message[keeper] if isinstance(message, Mapping) else message
+        return decode(self.keepers[keeper].forward(own.to_bytes()))
 
-    def everyone(self, message: Message) -> list[Message]:
-        """What every keeper answers, taken in by the server."""
-        replies = [self.ask(message, index) for index in range(len(self.keepers))]
-        for index, reply in enumerate(replies):
+    def everyone(
+        self, message: Message | Mapping[int, Message], but: Collection[int] = ()
+    ) -> list[Message]:
+        """What every keeper that is asked answers, taken in by the server; `but` some."""
+        asked = message if isinstance(message, Mapping) else range(len(self.keepers))
+        chosen = [index for index in asked if index not in but]
+        replies = [self.ask(message, index) for index in chosen]
+        for index, reply in zip(chosen, replies, strict=True):
             self.server.receive(index, reply)  # type: ignore[arg-type]
         return replies
 
@@ -99,11 +110,23 @@ class Bench:
         self.everyone(self.opening)
         self.everyone(self.server.packages())
 
-    def request(self, question: str = "effect", round_: int = 0, attempt: int = 0) -> RoundRequest:
-        """An honest request for one round."""
+    def reopen(self, setup: int) -> None:
+        """The next setup of the run; nobody has been asked yet."""
+        self.server, self.opening = ServerRun.open(
+            bytes(16), self.signed, self.roster, setup=setup, records=self.server.records
+        )
+
+    def requests(
+        self, question: str = "effect", round_: int = 0, attempt: int = 0
+    ) -> dict[int, RoundRequest]:
+        """An honest request for one round, to each keeper its own."""
         spec = next(spec for spec in self.study.questions if spec.name == question)
         built = build(spec, self.study)
         terms = QuestionTerms.of(self.study, spec, built.shape, len(self.keepers))
         state = state_bytes(built.start({}))
         context = terms.context(self.roster.roster.digest, round_, attempt, state)
         return self.server.request(context, state)
+
+    def request(self, question: str = "effect", round_: int = 0, attempt: int = 0) -> RoundRequest:
+        """The first keeper's."""
+        return self.requests(question, round_, attempt)[0]

@@ -27,18 +27,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-import numpy as np
-
-from cairn_client.askable import Askable, askable, study_cap
+from cairn_client.askable import Askable, askable, asked_for, study_cap
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.door import Asked, Door
 from cairn_client.enrolment import pinned_team
 from cairn_client.entry_pins import EntryPins
 from cairn_client.keeper_state import Approval, KeeperState, Memory, Place
+from cairn_client.keeper_steps import Passing, no_step
 from cairn_client.own_mark import OwnMark
 from cairn_client.readers import Import
 from cairn_client.reconcile import reconcile
@@ -74,27 +71,6 @@ from cairn_protocol.study import Study
 from cairn_protocol.wire_types import UNSIGNED
 
 log = logging.getLogger("cairn.keeper")
-
-Step = Literal[
-    "opened",
-    "confirmed",
-    "asked",
-    "charged",
-    "answered",
-    "kept",
-    "committed",
-    "considered",  # survivors were answered for, in memory
-    "survivors kept",  # and in the state
-    "certified",  # the certificate was, in memory
-    "opening kept",  # and in the state
-    "closed",
-]
-Passing = Callable[[Step], None]
-"""Called as the keeper passes each step of a reply; a test ends the process there."""
-
-
-def no_step(step: Step) -> None:
-    """Nothing happens at a step."""
 
 
 @dataclass
@@ -328,27 +304,8 @@ class Keeper:
         if kept := self.state.reply(header.run, digest):  # K5
             return decode(kept)
         active = self._run(header.run)
-        askable = active.askable.get(header.question)  # K2
-        if askable is None or header.round >= askable.question.shape.rounds:
-            raise PeerFault(
-                "the study does not ask this",
-                code="not-asked",
-                why="its question or its round does not stand in the study",
-            )
-        question, terms = askable.question, askable.terms
-        public = message.public
-        if public.size != question.state_length:
-            raise PeerFault("the public state has the wrong length", code="state-length")
-        if (
-            header.round == 0
-            and not question.builds_on
-            and not np.array_equal(  # K3
-                public, question.start({})
-            )
-        ):
-            raise PeerFault(
-                "the first model is not the one that the study names", code="state-planted"
-            )
+        askable = asked_for(active.askable, message)  # K2, K3
+        question, terms, public = askable.question, askable.terms, message.public
         roster = active.run.roster.digest
         context = terms.context(roster, header.round, header.attempt, message.public_state)
         try:

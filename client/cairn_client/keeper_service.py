@@ -4,6 +4,7 @@
     V2  One request is answered at a time, in the order in which they came.
     V3  No message larger than the protocol's largest is taken in.
     V4  A fault that nobody foresaw is told to the caller by its type alone.
+    V5  A reply that needed records leaves at the end of a slot, not when it is ready.
 
 protocol/cairn_protocol/proto/keeper.proto describes the methods.
 """
@@ -25,11 +26,13 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from cairn_client.clinic_folder import ClinicFolder
-from cairn_client.keeper import Keeper, Passing, no_step
+from cairn_client.keeper import Keeper
 from cairn_client.keeper_admin import KeeperAdmin
 from cairn_client.keeper_client import ADMIN, LINK, OPTIONS, REFUSAL
+from cairn_client.keeper_steps import Passing, no_step
 from cairn_client.keeper_store import KeeperStore
 from cairn_client.member_admin import MemberAdmin
+from cairn_client.slots import Slots
 from cairn_client.sockets import SOCKET_MODE, Address, Sockets
 from cairn_protocol.errors import CairnError, InputError
 from cairn_protocol.messages import Refusal
@@ -55,6 +58,8 @@ class KeeperService:
     def __init__(self, clinic: ClinicFolder, *, passing: Passing = no_step) -> None:
         self._store = KeeperStore.of(clinic)
         self._turn = threading.Lock()  # V2
+        public = clinic.config.data == "public"
+        self._slots = Slots(0.0 if public else clinic.config.reply_slot_seconds)
         self._keeper = Keeper(clinic, self._store, passing=passing)
         self._servers: list[grpc.Server] = []
         self._addresses: list[Address] = []
@@ -113,8 +118,11 @@ class KeeperService:
         self._health.append(alive)
 
     def _forward(self, frame: pb.Frame) -> pb.Frame:
+        arrived = self._slots.arrived()
         with self._turn:
-            return pb.Frame(cairn=self._keeper.forward(frame.cairn))
+            reply = self._keeper.forward(frame.cairn)
+        self._slots.leave(frame.cairn, arrived)  # V5
+        return pb.Frame(cairn=reply)
 
     def stop(self) -> None:
         """Takes no more requests, lets those at hand end, erases keys, releases the files."""

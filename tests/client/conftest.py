@@ -14,7 +14,7 @@ from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.server_run import ServerRun
 from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.study import Study
-from keeper_bench import STUDY, Bench, write_clinic
+from keeper_bench import NAMES, STUDY, Bench, write_clinic
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def bench(tmp_path: Path) -> Callable[..., Bench]:
         signed = SignedStudy.sign(study, team)
         folders = {
             name: write_clinic(tmp_path / name, name, data=data, cap=cap)
-            for name in ("ash", "elm", "oak")
+            for name in NAMES[: study.policy.clinics]
         }
         keepers = {name: Keeper(ClinicFolder.open(folder)) for name, folder in folders.items()}
         keys = {name: keeper.identity.public for name, keeper in keepers.items()}

@@ -36,7 +36,7 @@ def test_a_run_from_opening_to_closing(bench: Make) -> None:
     b = bench()
     assert all(isinstance(r, KeyPackage) for r in b.everyone(b.opening))
     assert all(isinstance(r, Confirmation) for r in b.everyone(b.server.packages()))
-    assert all(isinstance(r, Upload) for r in b.everyone(b.request()))
+    assert all(isinstance(r, Upload) for r in b.everyone(b.requests()))
     assert b.server.total().shape == (6,)
     b.everyone(b.server.close("done"))
     assert refused(b.ask(b.opening)) != ""
@@ -105,7 +105,7 @@ def test_k2_a_weaker_noise_is_another_context_and_refused(
 def test_k3_a_planted_first_model_is_refused(bench: Make) -> None:
     b = bench()
     b.set_up()
-    b.everyone(b.request())
+    b.everyone(b.requests())
     b.server.total()
     request = b.request("course")
     planted = request.public.copy()

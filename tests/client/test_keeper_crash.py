@@ -6,40 +6,56 @@ which asks again, opens the next setup where it must, and carries the study to i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from cairn_client.keeper import Keeper, Step
+from cairn_client.keeper import Keeper
+from cairn_client.keeper_steps import Step
 from cairn_client.keeper_store import KeeperStore
 from cairn_privacy.ledger import Ledger
-from cairn_protocol.messages import Closed, Refusal, RoundRequest, Upload
+from cairn_protocol.messages import Closed, Consent, Opening, Refusal, RoundRequest, Upload
 from cairn_protocol.record import Message
-from cairn_protocol.server_run import ServerRun
-from keeper_bench import STUDY, Bench
+from keeper_bench import RECOVERED, STUDY, Bench
 from keeper_crash import CrashingKeeper
 
 Make = Callable[..., Bench]
 PLAN = ("effect", "course")
-TEXT = STUDY.replace("[policy]", "[privacy]\nretries = 3\n[policy]").replace(
-    'kind = "trajectory"\nepsilon = 1.0\nrounds = 2', 'kind = "effect"\nepsilon = 1.0\nweek = 4'
-)
-STEPS = get_args(Step)
+
+
+def with_retries(text: str) -> str:
+    """Two questions of one round each, and three attempts more than are planned."""
+    return text.replace("[policy]", "[privacy]\nretries = 3\n[policy]").replace(
+        'kind = "trajectory"\nepsilon = 1.0\nrounds = 2', 'kind = "effect"\nepsilon = 1.0\nweek = 4'
+    )
+
+
+RECOVERY: tuple[Step, ...] = ("considered", "survivors kept", "certified", "opening kept")
+STEPS = tuple(step for step in get_args(Step) if step not in RECOVERY)
+YEW = 4  # the clinic that drops out, of five
 
 
 class Server:
-    """Carries a study over one keeper that may die and two that do not."""
+    """Carries a study over one keeper that may die and others that do not.
 
-    def __init__(self, bench: Bench, folder: Path, step: str, number: int) -> None:
+    `lost`: clinics whose uploads never come.
+    """
+
+    def __init__(
+        self, bench: Bench, folder: Path, step: str, number: int, lost: tuple[int, ...] = ()
+    ) -> None:
         self.bench = bench
         self.folder = folder
         self.keeper = CrashingKeeper(folder, step, number)
+        self.lost = lost
         self.deaths = 0
         self.setup = 0
-        self.left: dict[bytes, set[bytes]] = {}  # vectors by header, as they left
+        self.left: dict[bytes, set[bytes]] = {}  # uploads by header, as they left
+        self.survivors: dict[bytes, set[bytes]] = {}  # survivors by header, as it answered them
+        self.said: dict[bytes, set[bytes]] = {}  # replies by request
 
     def ask(self, message: Message) -> Message:
         """The clinic's reply; after a death, that of the keeper that was started anew."""
@@ -51,31 +67,59 @@ class Server:
             reply = self.keeper.ask(message)
         assert reply is not None
         if isinstance(reply, Upload):
-            self.left.setdefault(reply.header, set()).add(reply.vector)
+            self.left.setdefault(reply.header, set()).add(reply.upload_digest)
+        if isinstance(reply, Consent | Opening):
+            self.survivors.setdefault(reply.header, set()).add(reply.survivors)
+        if not isinstance(reply, Refusal):
+            self.said.setdefault(message.to_bytes(), set()).add(reply.to_bytes())
         return reply
 
-    def everyone(self, message: Message) -> bool:
-        """Whether every clinic answered."""
-        replies = [self.ask(message), *(self.bench.ask(message, i) for i in (1, 2))]
-        if any(isinstance(reply, Refusal) for reply in replies):
-            return False
-        for index, reply in enumerate(replies):
-            self.bench.server.receive(index, reply)  # type: ignore[arg-type]
-        return True
+    def everyone(
+        self, message: Message | Mapping[int, Message], but: tuple[int, ...] = ()
+    ) -> list[Message]:
+        """The replies of all who are asked, taken in by the server."""
+        b = self.bench
+        asked = message if isinstance(message, Mapping) else range(len(b.keepers))
+        replies = {i: b.ask(message, i) for i in asked if i not in (0, *but)}
+        if 0 in asked:
+            replies[0] = self.ask(message[0] if isinstance(message, Mapping) else message)
+        for index, reply in replies.items():
+            if not isinstance(reply, Refusal):
+                b.server.receive(index, reply)  # type: ignore[arg-type]
+        return list(replies.values())
 
     def set_up(self) -> None:
+        b = self.bench
         for _ in range(3):
-            if self.everyone(self.bench.opening) and self.everyone(self.bench.server.packages()):
-                return
+            replies = self.everyone(b.opening)
+            if not any(isinstance(reply, Refusal) for reply in replies):
+                replies = self.everyone(b.server.packages())
+                if not any(isinstance(reply, Refusal) for reply in replies):
+                    return
             self.next_setup()
         raise AssertionError("no setup came about")
 
     def next_setup(self) -> None:
-        b = self.bench
         self.setup += 1
-        b.server, b.opening = ServerRun.open(
-            bytes(16), b.signed, b.roster, setup=self.setup, record=b.server.record
-        )
+        self.bench.reopen(self.setup)
+
+    def attempt(self, question: str, attempt: int) -> bool:
+        """Whether the sum was opened."""
+        b = self.bench
+        requests = b.requests(question, 0, attempt)
+        self.everyone(requests, self.lost)
+        if not b.server.enough:
+            return False
+        for stage in (b.server.survivors, b.server.certificate):
+            messages = stage()
+            if messages:
+                self.everyone(messages)
+            if not b.server.enough:
+                return False
+        if not isinstance(again := self.ask(requests[0]), Refusal):
+            assert isinstance(again, Upload)
+        b.server.total()
+        return True
 
     def run(self) -> int:
         """Uploads that every attempt together asked for."""
@@ -84,35 +128,35 @@ class Server:
         for question in PLAN:
             for attempt in range(4):
                 asked += 1
-                request = self.bench.request(question, 0, attempt)
-                if self.everyone(request):
-                    assert self.ask(request) == self.ask(request), "again: the same bytes"
+                if self.attempt(question, attempt):
                     break
                 self.next_setup()
                 self.set_up()
             else:
                 raise AssertionError("no attempt was answered")
-            self.bench.server.total()
-        assert isinstance(self.ask(self.bench.server.close("done")), Closed)
+        assert isinstance(self.ask(self.bench.server.close("done")[0]), Closed)
         return asked
 
 
-def prepare(bench: Make) -> tuple[Bench, Path]:
-    b = bench(text=TEXT)
+def prepare(bench: Make, text: str = STUDY) -> tuple[Bench, Path]:
+    b = bench(text=with_retries(text))
     clinic = b.keepers[0].clinic
     b.keepers[0].close()
     store = KeeperStore.of(clinic)
     store.pin_team(b.signed.team)
     store.offer(b.signed, b.roster)
+    for entry in b.roster.roster.entries[1:]:
+        store.verify_member(entry.clinic, entry.identity, "Ada")
     store.decide(b.signed.digest, b.roster.roster.digest, "approved", "Ada")
     store.close()
     return b, clinic.path
 
 
 def check(server: Server, folder: Path, bench: Bench) -> None:
-    """Spend ≥ what left; one vector a header; every charge is settled."""
+    """Spend ≥ what left; one vector and one set of survivors a header; every charge is settled."""
     server.keeper.__exit__(None, None, None)
-    assert all(len(vectors) == 1 for vectors in server.left.values())
+    for answers in (server.left, server.survivors, server.said):
+        assert all(len(different) == 1 for different in answers.values())
     clinic = bench.keepers[0].clinic
     keeper = Keeper(clinic, KeeperStore.of(clinic))
     try:
@@ -133,6 +177,29 @@ def test_the_study_ends_right_after_a_death_at(bench: Make, step: str) -> None:
     b, folder = prepare(bench)
     server = Server(b, folder, step, 1)
     server.run()
+    assert server.deaths == 1
+    check(server, folder, b)
+
+
+@pytest.mark.parametrize("step", ["kept", *RECOVERY])
+def test_after_a_dropout_the_study_ends_right_after_a_death_at(bench: Make, step: str) -> None:
+    """Four of five uploaded, and all four are needed to open their sum."""
+    b, folder = prepare(bench, RECOVERED)
+    server = Server(b, folder, step, 1, (YEW,))
+    asked = server.run()
+    assert server.deaths == 1
+    # An opening that was kept is sent again. Anything else needs roots that died: a new attempt.
+    assert asked == len(PLAN) + 1
+    check(server, folder, b)
+
+
+@pytest.mark.parametrize("step", ["considered", "survivors kept"])
+def test_where_all_uploaded_the_others_open_without_the_one_that_died_at(
+    bench: Make, step: str
+) -> None:
+    b, folder = prepare(bench, RECOVERED)
+    server = Server(b, folder, step, 1)
+    assert server.run() == len(PLAN), "no attempt was lost"
     assert server.deaths == 1
     check(server, folder, b)
 
@@ -174,7 +241,7 @@ def test_another_request_under_an_answered_header_gets_no_vector(bench: Make) ->
     server.set_up()
     request = b.request("effect", 0, 0)
     assert isinstance(server.ask(request), Upload)
-    other: RoundRequest = replace(request, confirmations=())
+    other: RoundRequest = replace(request, notes=())
     reply = server.ask(other)
     assert isinstance(reply, Refusal)
     assert reply.code == "peer.run-unknown"

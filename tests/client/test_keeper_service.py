@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import grpc
@@ -17,7 +17,9 @@ from cairn_client.keeper_client import ADMIN, LINK, KeeperClient
 from cairn_client.keeper_service import KeeperService
 from cairn_client.sockets import Sockets
 from cairn_protocol.errors import InputError, PolicyRefusal
+from cairn_protocol.identity import fingerprint
 from cairn_protocol.messages import (
+    LARGEST_MESSAGE,
     Confirmation,
     KeyPackage,
     Offer,
@@ -55,16 +57,23 @@ class Served:
         )
         return self.people.admin("Decide", decision, pb.StudyLine)
 
+    def verify(self, clinic: str, heard: str, *, revoke: bool = False) -> pb.VerifyReply:
+        request = pb.VerifyRequest(clinic=clinic, fingerprint=heard, person="Ada", revoke=revoke)
+        return self.people.admin("VerifyMember", request, pb.VerifyReply)
+
     def offer(self, *, approve: bool = True) -> Message:
         team = pb.PinTeamRequest(public=self.bench.signed.team)
         self.people.admin("PinTeam", team, pb.PinTeamReply)
         standing = self.ask(Offer(self.bench.signed, self.bench.roster))
+        elm = self.bench.roster.roster.entries[1]
+        self.verify(elm.clinic, fingerprint(elm.identity))
         if approve:
             self.decide("approved")
         return standing
 
-    def everyone(self, message: Message) -> list[Message]:
-        replies = [self.ask(message), *(self.bench.ask(message, i) for i in (1, 2))]
+    def everyone(self, message: Message | Mapping[int, Message]) -> list[Message]:
+        own = message[0] if isinstance(message, Mapping) else message
+        replies = [self.ask(own), *(self.bench.ask(message, i) for i in (1, 2))]
         for index, reply in enumerate(replies):
             self.bench.server.receive(index, reply)  # type: ignore[arg-type]
         return replies
@@ -88,7 +97,7 @@ def test_a_run_through_the_link_socket(served: Served) -> None:
     assert standing.state == "offered"
     assert isinstance(served.everyone(served.bench.opening)[0], KeyPackage)
     assert isinstance(served.everyone(served.bench.server.packages())[0], Confirmation)
-    assert isinstance(served.everyone(served.bench.request())[0], Upload)
+    assert isinstance(served.everyone(served.bench.requests())[0], Upload)
     assert served.bench.server.total().shape == (6,)
     status = served.people.admin("Status", pb.StatusRequest(), pb.StatusReply)
     assert status.last.answered
@@ -149,7 +158,7 @@ def test_a_message_larger_than_the_protocols_largest_is_not_taken_in(served: Ser
             f"/{LINK}/Forward", request_serializer=pb.Frame.SerializeToString
         )
         with pytest.raises(grpc.RpcError) as caught:
-            call(pb.Frame(cairn=bytes(65 << 20)), timeout=30)
+            call(pb.Frame(cairn=bytes(LARGEST_MESSAGE + 4096)), timeout=30)
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
