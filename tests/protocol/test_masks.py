@@ -76,6 +76,15 @@ def test_streams_are_counter_mode_over_all_blocks(width, spare):
     assert (vector == expected).all()
 
 
+@pytest.mark.parametrize("width", [4, 8])
+def test_the_lower_index_adds_the_pairs_stream_and_the_higher_takes_it_off(width):
+    seed, vector = b"s" * 32, np.arange(50, dtype=f"u{width}")
+    mask = stream(seed, 50, width)
+    assert (masked(vector, 1, {2: seed}) == vector + mask).all()
+    assert (masked(vector, 1, {0: seed}) == vector - mask).all()
+    assert (masked(vector, 1, {}, own=seed) == vector + mask).all()
+
+
 @given(st.data())
 @settings(max_examples=40, deadline=None)
 def test_the_server_takes_off_what_dropouts_leave_behind(data):

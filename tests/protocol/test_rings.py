@@ -136,6 +136,13 @@ def test_the_narrowest_ring_holds_the_sum_and_a_narrower_one_would_not(clinics, 
     assert all(clinics * reach >= 1 << (w - 1) for w in RINGS if w < bits)
 
 
+@given(st.integers(1, 1000), st.integers(0, len(RINGS) - 2))
+def test_a_ring_is_used_up_to_its_last_value(clinics, index):
+    last = largest_reach(clinics, RINGS[index])
+    assert narrowest(clinics, last) == RINGS[index]
+    assert narrowest(clinics, last + 1) == RINGS[index + 1]
+
+
 @pytest.mark.parametrize("bits", [0, 8, 21, 33, 65])
 def test_there_is_no_other_ring(bits):
     vector = np.zeros(2, dtype=np.uint32)
