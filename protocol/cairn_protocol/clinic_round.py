@@ -67,7 +67,6 @@ class ClinicRound:
         self._identity, self._roots, self._rules, self._keys = identity, roots, rules, keys
         self._recovers = recovers
         self._mask: SelfMask | None = None
-        self._sealed: dict[int, bytes] = {}
 
     def upload(self, vector: Ring, mark: Mark) -> Upload:
         """The masked, signed vector: (length,) of the context's ring, noised and encoded.
@@ -115,9 +114,8 @@ class ClinicRound:
             PeerFault: R16 to R18 is broken.
             PolicyRefusal: too few survivors are verified here.
         """
-        self._check_header(message.run, message.header)
+        self._check_named(message)
         answered = consider(self._rules, self.answered, message.survivors, message.survivors_digest)
-        self._check_uploads(message)
         sealed = self._shares_for_me(message)
         if answered.opened:
             reply: Consent | Opening = self._open(answered, sealed)
@@ -125,7 +123,7 @@ class ClinicRound:
             statement = consent_statement(*self._said(answered.digest))
             signature = self._identity.sign("survivors", statement)
             reply = Consent(*self._said(answered.digest), signature)
-        self.answered, self._sealed = answered, sealed
+        self.answered = answered
         return reply
 
     def certify(self, message: Certificate) -> Opening:
@@ -134,26 +132,27 @@ class ClinicRound:
         Raises:
             PeerFault: R18 or R19 is broken.
         """
-        self._check_header(message.run, message.header)
+        named = message.survivors
+        self._check_named(named)
         for consent in message.consents:
             statement = consent_statement(
-                message.run, consent.clinic, message.header, message.survivors
+                message.run, consent.clinic, named.header, named.survivors_digest
             )
             if not self._signed(consent.clinic, "survivors", statement, consent.signature):
                 refuse("consent-forged", "a signature on the survivors is not its clinic's")
         signers = frozenset(consent.clinic for consent in message.consents)
-        answered = certify(self._rules, self.answered, message.survivors, signers)  # R19
-        reply = self._open(answered, self._sealed)
+        answered = certify(  # R19
+            self._rules, self.answered, named.survivors, named.survivors_digest, signers
+        )
+        reply = self._open(answered, self._shares_for_me(named))
         self.answered = answered
         return reply
 
-    def _check_header(self, run: bytes, header: bytes) -> None:
-        if run != self.header.run:
+    def _check_named(self, message: Survivors) -> None:
+        if message.run != self.header.run:
             refuse("run-foreign", "the message is of another run")
-        if header != self.header.digest or not self._recovers:
+        if message.header != self.header.digest or not self._recovers:
             refuse("header-differs", "the message is of another round or attempt")
-
-    def _check_uploads(self, message: Survivors) -> None:
         for upload in message.uploads:  # R18
             statement = upload.signed(message.run, message.header)
             if not self._signed(upload.clinic, "upload", statement, upload.signature):

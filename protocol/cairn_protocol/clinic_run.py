@@ -354,11 +354,13 @@ class ClinicRun:
         """What this clinic opens, once enough survivors have signed the same.
 
         Raises:
-            PeerFault: R18 or R19 is broken.
+            PeerFault: R16 to R19 is broken.
+            PolicyRefusal: too few survivors are verified here (R17).
         """
         after = step(Role.CLINIC, self.state, Certificate)
         reply = self._accepted().certify(message)
         self.state = step(Role.CLINIC, after, Opening)
+        self.progress = self.progress.answered_for(message.survivors.survivors_digest)
         self._replies[Certificate] = (message, reply)
         return reply
 

@@ -251,16 +251,20 @@ class Consent(Message):
 
 @dataclass(frozen=True)
 class Certificate(Message):
-    """At least t signatures on the same survivors, ascending by clinic."""
+    """At least t signatures on the same survivors, with all that `Survivors` said.
+
+    So a clinic that missed that message can open its shares too.
+    """
 
     kind: ClassVar[int] = 9
 
     run: Run
-    header: Hash
-    survivors: Hash
+    survivors: Annotated[Survivors, Nested(Survivors)]
     consents: SignedConsents
 
     def fault(self) -> str:
+        if self.survivors.run != self.run:
+            return "survivors must be of the same run"
         return _ascending(self.consents)
 
 

@@ -344,8 +344,8 @@ class ServerRun:
             return {}
         after = step(Role.SERVER, self.state, Certificate)
         self._needs("the certificate")
-        message, self.state = self._open.certificate(), after
-        return dict.fromkeys(self._open.survivors, message)
+        messages, self.state = self._open.certificates(), after
+        return messages
 
     def total(self) -> NDArray[np.int64]:
         """The sum over the survivors, (length,) int64; the round is finished, its record is last.

@@ -58,6 +58,7 @@ _CLINIC: Final[dict[tuple[State, type[Message]], State]] = {
     (State.ASKED, Upload): State.ANSWERED,
     (State.ANSWERED, RoundRequest): State.ASKED,
     (State.ANSWERED, Survivors): State.NAMED,
+    (State.ANSWERED, Certificate): State.CERTIFIED,  # this clinic missed `Survivors`
     (State.NAMED, Opening): State.REVEALED,
     (State.NAMED, Consent): State.SIGNED,
     (State.SIGNED, RoundRequest): State.ASKED,

@@ -79,23 +79,29 @@ def consider(
 
 
 def certify(
-    rules: SurvivorRules, before: Answered | None, digest: bytes, signers: frozenset[int]
+    rules: SurvivorRules,
+    before: Answered | None,
+    survivors: Clinics,
+    digest: bytes,
+    signers: frozenset[int],
 ) -> Answered:
-    """What this clinic has said once it opened the set that it signed.
+    """What this clinic has said once it opened a certified set.
 
     Args:
-        before: what it answered under this header.
-        digest: of the set that the certificate is about.
+        before: what it answered under this header; None where it was not asked, or did not hear.
+        survivors, digest: of the set that the certificate is about.
         signers: clinics whose signatures on that set were verified.
 
     Raises:
-        PeerFault: U2 or U4 is broken.
+        PeerFault: U1, U2 or U4 is broken.
+        PolicyRefusal: too few of the set are verified here.
     """
-    if before is None or before.opened or before.digest != digest:  # U2
-        refuse("not-consented", "this clinic did not sign these survivors")
-    if len(signers & set(before.survivors)) < rules.threshold:  # U4
+    said = before or consider(rules, None, survivors, digest)  # U1
+    if said.opened or said.digest != digest:  # U2
+        refuse("second-survivors", "this clinic has answered for other survivors already")
+    if len(signers & set(said.survivors)) < rules.threshold:  # U4
         refuse("certificate-short", f"fewer than {rules.threshold} survivors signed")
-    return Answered(before.survivors, digest, opened=True)
+    return Answered(said.survivors, digest, opened=True)
 
 
 def check_verified(rules: SurvivorRules, clinics: Clinics) -> None:
