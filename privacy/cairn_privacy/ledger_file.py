@@ -19,6 +19,8 @@ from cairn_protocol.errors import InputError, OurFault
 
 SYNCHRONOUS: Final = "FULL"
 _MAGIC: Final = b"SQLite format 3\0"  # an empty file would be made into a database otherwise
+# SQLite's own words on a damaged schema repeat its bytes, which need not be UTF-8.
+_BROKEN: Final = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 _SCHEMA: Final = """
 CREATE TABLE chain (number INTEGER PRIMARY KEY, body TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
 CREATE TRIGGER kept BEFORE DELETE ON chain BEGIN SELECT RAISE(ABORT, 'append-only'); END;
@@ -82,7 +84,7 @@ class LedgerFile:
             if self._database.execute("PRAGMA integrity_check").fetchone() != ("ok",):
                 raise damaged("the database is damaged")
             yield from self._rows()
-        except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
+        except _BROKEN as error:
             raise damaged(str(error)) from None
 
     def copied_head(self) -> Head | None:
@@ -138,7 +140,7 @@ class LedgerFile:
             )
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (*_BROKEN, OSError) as error:
             self._broken = True
             raise OurFault(
                 "the ledger could not be read or written",
@@ -169,7 +171,7 @@ def connect(path: Path) -> sqlite3.Connection:
                 hint="only one keeper may run; stop the other, or ask it",
             ) from None
         raise damaged(str(error)) from None
-    except sqlite3.DatabaseError as error:
+    except _BROKEN as error:
         raise damaged(str(error)) from None
     return database
 
