@@ -1,156 +1,387 @@
-"""Each bug that would break the promise is planted once; the check that guards it must speak."""
+"""Each bug that would break the promise, planted into the code that answers; the test must speak.
+
+The bugs stand in the door's or a question's own modules, and the empirical test examines the whole
+path, as `cairn privacy test` does. `PLANTS` says which of its four tests is the first that must.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cairn_privacy import bound, noise
-from cairn_privacy.noise import NoisePlan, add_noise
+from cairn_app.audit_subject import subject
+from cairn_client import door
+from cairn_models.questions import build
+from cairn_models.questions.effect import Effect
+from cairn_privacy import bound, noise, question_terms
+from cairn_privacy.audit import noise_law
+from cairn_privacy.audit.examine import Subject, _attacked, _noise
+from cairn_privacy.audit.membership import POWER, attack
+from cairn_privacy.audit.pull import pulls
+from cairn_privacy.noise import NoisePlan
+from cairn_privacy.question_terms import QuestionTerms
 from cairn_privacy.sampler import discrete_gaussian
+from cairn_protocol.errors import InputError
+from cairn_protocol.study import Study
 
 Steps = NDArray[np.int64]
-Sum = Callable[..., Steps]
-Noise = Callable[[Steps, NoisePlan], Steps]
-Check = Callable[..., list[str]]
+Plant = Callable[[pytest.MonkeyPatch], None]
+TRIALS = 500
+VALUES = 4_000  # of noise; a tenth of the command's
+
+STUDY = """
+cairn = 1
+name = "planted"
+title = "Planted"
+synthetic = true
+[outcome]
+instrument = "PHQ-9"
+[cohort]
+arms = ["waiting", "dmhi_unguided", "dmhi_guided"]
+planned_patients = 300
+largest_clinic = 100
+[policy]
+clinics = 5
+survivors = 4
+threshold = 4
+colluding = 1
+dropout = "recovered"
+[[questions]]
+name = "effect"
+kind = "effect"
+epsilon = 1
+[[questions]]
+name = "course"
+kind = "trajectory"
+epsilon = 2
+rounds = 20
+"""
+CLINICS, SURVIVORS = 5, 4
 
 
-def test_the_real_sum_moves_by_at_most_the_bound(sensitivity_faults: Check) -> None:
-    assert sensitivity_faults(bound.bounded_sum) == []
+def examined(kind: str) -> Subject:
+    study = Study.parse(STUDY.encode())
+    (spec,) = (spec for spec in study.questions if spec.kind == kind)
+    question = build(spec, study)
+    terms = QuestionTerms.of(study, spec, question.shape, study.policy.clinics)
+    found = subject(question, spec, terms)
+    if kind == "trajectory":  # gradients are slow; these few show what is planted here
+        few = {"always highest", "from highest to lowest"}
+        records, rows = found.sources
+        some = {name: p for name, p in records.patients.items() if name in few}
+        first = dict([next(iter(records.states.items()))])
+        places = {name: records.backgrounds[name] for name in ("full", "sparse")}
+        records = replace(records, patients=some, states=first, backgrounds=places)
+        return replace(found, sources=(records, rows))
+    return found
 
 
-def test_the_real_noise_is_what_is_charged(plan: NoisePlan, noise_faults: Check) -> None:
-    assert noise_faults(add_noise, plan, survivors=8) == []
+def charge_fails(found: Subject) -> bool:
+    return not found.charge.keeps(found.claim)
 
 
-def _twice_the_bound(blocks: list, length: int, c: float, grid: int) -> Steps:
-    return 2 * bound.bounded_sum(blocks, length, c, grid)
+def pull_fails(found: Subject) -> bool:
+    return any(not p.within for s in found.sources for p in pulls(s, found.claim.grid))
 
 
-def _nan_goes_through(blocks: list, length: int, c: float, grid: int) -> Steps:
-    rows = np.vstack([*blocks, np.zeros((1, length))])
+def noise_fails(found: Subject) -> bool:
+    checks, attempts = _noise(found)
+    failed = not all(check.passes for check in checks)
+    assert not failed or attempts == 3
+    return failed
+
+
+def guess_fails(found: Subject) -> bool:
+    result, attempts = _attacked(lambda: attack(found.canary(POWER), TRIALS))
+    assert result.within or attempts == 3
+    return not result.within
+
+
+TESTS = {
+    "charge": charge_fails,
+    "pull": pull_fails,
+    "noise": noise_fails,
+    "guess": guess_fails,
+}
+
+
+def noised_by(draw: Callable[[NoisePlan, int], Steps]) -> Plant:
+    """The door adds what `draw(plan, size)` gives instead of the sampler's noise."""
+    return lambda patch: patch.setattr(
+        door, "add_noise", lambda total, plan: total + draw(plan, total.size)
+    )
+
+
+def summed_by(total: Callable[..., Steps]) -> Plant:
+    """The door sums with `total(rows, length, bound, grid)`."""
+
+    def real(blocks: Iterable[Any], length: int, c: float, grid: int) -> Steps:
+        rows = [block for block in blocks if len(block)]
+        return total(np.concatenate([np.zeros((0, length)), *rows]), length, c, grid)
+
+    return lambda patch: patch.setattr(door, "bounded_sum", real)
+
+
+def _share(steps: Callable[[NoisePlan], float]) -> Plant:
+    return noised_by(lambda plan, size: discrete_gaussian(steps(plan), size))
+
+
+def _same_everywhere() -> Plant:
+    """All clinics draw from one seed, which moves on with the round."""
+    calls = iter(range(10**9))
+    return noised_by(lambda plan, size: _predictable(next(calls) // SURVIVORS, plan, size))
+
+
+def _same_in_every_round() -> Plant:
+    calls = iter(range(10**9))
+    return noised_by(lambda plan, size: _predictable(next(calls) % SURVIVORS, plan, size))
+
+
+def _predictable(seed: int, plan: NoisePlan, size: int) -> Steps:
+    drawn = np.random.default_rng(seed).normal(0, plan.clinic_sigma_steps, size)
+    return np.rint(drawn).astype(np.int64)
+
+
+def _uniform(plan: NoisePlan, size: int) -> Steps:
+    words = np.frombuffer(os.urandom(8 * size), dtype=np.uint64) / 2.0**64 - 0.5
+    return np.rint(words * plan.clinic_sigma_steps * 12**0.5).astype(np.int64)
+
+
+def _laplace(plan: NoisePlan, size: int) -> Steps:
+    words = np.frombuffer(os.urandom(8 * size), dtype=np.uint64) / 2.0**64 - 0.5
+    drawn = -np.sign(words) * np.log1p(-2 * np.abs(words).clip(0, 0.4999999))
+    return np.rint(drawn * plan.clinic_sigma_steps / 2**0.5).astype(np.int64)
+
+
+def _two_sizes(plan: NoisePlan, size: int) -> Steps:
+    """A mixture with the variance and the kurtosis of the normal law, but not its shape."""
+    words = np.frombuffer(os.urandom(8 * size), dtype=np.uint64) / 2.0**64
+    sizes = np.where(words < 1 / 6, -(3**0.5), np.where(words > 5 / 6, 3**0.5, 0.0))
+    return np.rint(sizes * plan.clinic_sigma_steps).astype(np.int64)
+
+
+def _none_on_biases(plan: NoisePlan, size: int) -> Steps:
+    from cairn_models.trajectory.network import layout
+
+    drawn, at = discrete_gaussian(plan.clinic_sigma_steps, size), 0
+    for name, shape in layout():
+        count = int(np.prod(shape))
+        if name.endswith("bias"):
+            drawn[at : at + count] = 0
+        at += count
+    return drawn
+
+
+def _finite(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    clean: NDArray[np.float64] = np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, 0.0)
+    return clean
+
+
+def _clips_the_batch(rows: Any, length: int, c: float, grid: int) -> Steps:
+    """The mean of a batch is clipped, then taken times the batch: as for gradients elsewhere."""
+    if not len(rows):
+        return np.zeros(length, dtype=np.int64)
+    mean = _finite(rows).clip(-1e6, 1e6).mean(axis=0, keepdims=True)
+    return bound.bounded_rows(mean, c, grid)[0] * len(rows)
+
+
+def _clips_each_layer(rows: Any, length: int, c: float, grid: int) -> Steps:
+    parts = np.array_split(np.arange(length), min(6, length))
+    return np.concatenate(
+        [bound.bounded_sum([np.ascontiguousarray(rows[:, p])], p.size, c, grid) for p in parts]
+    )
+
+
+def _clips_each_number(rows: Any, length: int, c: float, grid: int) -> Steps:
+    return np.trunc(_finite(rows).clip(-c, c) / c * grid).astype(np.int64).sum(axis=0)
+
+
+def _clips_at_twice_the_bound(rows: Any, length: int, c: float, grid: int) -> Steps:
+    return 2 * bound.bounded_sum([rows / 2], length, c, grid)
+
+
+def _does_not_clip(rows: Any, length: int, c: float, grid: int) -> Steps:
+    return np.trunc(_finite(rows).clip(-1e9, 1e9) / c * grid).astype(np.int64).sum(axis=0)
+
+
+def _rounds_to_nearest(rows: Any, length: int, c: float, grid: int) -> Steps:
+    """Rounding away from zero carries a patient past the bound by some steps."""
+    small = bound.bounded_rows(rows, c, 1 << 30).astype(np.float64) / (1 << 30)
+    return np.rint(small * grid + np.sign(small) * 0.5).astype(np.int64).sum(axis=0)
+
+
+def _squares_overflow(rows: Any, length: int, c: float, grid: int) -> Steps:
+    """The norm of 1e300 is infinite, and what is divided by it becomes something else."""
     with np.errstate(all="ignore"):
-        norm = np.sqrt((rows**2).sum(axis=1, keepdims=True))
+        clean = _finite(rows)
+        norm = np.sqrt(np.square(clean).sum(axis=1, keepdims=True))
+        clipped = np.where(np.isfinite(norm) & (norm > c), clean * (c / norm), clean)
+        return np.trunc(clipped.clip(-1e9, 1e9) / c * grid).astype(np.int64).sum(axis=0)
+
+
+def _lets_nan_through(rows: Any, length: int, c: float, grid: int) -> Steps:
+    with np.errstate(all="ignore"):
+        norm = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
         clipped = rows * np.minimum(1, c / np.where(norm > 0, norm, 1))
-        return (clipped.sum(axis=0) / c * grid).astype(np.int64)
+        return np.trunc(clipped.sum(axis=0) / c * grid).astype(np.int64)
 
 
-def _squares_overflow(blocks: list, length: int, c: float, grid: int) -> Steps:
-    total = np.zeros(length, dtype=np.int64)
-    with np.errstate(all="ignore"):
-        for row in np.vstack([*blocks, np.zeros((1, length))]):
-            norm = np.sqrt(np.square(np.nan_to_num(row) / 1e160).sum()) * 1e160
-            scaled = row if not norm > c else row * (c / norm)
-            total += np.nan_to_num(scaled / c * grid).astype(np.int64)
-    return total
+def _stops_at_nan(rows: Any, length: int, c: float, grid: int) -> Steps:
+    if not np.isfinite(rows).all():
+        raise InputError("a value is not finite", code="planted")
+    return bound.bounded_sum([rows], length, c, grid)
 
 
-def _clips_the_whole_batch(blocks: list, length: int, c: float, grid: int) -> Steps:
-    rows = np.nan_to_num(np.vstack([*blocks, np.zeros((1, length))]), posinf=0, neginf=0)
-    return bound.bounded_sum([rows.sum(axis=0, keepdims=True) * 1.0], length, 3 * c, grid) * 3
+def _counts_twice(rows: Any, length: int, c: float, grid: int) -> Steps:
+    return bound.bounded_sum([rows, rows], length, c, grid)
 
 
-def _counts_patients_twice(blocks: list, length: int, c: float, grid: int) -> Steps:
-    return bound.bounded_sum([*blocks, *blocks], length, c, grid)
+def _last_of_a_block_again(rows: Any, length: int, c: float, grid: int) -> Steps:
+    """Blocks that overlap by one patient."""
+    return bound.bounded_sum([rows[:8], rows[7:]], length, c, grid)
 
 
-def _centres_by_the_clinic(blocks: list, length: int, c: float, grid: int) -> Steps:
-    rows = np.vstack([*blocks, np.zeros((1, length))])
-    clean = np.where(np.isfinite(rows), rows, 0.0).clip(-1e9, 1e9)
-    return bound.bounded_sum([clean - clean.mean(axis=0)], length, c, grid)
+def _centred(patch: pytest.MonkeyPatch) -> None:
+    """The expected change is taken around the clinic's mean baseline, not around a public one."""
+
+    def around_the_mean(self: Effect, baseline: NDArray[np.float64]) -> NDArray[np.float64]:
+        mean = baseline.mean() if baseline.size else 0.0
+        return self.line.slope * (baseline - mean)
+
+    patch.setattr(Effect, "predicted", around_the_mean)
 
 
-def _rounds_to_nearest(blocks: list, length: int, c: float, grid: int) -> Steps:
-    """Rounding up can carry a patient past the bound: coarse grids show it."""
-    total = np.zeros(length, dtype=np.int64)
-    for block in blocks:
-        small = bound.bounded_rows(block, c, 1 << 30).astype(np.float64) / (1 << 30)
-        total += np.rint(small * grid + np.sign(small) * 0.5).astype(np.int64).sum(axis=0)
-    return total
+def _normalised_by_the_mask(patch: pytest.MonkeyPatch) -> None:
+    from cairn_models.trajectory import dp_gradient
+    from cairn_models.trajectory.loss import PLANNED_CELLS, patient_losses
+
+    def normalised(predicted: Any, target: Any, known: Any) -> Any:
+        mean = patient_losses(predicted, target, known) * PLANNED_CELLS
+        patients = (known.sum(dim=(1, 2)) > 0).sum()
+        return mean * patients / known.sum().clamp(min=1)
+
+    patch.setattr(dp_gradient, "patient_losses", normalised)
+
+
+def _ledger_told(rho: Callable[[NoisePlan], float]) -> Plant:
+    return lambda patch: patch.setattr(NoisePlan, "rho_per_round", property(rho))
+
+
+def _planned_for_twice_the_epsilon(patch: pytest.MonkeyPatch) -> None:
+    real = question_terms.plan_noise
+    patch.setattr(question_terms, "plan_noise", lambda epsilon, *rest: real(2 * epsilon, *rest))
+
+
+def _charged_after_reading(patch: pytest.MonkeyPatch) -> None:
+    real = door.Door.answer
+
+    def late(self: door.Door, asked: door.Asked) -> door.Leaving:
+        list(self._rows(asked))
+        return real(self, asked)
+
+    patch.setattr(door.Door, "answer", late)
+
+
+def _charged_twice(patch: pytest.MonkeyPatch) -> None:
+    real = door.Door._reserve
+
+    def twice(self: door.Door, asked: Any, plan: NoisePlan) -> int:
+        real(self, asked, plan)
+        return real(self, asked, plan)
+
+    patch.setattr(door.Door, "_reserve", twice)
+
+
+PLANTS: dict[str, tuple[str, str, Plant]] = {
+    # bug: (question, first test that must catch it, plant)
+    "noise forgotten": ("effect", "noise", noised_by(lambda plan, size: np.zeros(size, np.int64))),
+    "share scaled by root n": (
+        "effect",
+        "noise",
+        _share(lambda plan: plan.sigma * plan.grid / CLINICS**0.5),
+    ),
+    "share scaled by n": (
+        "effect",
+        "noise",
+        _share(lambda plan: plan.sigma * plan.grid / CLINICS),
+    ),
+    "colluders counted as honest": (
+        "effect",
+        "noise",
+        _share(lambda plan: plan.sigma * plan.grid / SURVIVORS**0.5),
+    ),
+    "noise in steps, not in bounds": ("effect", "noise", _share(lambda plan: plan.sigma)),
+    "seed shared by clinics": ("effect", "noise", _same_everywhere()),
+    "noise reused in every round": ("effect", "noise", _same_in_every_round()),
+    "biases without noise": ("trajectory", "noise", noised_by(_none_on_biases)),
+    "wrong law: uniform": ("effect", "noise", noised_by(_uniform)),
+    "wrong law: Laplace": ("effect", "noise", noised_by(_laplace)),
+    "wrong law: three points": ("effect", "noise", noised_by(_two_sizes)),
+    "batch clipped, not patients": ("effect", "pull", summed_by(_clips_the_batch)),
+    "batch clipped in training": ("trajectory", "pull", summed_by(_clips_the_batch)),
+    "each layer clipped": ("trajectory", "pull", summed_by(_clips_each_layer)),
+    "each number clipped": ("effect", "pull", summed_by(_clips_each_number)),
+    "loss normalised by the mask": ("trajectory", "pull", _normalised_by_the_mask),
+    "clipped at 2 C": ("effect", "pull", summed_by(_clips_at_twice_the_bound)),
+    "not clipped": ("effect", "pull", summed_by(_does_not_clip)),
+    "rounded to nearest": ("effect", "pull", summed_by(_rounds_to_nearest)),
+    "squares overflow": ("effect", "pull", summed_by(_squares_overflow)),
+    "NaN let through": ("effect", "pull", summed_by(_lets_nan_through)),
+    "NaN stops the clinic": ("effect", "pull", summed_by(_stops_at_nan)),
+    "patient counted twice": ("effect", "pull", summed_by(_counts_twice)),
+    "blocks overlap": ("effect", "pull", summed_by(_last_of_a_block_again)),
+    "centred by the clinic's mean": ("effect", "pull", _centred),
+    "ledger told of all clinics' noise": (
+        "effect",
+        "noise",
+        _ledger_told(lambda plan: 1 / (2 * plan.sigma**2) * plan.honest / plan.uploads),
+    ),
+    "noise planned for twice the ε": ("effect", "charge", _planned_for_twice_the_epsilon),
+    "charged after reading": ("effect", "charge", _charged_after_reading),
+    "charged twice": ("effect", "charge", _charged_twice),
+}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noise_law, "VALUES", VALUES)
+
+
+@pytest.mark.parametrize("bug", PLANTS)
+def test_a_planted_bug_is_caught(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, test, plant = PLANTS[bug]
+    plant(monkeypatch)
+    assert TESTS[test](examined(kind))
+
+
+@pytest.mark.parametrize("kind", ["effect", "trajectory"])
+def test_code_without_a_bug_passes_all_of_it(kind: str) -> None:
+    found = examined(kind)
+    assert [name for name, fails in TESTS.items() if fails(found)] == []
 
 
 @pytest.mark.parametrize(
-    "mutant",
+    "bug",
     [
-        _twice_the_bound,
-        _nan_goes_through,
-        _squares_overflow,
-        _clips_the_whole_batch,
-        _counts_patients_twice,
-        _centres_by_the_clinic,
-        _rounds_to_nearest,
+        "noise forgotten",
+        "share scaled by n",
+        "share scaled by root n",
+        "clipped at 2 C",
+        "not clipped",
+        "patient counted twice",
     ],
 )
-def test_a_sum_that_one_patient_can_move_too_far_is_told(
-    mutant: Sum, sensitivity_faults: Check
+def test_the_attack_alone_catches_what_moves_or_noises_wrongly(
+    bug: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert sensitivity_faults(mutant)
-
-
-def _forgotten(total: Steps, _: NoisePlan) -> Steps:
-    return total
-
-
-def _share(divisor: float) -> Noise:
-    return lambda total, plan: (
-        total + discrete_gaussian(plan.sigma * plan.grid / divisor, total.size)
-    )
-
-
-def _seeded(total: Steps, plan: NoisePlan) -> Steps:
-    generator = np.random.default_rng(0)
-    return total + np.rint(generator.normal(0, plan.clinic_sigma_steps, total.size)).astype(
-        np.int64
-    )
-
-
-_kept: dict[int, Steps] = {}
-
-
-def _reused_per_clinic(total: Steps, plan: NoisePlan) -> Steps:
-    """Each clinic draws once and uses it in every round."""
-    turn = len(_kept)
-    _kept[turn] = (
-        _kept[turn - 8] if turn >= 8 else discrete_gaussian(plan.clinic_sigma_steps, total.size)
-    )
-    return total + _kept[turn]
-
-
-def _uniform(total: Steps, plan: NoisePlan) -> Steps:
-    width = plan.clinic_sigma_steps * 12**0.5
-    words = np.frombuffer(os.urandom(8 * total.size), dtype=np.uint64)
-    return total + ((words / 2.0**64 - 0.5) * width).astype(np.int64)
-
-
-def _laplace(total: Steps, plan: NoisePlan) -> Steps:
-    words = np.frombuffer(os.urandom(8 * total.size), dtype=np.uint64) / 2.0**64 - 0.5
-    scale = plan.clinic_sigma_steps / 2**0.5
-    drawn = -np.sign(words) * np.log1p(-2 * np.abs(words).clip(0, 0.4999999)) * scale
-    return total + drawn.astype(np.int64)
-
-
-@pytest.mark.parametrize(
-    "mutant",
-    [
-        pytest.param(_forgotten, id="noise forgotten"),
-        pytest.param(_share(10), id="share scaled by n"),
-        pytest.param(_share(10**0.5), id="share scaled by root n"),
-        pytest.param(_share(8**0.5), id="colluders counted as honest"),
-        pytest.param(_seeded, id="seed shared by clinics and rounds"),
-        pytest.param(_reused_per_clinic, id="noise reused over rounds"),
-        pytest.param(_uniform, id="wrong law, bounded: the kurtosis of one upload tells"),
-        pytest.param(_laplace, id="wrong law, Laplace"),
-    ],
-)
-def test_noise_that_is_not_what_is_charged_is_told(
-    mutant: Noise, plan: NoisePlan, noise_faults: Check
-) -> None:
-    one_upload = NoisePlan(plan.sigma, 1, 1, 1, plan.grid)
-    assert noise_faults(mutant, plan, survivors=8) or noise_faults(mutant, one_upload, 2)
+    PLANTS[bug][2](monkeypatch)
+    assert guess_fails(examined("effect"))
 
 
 def test_add_noise_draws_from_the_named_sampler(
@@ -163,6 +394,6 @@ def test_add_noise_draws_from_the_named_sampler(
         return np.ones(size, dtype=np.int64)
 
     monkeypatch.setattr(noise, "discrete_gaussian", spy)
-    noised = add_noise(np.array([5, 6, 7]), plan)
+    noised = noise.add_noise(np.array([5, 6, 7]), plan)
     assert noised.tolist() == [6, 7, 8]
     assert asked == [(plan.clinic_sigma_steps, 3)]
