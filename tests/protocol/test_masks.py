@@ -133,12 +133,13 @@ def test_masking_leaves_the_clinics_vector_alone():
         masked(vector, 0, {0: b"s" * 32})
 
 
-@pytest.mark.parametrize("bits", [32, 64])
-def test_the_upload_of_a_constant_vector_looks_uniform(federate, bits):
+@pytest.mark.parametrize("bits", [24, 32, 64])
+@pytest.mark.parametrize("dropout", ["forbidden", "recovered"])
+def test_the_upload_of_a_constant_vector_looks_uniform(federate, bits, dropout):
     # Deterministic keys would make this a fixed test; fresh ones make it a 1-in-10⁶ false alarm.
-    federation = federate(3).agreed()
+    federation = federate(3, dropout=dropout).agreed()
     context = federation.context(length=60_000, bits=bits)
-    request = federation.request(context)
+    request = federation.requests(context)[1]
     upload = federation.upload(1, request, context, np.full(60_000, 42))
     data = np.frombuffer(upload.vector, dtype=np.uint8)
     assert stats.chisquare(np.bincount(data, minlength=256)).pvalue > 1e-6
@@ -154,7 +155,8 @@ def test_two_rounds_and_two_attempts_have_unrelated_masks(federate):
     seen = []
     for attempt in range(3):
         context = federation.context(attempt=attempt, length=4000, bits=32)
-        upload = federation.upload(0, federation.request(context), context, np.zeros(4000, int))
+        request = federation.requests(context)[0]
+        upload = federation.upload(0, request, context, np.zeros(4000, int))
         seen.append(from_wire(upload.vector, 32, 4000))
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert np.count_nonzero(seen[one] == seen[other]) < 3
