@@ -1,4 +1,4 @@
-"""Whether a clinic may take part in a study at all, before any key is made.  # SPEC 4.3"""
+"""Whether a clinic may take part in a study at all, before any key is made.  # SPEC 4.4"""
 
 from __future__ import annotations
 

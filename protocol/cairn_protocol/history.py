@@ -3,7 +3,7 @@
 Rounds follow one another by a hash chain: a header names the transcript of the finished round
 before it. A round that was not opened is void: its next attempt names the same transcript. A
 clinic that was away walks every record that it missed, and can then turn its keys as often as the
-others did.  # SPEC 11
+others did. R9 is kept here.  # SPEC 11
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class KeyPair:
         """
         try:
             return self._x25519.exchange(X25519PublicKey.from_public_bytes(peer))
-        except ValueError:
+        except ValueError:  # R6
             refuse("key-weak", "a clinic's key gives the same secret with every other key")
 
     def decapsulate(self, ciphertext: bytes) -> bytes:
@@ -78,7 +78,7 @@ def encapsulate(peer: bytes) -> tuple[bytes, bytes]:
     """
     try:
         return MLKEM768PublicKey.from_public_bytes(peer).encapsulate()
-    except ValueError:
+    except ValueError:  # R6
         refuse("key-invalid", "a clinic's ML-KEM key is not one")
 
 

@@ -2,7 +2,7 @@
 
 A registry is an ethics board, a professional body, a consortium: somebody who meets the clinics
 and takes down their fingerprints. A clinic whose operator pinned the registry's key counts them as
-verified without a telephone call of its own.  # SPEC 4
+verified without a telephone call of its own.  # SPEC 4.6
 """
 
 from __future__ import annotations

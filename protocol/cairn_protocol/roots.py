@@ -1,7 +1,7 @@
 """`Agreement`: one clinic's part in a setup's keys. `Roots`: what it yields, turned every round.
 
 A root of a pair is known to its two clinics alone. After `turn` the root before is gone, so a
-keeper's memory, taken later, opens nothing that was uploaded in earlier rounds.  # SPEC 7
+keeper's memory, taken later, opens nothing that was uploaded in earlier rounds.  # SPEC 7.4
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Greeted:
         roots: dict[int, bytearray] = {}
         for peer, x25519 in self._x25519.items():
             came = received.get(peer, b"")
-            if bool(came) == (peer in self._mlkem):
+            if bool(came) == (peer in self._mlkem):  # R7
                 refuse("ciphertext", "a clinic's note does not hold the ciphertext that it should")
             mlkem, ciphertext = self._mlkem.get(peer) or (self._pair.decapsulate(came), came)
             low, high = sorted((keys[self._own], keys[peer]))

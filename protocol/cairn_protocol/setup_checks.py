@@ -58,7 +58,7 @@ def check_peers(packages: Packages, roster: Roster, own: int, seen: Mapping[byte
     Raises:
         PeerFault: R14 is broken.
     """
-    for package in packages.packages:
+    for package in packages.packages:  # R14
         earlier = seen.get(package.mark.identity)
         if package.clinic == own or earlier is None or package.mark.follows(earlier):
             continue
@@ -79,7 +79,7 @@ def check_notes(
     Raises:
         PeerFault: R7 is broken.
     """
-    if [note.sender for note in notes] != [c for c in packages.participants if c != own]:
+    if [note.sender for note in notes] != [c for c in packages.participants if c != own]:  # R7
         refuse("unconfirmed", "not every clinic has confirmed the keys")
     t1 = packages.t1
     for note in notes:
@@ -108,7 +108,7 @@ def check_own_marks(notes: tuple[Note, ...], own: Mark, contains: Callable[[byte
         if witness.identity != own.identity or not witness.genuine():
             refuse("mark-forged", "a note shows a mark that this clinic did not sign")
         known = witness.ledger_head in (NO_HEAD, own.ledger_head)
-        if not own.follows(witness) or not (known or contains(witness.ledger_head)):
+        if not own.follows(witness) or not (known or contains(witness.ledger_head)):  # R15
             raise PolicyRefusal(
                 "this clinic's state is older than what other clinics have seen of it",
                 code="set-back",

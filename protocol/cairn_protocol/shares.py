@@ -7,7 +7,8 @@ So uniform d₁ … d_(t−1) behind d₀ = P(0) are a uniform P.
 
 **Why so.** d_k is the k-th forward difference of P at 0, and a step from x to x + 1 is
 d_k ← d_k + d_(k+1) for all k at once. With all d_k side by side in one long integer that is one
-shift and one addition of Python's own: no multiplication, and n shares cost n such steps.  # SPEC 8
+shift and one addition of Python's own: no multiplication, and n shares cost n such steps.
+SPEC 8.4
 """
 
 from __future__ import annotations

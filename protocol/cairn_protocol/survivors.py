@@ -63,18 +63,18 @@ def consider(
         PeerFault: U1 or U2 is broken.
         PolicyRefusal: too few of U are verified here.
     """
-    if before is not None:  # U2
+    if before is not None:  # U2, R18
         refuse("second-survivors", "this clinic has answered for other survivors already")
-    if not set(survivors) <= set(rules.participants):  # U1
+    if not set(survivors) <= set(rules.participants):  # U1, R16
         refuse("survivors-foreign", "a survivor is no participant")
     if rules.own not in survivors:
         refuse("not-a-survivor", "the survivors do not hold this clinic")
-    if len(survivors) < rules.least:
+    if len(survivors) < rules.least:  # R17
         refuse(
             "too-few-survivors",
             f"{len(survivors)} survivors are fewer than the study's {rules.least}",
         )
-    check_verified(rules, survivors)
+    check_verified(rules, survivors)  # R17
     return Answered(survivors, digest, opened=survivors == rules.participants)  # U3, U4
 
 
@@ -97,9 +97,9 @@ def certify(
         PolicyRefusal: too few of the set are verified here.
     """
     said = before or consider(rules, None, survivors, digest)  # U1
-    if said.opened or said.digest != digest:  # U2
+    if said.opened or said.digest != digest:  # U2, R18
         refuse("second-survivors", "this clinic has answered for other survivors already")
-    if len(signers & set(said.survivors)) < rules.threshold:  # U4
+    if len(signers & set(said.survivors)) < rules.threshold:  # U4, R19
         refuse("certificate-short", f"fewer than {rules.threshold} survivors signed")
     return Answered(said.survivors, digest, opened=True)
 
