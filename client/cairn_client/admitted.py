@@ -6,16 +6,12 @@ from datetime import date
 
 import polars as pl
 
+from cairn_client.charged import charged_blocks
 from cairn_client.entry_pins import EntryPins
 from cairn_models.records import Records
-from cairn_privacy.blocks import Blocks, quarter
+from cairn_privacy.blocks import quarter
 from cairn_protocol.errors import OurFault
 from cairn_protocol.study import Study
-
-
-def charged_blocks(study: Study) -> Blocks:
-    """The blocks to which the study is charged: those that its window touches."""
-    return Blocks.of_window(study.cohort.entry_from, study.cohort.entry_until)
 
 
 def admitted(records: Records, study: Study, pins: EntryPins | None) -> Records:

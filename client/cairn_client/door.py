@@ -24,14 +24,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cairn_client.admitted import admitted, charged_blocks
+from cairn_client.admitted import admitted
+from cairn_client.charged import study_account
 from cairn_client.entry_pins import EntryPins
 from cairn_models.questions.base import Public, Question, Vector
 from cairn_models.records import Records
-from cairn_privacy.accounting import units_within
 from cairn_privacy.bound import Steps, bounded_sum, exact_sum, saturate
 from cairn_privacy.ledger import Ledger
-from cairn_privacy.links import StudyAccount
 from cairn_privacy.noise import NoisePlan, add_noise
 from cairn_privacy.question_terms import QuestionTerms
 from cairn_protocol.errors import CairnError, OurFault
@@ -110,14 +109,7 @@ class Door:
         if self._ledger is None:
             raise OurFault("a noised question reached a clinic without a ledger", code="no-ledger")
         study = asked.question.study
-        account = StudyAccount(
-            study=study.digest.hex(),
-            name=study.name,
-            title=study.title,
-            team=asked.team.hex(),
-            blocks=charged_blocks(study),
-            cap_units=units_within(asked.study_cap),
-        )
+        account = study_account(study, asked.study_cap, asked.team)
         return self._ledger.reserve(
             study=study.digest,
             question=asked.question.name,

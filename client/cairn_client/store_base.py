@@ -72,6 +72,11 @@ class StoreBase:
         """Number of this boot, from 1."""
         return self._epoch
 
+    def skip_to(self, epoch: int) -> None:
+        """Counts boots on from `epoch`, where a lost copy of this store had come so far."""
+        with self._writing():
+            self._set("epoch", max(self._epoch, epoch).to_bytes(8, "big"))
+
     def close(self) -> None:
         """Releases the file for another process."""
         with self._lock:

@@ -183,7 +183,9 @@ class Account:
             raise damaged(f"entry {number} has other fields than its kind")
         match kind:
             case "terms":
-                terms = Terms(body["clinic"], body["cap_epsilon"], body["delta"], body["cap_units"])
+                terms = Terms(
+                    body["clinic"], body["cap_epsilon"], body["delta"], body["cap_units"], at
+                )
                 _require(0 < terms.cap_units <= LARGEST_CHARGE and 0 < terms.delta < 1)
                 _require(0 < terms.cap_epsilon < math.inf)
                 return terms

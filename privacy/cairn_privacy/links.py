@@ -57,6 +57,7 @@ class Terms:
     cap_epsilon_text: str
     delta_text: str
     cap_units: int
+    at: str = ""
 
     @property
     def cap_epsilon(self) -> float:
