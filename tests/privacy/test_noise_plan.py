@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cairn_privacy.accounting import RHO_UNIT, rho_for, sigma_for, units_within
+from cairn_privacy.accounting import RHO_UNIT, epsilon_pld, rho_for, sigma_for, units_within
 from cairn_privacy.noise import NoisePlan, add_noise, plan_noise
 from cairn_protocol.errors import OurFault, PolicyRefusal
 from cairn_protocol.policy import Policy
@@ -31,6 +31,12 @@ def test_a_plan_is_the_least_noise_that_fits(epsilon: float, delta: float, round
     charges = rounds * int(plan.rho_per_round / RHO_UNIT)
     assert charges <= units_within(rho_for(epsilon, delta))
     assert plan == plan_noise(epsilon, delta, rounds, TEN)
+
+
+@pytest.mark.parametrize(("epsilon", "rounds"), [(0.5, 1), (1.0, 8), (2.0, 60)])
+def test_another_accountant_agrees_that_the_plan_fits(epsilon: float, rounds: int) -> None:
+    plan = plan_noise(epsilon, 1e-6, rounds, TEN)
+    assert epsilon_pld(plan.sigma, rounds, 1e-6) <= epsilon * (1 + 2e-4)
 
 
 def test_figures_of_the_design(plan: NoisePlan) -> None:
