@@ -23,7 +23,9 @@ from cairn_app.clinic_commands import (
 from cairn_app.import_command import clinic_import
 from cairn_app.join_command import clinic_join
 from cairn_app.logs import set_up_logs
+from cairn_app.members_commands import members_app
 from cairn_app.messages import show_error
+from cairn_app.plan_command import study_plan
 from cairn_app.privacy_command import privacy_app
 from cairn_app.server_commands import server_app
 from cairn_app.team_commands import (
@@ -35,6 +37,7 @@ from cairn_app.team_commands import (
     study_start,
     study_watch,
 )
+from cairn_app.verify_commands import clinic_verify, registry_app
 from cairn_protocol.errors import CairnError, InputError
 
 app = typer.Typer(
@@ -55,6 +58,7 @@ for act, clinic_command in (
     ("status", clinic_status),
     ("offers", clinic_offers),
     ("show", clinic_show),
+    ("verify", clinic_verify),
     ("approve", clinic_approve),
     ("refuse", clinic_refuse),
     ("pause", clinic_pause),
@@ -62,6 +66,7 @@ for act, clinic_command in (
 ):
     clinic_app.command(act)(clinic_command)
 for name, command in (
+    ("plan", study_plan),
     ("sign", study_sign),
     ("offer", study_offer),
     ("approvals", study_approvals),
@@ -71,9 +76,11 @@ for name, command in (
 ):
     study_app.command(name)(command)
 server_app.command("run")(server_run)
+clinic_app.add_typer(registry_app, name="registry")
 app.add_typer(study_app, name="study")
 app.add_typer(clinic_app, name="clinic")
 app.add_typer(server_app, name="server")
+app.add_typer(members_app, name="members")
 app.add_typer(privacy_app, name="privacy")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of text.")]

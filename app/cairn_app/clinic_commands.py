@@ -12,22 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cairn_app.keeper_calls import AsJson, Folder, Person, at, config_of, json_of, keeper_at
 from cairn_protocol.errors import InputError, PolicyRefusal
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
-    from cairn_client.clinic_config import ClinicConfig
     from cairn_client.keeper_client import KeeperClient
     from cairn_protocol.proto import keeper_pb2 as pb
 
-Folder = Annotated[Path, typer.Option("--folder", help="The clinic's folder.")]
 StudyName = Annotated[
     str, typer.Argument(help="The study's name, or its digest's first characters.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts.")]
-Person = Annotated[str, typer.Option("--person", help="Who decides; left out: your user name.")]
 NAMES_CHARACTERS = 8  # of a digest that confirm a decision
 
 CLINIC_TOML = """\
@@ -92,22 +87,22 @@ def clinic_offers(folder: Folder = Path(), as_json: AsJson = False) -> None:
     from cairn_app.clinic_text import offers_text
     from cairn_protocol.proto import keeper_pb2 as pb
 
-    with _keeper(folder) as keeper:
+    with keeper_at(folder) as keeper:
         reply = keeper.admin("Offers", pb.OffersRequest(), pb.OffersReply)
-    print(_json(reply) if as_json else offers_text(list(reply.studies)))
+    print(json_of(reply) if as_json else offers_text(list(reply.studies)))
 
 
 def clinic_show(study: StudyName, folder: Folder = Path(), as_json: AsJson = False) -> None:
     """Show a study: who asks, what leaves this clinic, what it costs a patient, who takes part."""
     from cairn_app.clinic_text import study_text
 
-    with _keeper(folder) as keeper:
+    with keeper_at(folder) as keeper:
         view = _view(keeper, study)
-    print(_json(view) if as_json else study_text(view))
+    print(json_of(view) if as_json else study_text(view))
     if not as_json and view.line.state == "offered" and not view.obstacle:
-        at = _at(folder)
-        print(f"\nDecide with  cairn clinic approve {view.line.name}{at}")
-        print(f"        or   cairn clinic refuse {view.line.name}{at}")
+        here = at(folder)
+        print(f"\nDecide with  cairn clinic approve {view.line.name}{here}")
+        print(f"        or   cairn clinic refuse {view.line.name}{here}")
 
 
 def clinic_approve(
@@ -140,7 +135,7 @@ def clinic_status(folder: Folder = Path(), as_json: AsJson = False) -> None:
     from cairn_protocol.proto import keeper_pb2 as pb
 
     link = link_standing(folder)
-    with _keeper(folder) as keeper:
+    with keeper_at(folder) as keeper:
         try:
             status = keeper.admin("Status", pb.StatusRequest(), pb.StatusReply)
         except InputError:
@@ -148,7 +143,7 @@ def clinic_status(folder: Folder = Path(), as_json: AsJson = False) -> None:
                 print("\n".join(("  keeper       does not answer", *link_lines(link))))
             raise
     if as_json:
-        print(json.dumps({**json.loads(_json(status)), "link": asdict(link) if link else None}))
+        print(json.dumps({**json.loads(json_of(status)), "link": asdict(link) if link else None}))
         return
     print(status_text(status, link))
 
@@ -157,7 +152,7 @@ def clinic_ledger(folder: Folder = Path()) -> None:
     """Print the privacy ledger as JSON lines."""
     from cairn_protocol.proto import keeper_pb2 as pb
 
-    with _keeper(folder) as keeper:
+    with keeper_at(folder) as keeper:
         lines = keeper.admin("Ledger", pb.LedgerRequest(), pb.LedgerReply).lines
     sys.stdout.write(lines)
 
@@ -173,7 +168,7 @@ def clinic_run(
     """Run this clinic's keeper and link until they are told to stop."""
     from cairn_app.clinic_daemons import run_part
 
-    config = _config(folder)
+    config = config_of(folder)
     run_part(
         folder.absolute(),
         part,
@@ -186,14 +181,15 @@ def _decide(folder: Path, study: str, state: str, person: str, *, yes: bool) -> 
     from cairn_app.clinic_text import study_text
     from cairn_protocol.proto import keeper_pb2 as pb
 
-    with _keeper(folder) as keeper:
+    with keeper_at(folder) as keeper:
         view = _view(keeper, study)
         if state == "approved" and view.obstacle:
             raise PolicyRefusal(
                 "this clinic could not answer the study",
                 code="study-unanswerable",
                 why=view.obstacle,
-                hint="the research team has to change it, or this clinic its clinic.toml",
+                hint=view.remedy
+                or "the research team has to change it, or this clinic its clinic.toml",
             )
         if not yes:
             print(study_text(view))
@@ -230,29 +226,5 @@ def _view(keeper: KeeperClient, study: str) -> pb.StudyView:
     return keeper.admin("Show", pb.ShowRequest(study=study), pb.StudyView)
 
 
-def _keeper(folder: Path) -> KeeperClient:
-    from cairn_client.keeper_client import KeeperClient
-    from cairn_client.sockets import Sockets
-
-    _config(folder)
-    return KeeperClient(Sockets(folder).admin)
-
-
-def _config(folder: Path) -> ClinicConfig:
-    from cairn_client.clinic_config import ClinicConfig
-
-    return ClinicConfig.read(folder)
-
-
-def _json(message: Message) -> str:
-    from google.protobuf.json_format import MessageToJson
-
-    return str(MessageToJson(message, preserving_proto_field_name=True, indent=None))
-
-
 def _name_of(folder: Path) -> str:
     return re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-")[:63] or "clinic"
-
-
-def _at(folder: Path) -> str:
-    return "" if folder == Path() else f" --folder {folder}"

@@ -13,6 +13,7 @@ from cairn_protocol.proto import keeper_pb2 as pb
 
 WIDTH: Final = 96
 SHORT: Final = 12  # characters of a digest that a person sees
+MOST_NAMES: Final = 12
 STALE_SECONDS: Final = 60.0
 
 
@@ -39,10 +40,24 @@ def offers_text(studies: list[pb.StudyLine]) -> str:
         for line in studies
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    return "\n".join(
-        "  ".join((*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[4]))
-        for row in rows
-    )
+    listed = []
+    for row, line in zip(rows, studies, strict=True):
+        cells = (cell.ljust(w) for cell, w in zip(row, widths, strict=False))
+        listed.append("  ".join((*cells, row[4])))
+        if line.state in ("offered", "approved"):
+            listed.extend(_indented(verified_words(line), indent=" " * (SHORT + 2)))
+    return "\n".join(listed)
+
+
+def verified_words(line: pb.StudyLine) -> str:
+    """How many of a study's clinics are verified here; empty where that does not matter."""
+    if not line.needed:
+        return ""
+    words = f"{line.verified} of {line.members} verified, {line.needed} needed"
+    missing = ", ".join(line.unverified[:MOST_NAMES])
+    if len(line.unverified) > MOST_NAMES:
+        missing += f" and {len(line.unverified) - MOST_NAMES} more"
+    return f"{words}; these are not: {missing}" if missing else words
 
 
 def status_text(status: pb.StatusReply, link: LinkStanding | None) -> str:
@@ -53,7 +68,9 @@ def status_text(status: pb.StatusReply, link: LinkStanding | None) -> str:
         f"  fingerprint  {status.fingerprint}",
         f"  team         {team}",
         f"  keeper       runs since {when(status.started_at)}, boot {status.epoch}",
+        *([f"  STOPPED      {status.stopped}"] if status.stopped else []),
         *link_lines(link),
+        *(f"  registry     {registry}" for registry in status.registries),
         f"  last round   {_last(status)}",
         *_budget(status),
         "",
@@ -128,9 +145,11 @@ def _roster(view: pb.StudyView) -> Iterator[str]:
     yield f"Who takes part (roster {view.roster_digest[:SHORT]}, version {view.roster_version})"
     width = max((len(member.clinic) for member in view.roster), default=0)
     for member in view.roster:
-        mark = "  this clinic" if member.ours else ""
+        how = "this clinic" if member.ours else member.verified or "not verified"
+        mark = f"  {how}" if view.noised or member.ours else ""
         yield f"  {member.clinic:{width}}  {member.fingerprint}{mark}"
     if view.noised:
+        yield from _indented(verified_words(view.line), indent="  ")
         together = "1 clinic works" if view.colluding == 1 else f"{view.colluding} clinics work"
         yield from _indented(f"The noise holds even if {together} with the server.", indent="  ")
 
@@ -141,6 +160,8 @@ def _standing(view: pb.StudyView) -> Iterator[str]:
     yield f"How it stands here: {line.state}{by}"
     if view.obstacle:
         yield from _indented(f"This clinic could not answer it: {view.obstacle}", indent="  ")
+    if view.remedy:
+        yield from _indented(f"hint: {view.remedy}", indent="  ")
 
 
 def _last(status: pb.StatusReply) -> str:

@@ -26,7 +26,7 @@ from cairn_client.enrolment import pin_team
 from cairn_client.link_report import link_standing
 from cairn_client.sockets import Sockets
 from cairn_protocol.errors import CairnError, InputError, PolicyRefusal
-from cairn_protocol.identity import Identity
+from cairn_protocol.identity import Identity, fingerprint
 from cairn_protocol.messages import KeyPackage, Offer, OpenRun, Refusal, Standing, decode
 from cairn_protocol.record import Message
 from cairn_protocol.roster import Roster, SignedRoster
@@ -97,6 +97,7 @@ class Running:
         self.signed = SignedStudy.sign(study, self.team)
         keys = {name: Identity.generate().public for name in ("elm", "oak")}
         keys["ash"] = self.clinic.identity().public
+        self.marks = {name: fingerprint(key) for name, key in keys.items()}
         self.roster = SignedRoster.sign(Roster.first(self.signed, keys), self.team)
         command = "from cairn_app.cli import main; main()"
         words = ["clinic", "run", "--folder", str(self.folder), *options]
@@ -218,9 +219,23 @@ def test_from_an_offer_to_an_answer(running: Running) -> None:
         "one patient changes them by at most",
         "standard deviation",
         "right guesses",
-        "cairn clinic approve tiny",
+        "1 of 3 verified, 2 needed; these are not: elm, oak",
+        "could not answer",
+        "cairn clinic verify NAME FINGERPRINT",
     ):
-        assert said in shown, said
+        assert said in " ".join(shown.split()), said
+    early = error_of(cairn("approve", "tiny", *at, "--yes"))
+    assert early.code == "policy.study-unanswerable"
+    assert "cairn clinic verify" in early.hint
+    wrong = error_of(cairn("verify", "elm", running.marks["oak"], *at))
+    assert wrong.code == "policy.fingerprint-differs"
+    verified = cairn("verify", "elm", *running.marks["elm"].split("-"), *at)
+    assert verified.output == (
+        "elm is verified: it takes part under the fingerprint that you heard\n"
+        "  tiny: 2 of 3 verified, 2 needed; these are not: oak\n"
+    )
+    assert "2 of 3 verified" in cairn("offers", *at).output
+    assert "cairn clinic approve tiny" in cairn("show", "tiny", *at).output
 
     refused = error_of(cairn("approve", "tiny", *at, typed="tinny\n"))
     assert refused.code == "input.not-confirmed"
@@ -246,6 +261,59 @@ def test_from_an_offer_to_an_answer(running: Running) -> None:
     assert cairn("refuse", running.signed.digest.hex()[:12], *at, "--yes").exit_code == 0
     later = OpenRun(bytes(16), 1, running.signed, running.roster)
     assert isinstance(running.ask("query.open", later), Refusal)
+
+
+def test_a_registry_vouches_for_clinics(running: Running, place: Path) -> None:
+    at = ("--folder", running.folder)
+    running.ask("query.offer", Offer(running.signed, running.roster))
+    key, written = place / "board.key", place / "list.toml"
+    made = members("key", key)
+    board = made.output.split()[4]
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert members("key", key).output == made.output, "a key that is there stays"
+    written.write_text(
+        'cairn = 1\nregistry = "Ethics board"\nissue = 1\n'
+        f'[members]\nelm = "{running.marks["elm"]}"\noak = "{running.marks["oak"]}"\n'
+    )
+    signed = members("sign", written, "--key", key)
+    assert signed.output.startswith("Signed list 1 of Ethics board: 2 clinics\n")
+    file = place / "list.members"
+    unknown = error_of(cairn("verify", "--list", file, *at))
+    assert unknown.code == "policy.registry-unknown"
+    stranger = running.marks["elm"]
+    assert error_of(cairn("registry", "pin", stranger, file, *at)).code.endswith("differs")
+    pinned = cairn("registry", "pin", board, file, *at).output
+    assert pinned.startswith(f"Lists of Ethics board count from now on ({board}).")
+    taken = cairn("verify", "--list", file, *at, "--person", "Ada").output
+    assert taken == (
+        "Took in list 1 of Ethics board: 2 added, 0 dropped\n  tiny: 3 of 3 verified, 2 needed\n"
+    )
+    assert f"Ethics board  {board}" in cairn("status", *at).output
+    assert "on the list of Ethics board" in cairn("show", "tiny", *at).output
+    assert "count no longer" in cairn("registry", "unpin", board, *at).output
+    assert "1 of 3 verified" in cairn("offers", *at).output
+
+
+def members(*words: object) -> Result:
+    return CliRunner().invoke(app, ["members", *map(str, words)])
+
+
+def test_a_registrys_slips_are_named(place: Path) -> None:
+    key, written = place / "board.key", place / "list.toml"
+    members("key", key)
+    written.write_text('cairn = 1\nregistry = "B"\nissue = 1\n[members]\noak = "abcd"\n')
+    assert error_of(members("sign", written, "--key", key)).code == "input.fingerprint-mistyped"
+    assert error_of(members("sign", key, "--key", key)).code.startswith("input.")
+    assert error_of(members("sign", written, "--key", written)).hint
+    assert not (place / "list.members").exists()
+
+
+def test_verify_asks_for_one_thing(place: Path) -> None:
+    cairn("init", place / "oak")
+    for words in ((), ("elm", "abcd", "--list", "x")):
+        error = error_of(cairn("verify", *words, "--folder", place / "oak"))
+        assert error.code == "input.verify-what"
+        assert "--list FILE" in error.hint
 
 
 def test_an_altered_study_and_another_teams_are_refused(running: Running) -> None:
