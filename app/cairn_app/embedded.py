@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import Final
 from uuid import uuid4
 
@@ -34,6 +35,7 @@ class EmbeddedGrid(Grid):
             node: Context(self._run.run_id, node, {}, RecordDict({"state": ConfigRecord()}), {})
             for node in apps
         }
+        self._locks = {node: Lock() for node in apps}
         self._pool = ThreadPoolExecutor(max_workers=max(1, workers))
         self._pending: dict[str, Future[Message]] = {}
 
@@ -81,6 +83,12 @@ class EmbeddedGrid(Grid):
         ready = [i for i in message_ids if i in self._pending and self._pending[i].done()]
         return [self._pending.pop(i).result() for i in ready]
 
+    def withdraw(self, message_ids: Iterable[str]) -> None:
+        """Take messages back; one that its node works on already is answered to nobody."""
+        for identifier in message_ids:
+            if future := self._pending.pop(identifier, None):
+                future.cancel()
+
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
@@ -91,7 +99,8 @@ class EmbeddedGrid(Grid):
     def _deliver(self, message: Message) -> Message:
         node = message.metadata.dst_node_id
         try:
-            return self._apps[node](message, self._contexts[node])
+            with self._locks[node]:
+                return self._apps[node](message, self._contexts[node])
         except Exception as error:  # as Flower does: a ClientApp's crash is an error reply
             return Message(Error(CLIENT_APP_RAISED, type(error).__name__), reply_to=message)
 

@@ -42,7 +42,8 @@ class EmbeddedStudy:
     def __init__(
         self, study: Study, clinics: Sequence[ClinicFolder], *, watch: Watch = ignore
     ) -> None:
-        if study.noised and len(clinics) != study.policy.clinics:
+        fixed = study.noised or study.policy.recovers
+        if fixed and len(clinics) != study.policy.clinics:
             raise InputError(
                 f"the study is planned for {study.policy.clinics} clinics, the folder has "
                 f"{len(clinics)}",

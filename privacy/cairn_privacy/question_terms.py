@@ -57,9 +57,16 @@ class QuestionTerms:
     @property
     def sum_sd(self) -> float:
         """Standard deviation of the noise in a sum over all clinics, in the question's units."""
+        return self._noise_sd(None)
+
+    def noise_sd(self, uploads: int) -> float:
+        """The same in a sum over `uploads` clinics."""
+        return self._noise_sd(uploads)
+
+    def _noise_sd(self, uploads: int | None) -> float:
         if self.noise is None or self.scale.bound is None:
             return 0.0
-        return self.noise.sum_sd(self.scale.bound)
+        return self.noise.sum_sd(self.scale.bound, uploads)
 
     def context(self, roster: bytes, round_: int, attempt: int, public_state: bytes) -> Context:
         """The context of one sum, which both sides must agree on."""

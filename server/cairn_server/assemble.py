@@ -12,8 +12,10 @@ from cairn_privacy.accounting import epsilon_of_rho
 from cairn_privacy.statement import study_statement
 from cairn_protocol.identity import fingerprint
 from cairn_server.results import (
+    Absence,
     Participant,
     QuestionSpend,
+    QuestionSums,
     RunFacts,
     Spend,
     StudyResults,
@@ -64,7 +66,29 @@ def results_of(
         ),
         oracle=oracle,
         stopped=run.stopped,
+        sums=tuple(_sums(run)),
+        incidents=tuple(run.incidents()),
     )
+
+
+def _sums(run: StudyRun) -> Iterable[QuestionSums]:
+    for question in run.questions:
+        sums = run.clinics_in(question.name)
+        if not sums:
+            continue
+        absences = (
+            Absence(entry.clinic, rounds)
+            for index, entry in enumerate(run.clinics)
+            if (rounds := tuple(n for n, clinics in enumerate(sums, 1) if index not in clinics))
+        )
+        yield QuestionSums(
+            name=question.name,
+            rounds=len(sums),
+            clinics=len(run.clinics),
+            fewest=min(map(len, sums)),
+            last=len(sums[-1]),
+            absent=tuple(absences),
+        )
 
 
 def _spends(run: StudyRun) -> Iterable[QuestionSpend]:

@@ -8,18 +8,26 @@ asked. Whatever else must be true of a reply is the protocol's business.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Protocol, runtime_checkable
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.serverapp import Grid, ServerApp
 
 from cairn_protocol.envelope import RECORD, unwrap, wrap
-from cairn_server.conversation import Replies
+from cairn_server.exchange import Replies, Until
 from cairn_server.study_run import StudyRun
 
 # Seconds from one poll to the next, double each time that nothing came. A poll that itself waits,
 # as our fleet's does, is followed by the next at once.
 FIRST_WAIT, LONGEST_WAIT = 0.0005, 0.1
+
+
+@runtime_checkable
+class Withdrawing(Protocol):
+    """A Grid that can take a message back; Flower's own cannot."""
+
+    def withdraw(self, message_ids: Iterable[str]) -> None: ...
 
 
 class GridExchange:
@@ -29,7 +37,13 @@ class GridExchange:
         self._grid = grid
         self._group = group
 
-    def __call__(self, stage: str, requests: Mapping[int, bytes], seconds: float) -> Replies:
+    def __call__(
+        self,
+        stage: str,
+        requests: Mapping[int, bytes],
+        seconds: float,
+        until: Until | None = None,
+    ) -> Replies:
         """The replies by node; a node that did not answer in `seconds` is absent."""
         messages = [
             Message(
@@ -42,8 +56,16 @@ class GridExchange:
             for node, body in requests.items()
         ]
         asked = dict(zip(self._grid.push_messages(messages), requests, strict=True))
+        try:
+            return self._replies(asked, time.monotonic() + seconds, until)
+        finally:
+            if asked and isinstance(self._grid, Withdrawing):
+                self._grid.withdraw(list(asked))
+
+    def _replies(self, asked: dict[str, int], deadline: float, until: Until | None) -> Replies:
+        """The replies to the ids in `asked`, each of which is taken out of it."""
         replies: dict[int, bytes] = {}
-        wait, deadline = FIRST_WAIT, time.monotonic() + seconds
+        wait = FIRST_WAIT
         while asked:
             polled, came = time.monotonic(), False
             for reply in self._grid.pull_messages(list(asked)):
@@ -52,10 +74,11 @@ class GridExchange:
                 if node is None or node != reply.metadata.src_node_id or reply.has_error():
                     continue
                 replies[node] = unwrap(reply.content.config_records.get(RECORD))
-            if not asked or time.monotonic() >= deadline:
+            end = min(deadline, until(replies)) if until else deadline
+            if not asked or time.monotonic() >= end:
                 break
             wait = FIRST_WAIT if came else min(2 * wait, LONGEST_WAIT)
-            time.sleep(max(polled + wait - time.monotonic(), 0.0))
+            time.sleep(max(min(polled + wait, end) - time.monotonic(), 0.0))
         return replies
 
 

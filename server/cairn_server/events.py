@@ -9,9 +9,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened; a round is number `done` of `total` for its question."""
+    """One thing that happened; a round is number `done` of `total` for its question.
 
-    stage: Literal["set-up", "round", "answered", "trouble", "stopped"]
+    "clinics": one dropped out, came back or left; "trouble": waiting, or a round to ask again.
+    """
+
+    stage: Literal["set-up", "round", "answered", "clinics", "trouble", "stopped"]
     question: str = ""
     done: int = 0
     total: int = 0

@@ -160,6 +160,13 @@ class FleetGrid(Grid):
             replies += found
         return replies
 
+    def withdraw(self, message_ids: Iterable[str]) -> None:
+        """Take questions back: a node that has not fetched one will not see it."""
+        with self._lock:
+            for identifier in message_ids:
+                if identifier in self._questions:
+                    self._drop(identifier)
+
     def ask_again(self, node: int) -> None:
         """Put before `node`, under new wire ids, what it has not answered whole."""
         with self._lock:

@@ -7,7 +7,8 @@ Sums that were opened are releases already: keeping them reveals nothing more.
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,18 @@ from numpy.typing import NDArray
 from cairn_protocol.messages import RoundRecord
 
 Total = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Incident:
+    """What the research team should know of one clinic; `text` is a sentence without its name.
+
+    `kind`: it "left" the run for good, or is "blamed" for shares that were not as promised.
+    """
+
+    kind: Literal["left", "blamed"]
+    clinic: str
+    text: str
 
 
 class Journal(Protocol):
@@ -44,8 +57,16 @@ class Journal(Protocol):
         """The sum of a finished round; None if it is not finished."""
         ...
 
-    def record(self) -> RoundRecord | None:
-        """The record of the last finished round."""
+    def records(self) -> list[RoundRecord]:
+        """The records of all finished rounds, in the order in which they were opened."""
+        ...
+
+    def note(self, incident: Incident) -> None:
+        """Remember an incident."""
+        ...
+
+    def incidents(self) -> list[Incident]:
+        """All incidents, in order."""
         ...
 
 
@@ -56,7 +77,8 @@ class MemoryJournal:
         self._setups = 0
         self._attempts: dict[tuple[str, int], int] = {}
         self._totals: dict[tuple[str, int], Total] = {}
-        self._record: RoundRecord | None = None
+        self._records: list[RoundRecord] = []
+        self._incidents: list[Incident] = []
 
     def next_setup(self) -> int:
         self._setups += 1
@@ -77,10 +99,16 @@ class MemoryJournal:
 
     def opened(self, question: str, round_: int, total: Total, record: RoundRecord) -> None:
         self._totals[question, round_] = total
-        self._record = record
+        self._records.append(record)
 
     def total(self, question: str, round_: int) -> Total | None:
         return self._totals.get((question, round_))
 
-    def record(self) -> RoundRecord | None:
-        return self._record
+    def records(self) -> list[RoundRecord]:
+        return list(self._records)
+
+    def note(self, incident: Incident) -> None:
+        self._incidents.append(incident)
+
+    def incidents(self) -> list[Incident]:
+        return list(self._incidents)

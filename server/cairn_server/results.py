@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from cairn_models.answers import Answer
 from cairn_protocol.errors import OurFault
 from cairn_protocol.study import Study
+from cairn_server.journal import Incident
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,35 @@ class Participant:
 
 
 @dataclass(frozen=True)
+class Absence:
+    """A clinic that is not in some of a question's sums; `rounds` count from 1."""
+
+    clinic: str
+    rounds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class QuestionSums:
+    """Whose vectors a question's opened sums hold.
+
+    Args:
+        name: the question's name in the study.
+        rounds: sums that were opened.
+        clinics: clinics on the roster.
+        fewest: clinics in the smallest of these sums.
+        last: clinics in the last sum, from which the answer's noise is known.
+        absent: who is missing from which.
+    """
+
+    name: str
+    rounds: int
+    clinics: int
+    fewest: int
+    last: int
+    absent: tuple[Absence, ...] = ()
+
+
+@dataclass(frozen=True)
 class RunFacts:
     """How the run went. `run_id` hex · `started` ISO 8601 · `seconds` · `messages` · `bytes_moved`.
 
@@ -92,6 +122,8 @@ class StudyResults:
         oracle: a comparison with the truth or the pooled records, which only synthetic data allow.
         stopped: why the run ended before its last question; empty if it did not.
         synthetic: the records were made up (a study that says so itself is always synthetic).
+        sums: who is in the sums of each question that opened one, in the study's order.
+        incidents: clinics that left the run or gave wrong shares.
 
     Raises:
         OurFault: an oracle without synthetic data, or a study without its file.
@@ -106,6 +138,8 @@ class StudyResults:
     oracle: Answer | None = None
     synthetic: bool = field(default=False)
     stopped: str = ""
+    sums: tuple[QuestionSums, ...] = ()
+    incidents: tuple[Incident, ...] = ()
 
     def __post_init__(self) -> None:
         if self.oracle is not None and not self.is_synthetic:

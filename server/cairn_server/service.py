@@ -23,15 +23,15 @@ from types import TracebackType
 from typing import Final, Self
 
 from cairn_models.questions import build
-from cairn_protocol.errors import CairnError, InputError, OurFault, StudyStopped
+from cairn_protocol.errors import CairnError, OurFault, StudyStopped
 from cairn_protocol.identity import verify
 from cairn_protocol.messages import RUN_BYTES, Offer, Refusal, Standing, decode
 from cairn_protocol.roster import Roster, RosterEntry, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
 from cairn_server.assemble import results_of
-from cairn_server.conversation import Deadlines
 from cairn_server.coordinator import GridExchange, run_on
 from cairn_server.events import Event
+from cairn_server.exchange import Deadlines
 from cairn_server.fleet import FleetEndpoint
 from cairn_server.home import ServerHome
 from cairn_server.registry import Registry
@@ -40,13 +40,15 @@ from cairn_server.store import Store
 from cairn_server.store_journal import StoreJournal
 from cairn_server.store_tables import StoredRun, StoredStanding, StoredStudy
 from cairn_server.study_run import StudyRun
-from cairn_server.team_studies import nodes
+from cairn_server.team_studies import nodes, revoked
 
 log = logging.getLogger("cairn.server")
 TICK: Final = 1.0  # seconds between looks at the store
 OFFER_SECONDS: Final = 4.0  # a clinic that is away is asked again later
 OFFERS: Final = "offers"  # the run of Flower that carries offers
-DEADLINES: Final = Deadlines(set_up=30.0, round=600.0, close=10.0, patience=24 * 3600.0, pause=5.0)
+DEADLINES: Final = Deadlines(
+    set_up=30.0, round=600.0, close=10.0, patience=24 * 3600.0, pause=5.0, muster=3600.0
+)
 
 
 class Service:
@@ -210,7 +212,7 @@ class Service:
             going = StudyRun(
                 signed,
                 roster,
-                nodes(self.store, roster.roster),
+                nodes(self.store, roster.roster, even_revoked=signed.study().policy.recovers),
                 run_id=run.run,
                 journal=StoreJournal(self.store, run.run),
                 deadlines=self._deadlines,
@@ -232,14 +234,12 @@ class Service:
         self.store.end_run(run.run, state=state, reason=reason, at=now)  # type: ignore[arg-type]
         self.store.set_study(study.digest, state=state)
 
-    def _check(self, roster: Roster) -> None:
-        """Refuse the next round of a run in which a clinic was revoked."""
-        try:
-            nodes(self.store, roster)
-        except InputError as error:
-            raise StudyStopped(
-                error.what, code="clinic-revoked", why=error.why, hint=error.hint
-            ) from None
+    def _check(self, roster: Roster) -> dict[int, StudyStopped]:
+        """Clinics that were revoked since the run began: not to be asked any more."""
+        return {
+            index: StudyStopped(error.what, code="clinic-revoked", why=error.why, hint=error.hint)
+            for index, error in revoked(self.store, roster).items()
+        }
 
     def _write(self, run: StoredRun, study: StoredStudy, going: StudyRun) -> None:
         results = results_of(

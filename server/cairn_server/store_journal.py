@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Table, func, insert, select
 
+from cairn_protocol.errors import InputError, PeerFault
 from cairn_protocol.messages import RoundRecord
 from cairn_server import store_tables as t
-from cairn_server.journal import Total
+from cairn_server.journal import Incident, Total
 from cairn_server.store import Store
 
 
@@ -70,12 +71,38 @@ class StoreJournal:
             found = c.execute(query).scalar()
         return None if found is None else np.frombuffer(found, dtype="<i8").astype(np.int64)
 
-    def record(self) -> RoundRecord | None:
-        """The record of the last sum that was opened."""
-        query = select(t.sums.c.record).where(t.sums.c.run == self._run)
+    def records(self) -> list[RoundRecord]:
+        """The records of all sums that were opened, in order.
+
+        Raises:
+            InputError: `input.run-older`: an earlier version of Cairn wrote them.
+        """
+        query = select(t.sums.c.record).where(t.sums.c.run == self._run).order_by(t.sums.c.seq)
         with self._store.transaction() as c:
-            found = c.execute(query.order_by(t.sums.c.seq.desc())).scalar()
-        return None if found is None else RoundRecord.from_body(found)
+            found = c.execute(query).scalars().all()
+        try:
+            return [RoundRecord.from_body(body) for body in found]
+        except PeerFault:
+            raise InputError(
+                "this run was begun by an earlier version of Cairn and cannot be carried on",
+                code="run-older",
+                why="its rounds were recorded under an earlier protocol",
+                hint="sign and offer a new study; what was charged stays charged",
+            ) from None
+
+    def note(self, incident: Incident) -> None:
+        """Keep an incident."""
+        with self._store.transaction() as c:
+            seq = self._count(c, t.incidents)
+            c.execute(insert(t.incidents).values(run=self._run, seq=seq, **vars(incident)))
+
+    def incidents(self) -> list[Incident]:
+        """All incidents, in order."""
+        columns = t.incidents.c.kind, t.incidents.c.clinic, t.incidents.c.text
+        query = select(*columns).where(t.incidents.c.run == self._run)
+        with self._store.transaction() as c:
+            found = c.execute(query.order_by(t.incidents.c.seq)).all()
+        return [Incident(**row._mapping) for row in found]
 
     def _count(self, connection: Any, table: Table, *where: Any) -> int:
         query = select(func.count()).select_from(table).where(table.c.run == self._run, *where)

@@ -209,3 +209,12 @@ sums = Table(
     Column("record", LargeBinary, nullable=False),  # RoundRecord.body
     Column("seq", Integer, nullable=False),  # order in which the run opened them
 )
+incidents = Table(  # stores that were made without it get it when they are opened
+    "incidents",
+    METADATA,
+    Column("run", LargeBinary(16), ForeignKey("runs.run"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("clinic", NAME, nullable=False),
+    Column("text", Text, nullable=False),
+)

@@ -9,7 +9,7 @@ run id, replays the sums that were opened, and asks what is left.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,10 @@ from cairn_protocol.errors import CairnError
 from cairn_protocol.messages import RUN_BYTES
 from cairn_protocol.roster import RosterEntry, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
-from cairn_server.conversation import Conversation, Deadlines, Exchange, Sum
+from cairn_server.conversation import Check, Conversation, Sum
 from cairn_server.events import Event, Watch, ignore
-from cairn_server.journal import Journal, MemoryJournal
+from cairn_server.exchange import Deadlines, Exchange
+from cairn_server.journal import Incident, Journal, MemoryJournal
 
 
 class StudyRun:
@@ -39,7 +40,7 @@ class StudyRun:
         run_id: 16 bytes; that of the run to carry on, or a new one.
         journal: what the run remembers; in memory unless given.
         watch: is told what happens.
-        check: called before anything is asked; raises `StudyStopped` where the run must end.
+        check: asked before anything is sent: clinics that may not be asked any more.
 
     Raises:
         CairnError: the study cannot be run: an unknown question, an unsafe policy, sums too large.
@@ -55,7 +56,7 @@ class StudyRun:
         journal: Journal | None = None,
         deadlines: Deadlines | None = None,
         watch: Watch = ignore,
-        check: Callable[[], None] = lambda: None,
+        check: Check = dict,
     ) -> None:
         self.study = signed.study()
         self.run_id = run_id or secrets.token_bytes(RUN_BYTES)
@@ -92,12 +93,20 @@ class StudyRun:
         """Attempts at a question's rounds: what the clinics may have charged for it."""
         return self._journal.attempts(question)
 
+    def clinics_in(self, question: str) -> list[tuple[int, ...]]:
+        """Indices of the clinics in each opened sum of a question, by round."""
+        return self.conversation.clinics_in(question)
+
+    def incidents(self) -> list[Incident]:
+        """Clinics that left the run or gave wrong shares."""
+        return self._journal.incidents()
+
     def execute(self, exchange: Exchange) -> None:
         """Set up keys, ask every question, close.
 
         Raises:
-            StudyStopped: a clinic refused or did not answer. `answers` holds what was answered
-                before; `stopped` says why.
+            StudyStopped: too few clinics answered. `answers` holds what was answered before;
+                `stopped` says why.
         """
         try:
             for question in self.questions:
@@ -122,13 +131,14 @@ class StudyRun:
             def context(attempt: int, round_: int = round_, state: bytes = state) -> Context:
                 return terms.context(self._roster.digest, round_, attempt, state)
 
-            asked = Sum(f"{question.category}.round", question.name, round_, state, context)
+            asked = Sum(question.category, question.name, round_, state, context)
             steps = self.conversation.total(exchange, asked)
             total = steps.astype(np.float64) * terms.scale.step
             public = question.advance(public, total, round_)
             self.rounds_done[question.name] = round_ + 1
             self._watch(Event("round", question.name, round_ + 1, rounds))
-        return question.estimate(public, total, SumNoise(terms.sum_sd))
+        clinics = len(self.clinics_in(question.name)[-1])  # in the last sum: the one that is read
+        return question.estimate(public, total, SumNoise(terms.noise_sd(clinics)))
 
 
 def _first(answer: Answer) -> str:

@@ -67,7 +67,7 @@ def offer(
         )
     policy = parsed(study).policy
     count = len(set(chosen))
-    if parsed(study).noised and count != policy.clinics:
+    if (parsed(study).noised or policy.recovers) and count != policy.clinics:
         raise InputError(
             f"the study is planned for {policy.clinics} clinics, {count} would take part",
             code="clinic-count",
@@ -111,23 +111,40 @@ def approvals(store: Store, study: StoredStudy) -> tuple[tuple[str, str], ...]:
     return tuple((e.clinic, said.get(e.clinic, "no answer yet")) for e in entries)
 
 
-def nodes(store: Store, roster: Roster) -> list[int]:
+def nodes(store: Store, roster: Roster, *, even_revoked: bool = False) -> list[int]:
     """Flower's node of each clinic on the roster, in its order.
 
+    Args:
+        even_revoked: a revoked clinic is given too; Flower hands it nothing.
+
     Raises:
-        InputError: a clinic was revoked.
+        InputError: a clinic was revoked, or is not known at all.
     """
     found = []
     for entry in roster.entries:
         clinic: Clinic | None = store.clinic_of(entry.identity)
-        if clinic is None or clinic.state != "enrolled":
-            raise InputError(
-                f"{entry.clinic} was revoked and cannot take part",
-                code="clinic-revoked",
-                hint="sign and offer a new study to the others",
-            )
+        if clinic is None or (clinic.state != "enrolled" and not even_revoked):
+            raise _revoked(entry.clinic)
         found.append(clinic.node)
     return found
+
+
+def revoked(store: Store, roster: Roster) -> dict[int, InputError]:
+    """Clinics on the roster that were revoked, by index, each with what to say of it."""
+    found = {}
+    for index, entry in enumerate(roster.entries):
+        clinic = store.clinic_of(entry.identity)
+        if clinic is None or clinic.state != "enrolled":
+            found[index] = _revoked(entry.clinic)
+    return found
+
+
+def _revoked(name: str) -> InputError:
+    return InputError(
+        f"{name} was revoked and cannot take part",
+        code="clinic-revoked",
+        hint="sign and offer a new study to the others",
+    )
 
 
 def find(store: Store, named: str) -> StoredStudy:

@@ -19,8 +19,8 @@ from cairn_protocol.identity import Identity
 from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.study import Study
-from cairn_server.conversation import Deadlines, Replies
 from cairn_server.events import Event
+from cairn_server.exchange import Deadlines, Replies, Until
 from cairn_server.journal import MemoryJournal
 from cairn_server.study_run import StudyRun
 from keeper_bench import STUDY, write_clinic
@@ -63,8 +63,10 @@ class Federation:
     def run(self, **more: object) -> StudyRun:
         return StudyRun(self.signed, self.roster, NODES, deadlines=QUICK, **more)  # type: ignore[arg-type]
 
-    def __call__(self, stage: str, requests: Mapping[int, bytes], seconds: float) -> Replies:
-        replies = {}
+    def __call__(
+        self, stage: str, requests: Mapping[int, bytes], seconds: float, until: Until | None = None
+    ) -> Replies:
+        replies: Replies = {}
         for node, body in requests.items():
             if self.lose(stage, node):
                 continue

@@ -6,15 +6,30 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pytest
+from sqlalchemy import text, update
 
-from cairn_protocol.messages import RoundRecord
+from cairn_protocol.errors import InputError
+from cairn_protocol.messages import Header, RoundRecord
+from cairn_server import store_tables
+from cairn_server.journal import Incident
 from cairn_server.store import Store
 from cairn_server.store_journal import StoreJournal
 from cairn_server.store_tables import StoredRun, StoredStudy
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 RUN = b"r" * 16
-RECORDS = [RoundRecord(bytes((n,)) * 32, ()) for n in range(2)]
+
+
+def record(round_: int) -> RoundRecord:
+    """Of a round in which nobody uploaded: the journal does not judge."""
+    here = bytes((round_,)) * 32
+    return RoundRecord(Header(RUN, here, "effect", round_, 0, (0, 1), here, here), ())
+
+
+RECORDS = [record(0), record(1)]
+LEFT = Incident("left", "elm", "the study is paused here")
+BLAMED = Incident("blamed", "oak", "a share was wrong")
 EXTREME = np.array([-(2**63), -1, 0, 2**63 - 1], dtype=np.int64)
 
 
@@ -24,13 +39,16 @@ def test_a_journal_goes_on_where_it_was(tmp_path: Path) -> None:
         store.add_study(StoredStudy(b"d" * 32, "s", b"signed", b"", "signed", NOW))
         store.start_run(StoredRun(RUN, b"d" * 32, "running", NOW, None, ""))
         journal = StoreJournal(store, RUN)
-        assert journal.record() is None
+        assert journal.records() == []
+        assert journal.incidents() == []
         assert journal.retries("effect", 0) is None
         assert [journal.next_setup(), journal.next_setup()] == [0, 1]
         assert [journal.next_attempt("effect", 0), journal.next_attempt("effect", 0)] == [0, 1]
         journal.opened("effect", 0, EXTREME, RECORDS[0])
         assert journal.next_attempt("course", 0) == 0
         journal.opened("course", 0, EXTREME[::-1].copy(), RECORDS[1])
+        journal.note(LEFT)
+        journal.note(BLAMED)
     with Store.open_file(file) as store:
         again = StoreJournal(store, RUN)
         assert again.next_setup() == 2
@@ -44,4 +62,26 @@ def test_a_journal_goes_on_where_it_was(tmp_path: Path) -> None:
         assert (known == EXTREME).all()
         assert (other == EXTREME[::-1]).all()
         assert again.total("effect", 1) is None
-        assert again.record() == RECORDS[1], "the last one that was opened"
+        assert again.records() == RECORDS, "all, in the order in which they were opened"
+        assert again.incidents() == [LEFT, BLAMED]
+
+
+def test_a_store_from_before_incidents_gets_their_table(tmp_path: Path) -> None:
+    file = tmp_path / "store.sqlite"
+    with Store.open_file(file) as store, store.transaction() as c:
+        c.execute(text("DROP TABLE incidents"))
+    with Store.open_file(file) as store:
+        assert StoreJournal(store, RUN).incidents() == []
+
+
+def test_a_run_that_an_earlier_protocol_began_is_refused_in_words(tmp_path: Path) -> None:
+    with Store.open_file(tmp_path / "store.sqlite") as store:
+        store.add_study(StoredStudy(b"d" * 32, "s", b"signed", b"", "signed", NOW))
+        store.start_run(StoredRun(RUN, b"d" * 32, "running", NOW, None, ""))
+        journal = StoreJournal(store, RUN)
+        journal.opened("effect", 0, EXTREME, RECORDS[0])
+        with store.transaction() as c:
+            c.execute(update(store_tables.sums).values(record=b"h" * 32 + bytes(2)))
+        with pytest.raises(InputError) as caught:
+            journal.records()
+        assert caught.value.code == "input.run-older"

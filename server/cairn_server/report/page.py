@@ -15,7 +15,7 @@ from cairn_models.answers import Answer, Bars, Course, Figure
 from cairn_models.questions.base import instrument_of
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import Study
-from cairn_server.report import palette, tables, words
+from cairn_server.report import attendance, palette, tables, words
 from cairn_server.report.figures import (
     HIGHER_IS_BETTER,
     LOWER_IS_BETTER,
@@ -62,6 +62,7 @@ class ShownAnswer:
     answer: Answer
     figures: tuple[ShownFigure, ...]
     tables: tuple[ShownTable, ...]
+    clinics: str  # where a clinic is missing from its sums: a sentence
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Page:
     answers: tuple[ShownAnswer, ...]
     oracle: ShownAnswer | None
     spend: ShownSpend
+    sums: tuple[attendance.ShownSums, ...]
 
     @property
     def figures(self) -> tuple[ShownFigure, ...]:
@@ -87,6 +89,7 @@ def lay_out(results: StudyResults) -> Page:
         tuple(_shown(a, results, f"q{i}") for i, a in enumerate(results.answers, 1)),
         _shown(results.oracle, results, "oracle") if results.oracle else None,
         shown_spend(results),
+        attendance.shown_sums(results),
     )
 
 
@@ -124,7 +127,8 @@ def _shown(answer: Answer, results: StudyResults, key: str) -> ShownAnswer:
         )
         for i, figure in enumerate(answer.figures, 1)
     )
-    return ShownAnswer(key, answer, figures, tuple(tables.others(answer)))
+    clinics = attendance.note(results, answer.question)
+    return ShownAnswer(key, answer, figures, tuple(tables.others(answer)), clinics)
 
 
 def _hint(figure: Figure, study: Study) -> str:

@@ -7,6 +7,8 @@ stopped       why the run ended before its last question; empty where it did not
 answers[]     cairn_models.answers.Answer; `released` arrays by shape only
 oracle        null, or an answer with a label that says why it could be computed
 spend         questions[] · total      statement[]      participants[]      run
+sums[]        who is in each question's sums: rounds · clinics · fewest · last · absent[]
+incidents[]   clinics that left the run or gave wrong shares: kind · clinic · text
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from pydantic import TypeAdapter, ValidationError
 from cairn_models.answers import Answer, Bars, Course, Estimate, Figure, Forest, Table
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import Study, read_bounded
-from cairn_server.results import Participant, RunFacts, Spend, StudyResults
+from cairn_server.journal import Incident
+from cairn_server.results import Participant, QuestionSums, RunFacts, Spend, StudyResults
 
 SCHEMA: Final = "cairn-results/1"
 ORACLE_LABEL: Final = "synthetic: only possible because the data are synthetic"
@@ -51,6 +54,8 @@ def to_json(results: StudyResults) -> dict[str, Any]:
         "spend": asdict(results.spend),
         "statement": results.statement,
         "participants": [asdict(p) for p in results.participants],
+        "sums": [asdict(s) for s in results.sums],
+        "incidents": [asdict(i) for i in results.incidents],
         "run": asdict(results.run),
     }
     plain: dict[str, Any] = _plain(document)
@@ -109,6 +114,8 @@ def _results(document: dict[str, Any]) -> StudyResults:
         oracle=None if oracle is None else _answer(oracle),
         synthetic=_of(bool, document["synthetic"]),
         stopped=_of(str, document["stopped"]),
+        sums=_of(tuple[QuestionSums, ...], document.get("sums", [])),
+        incidents=_of(tuple[Incident, ...], document.get("incidents", [])),
     )
 
 
