@@ -210,7 +210,8 @@ def test_an_invalid_message_cannot_be_made():
         lambda: Confirmation(bytes(16), 0, bytes(32), (note(), note())),
         lambda: Survivors(bytes(16), bytes(32), (digest(1), digest(0)), b""),
         lambda: Survivors(bytes(16), bytes(32), (digest(0),), bytes(47)),
-        lambda: Certificate(bytes(16), bytes(32), bytes(32), (consent(1), consent(1))),
+        lambda: Certificate(bytes(16), survivors(), (consent(1), consent(1))),
+        lambda: Certificate(b"r" * 16, survivors(), (consent(1),)),
         lambda: RoundRecord(header(), (digest(1), digest(1))),
         lambda: RoundRecord(header(), (digest(1),), (consent(1), consent(0))),
         lambda: Opening(bytes(16), 0, bytes(32), bytes(32), bytes(31), b"", bytes(64)),
@@ -241,6 +242,10 @@ def digest(clinic: int) -> SignedDigest:
 
 def consent(clinic: int) -> SignedConsent:
     return SignedConsent(clinic, bytes(64))
+
+
+def survivors() -> Survivors:
+    return Survivors(bytes(16), bytes(32), (digest(1),), b"")
 
 
 def upload(**changes) -> Upload:
