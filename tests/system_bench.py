@@ -173,6 +173,14 @@ class Clinic:
     folder: Path
     prefix: tuple[str, ...] = ()
     daemon: Daemon | None = None
+    verified: set[str] = field(default_factory=set)  # whom its people have compared
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What its people would say over the telephone."""
+        done = self.typed("status", "--json")
+        assert done.status == 0, done.err
+        return str(json.loads(done.out)["fingerprint"])
 
     def typed(self, *arguments: object, said: str = "") -> Done:
         """`cairn clinic …` by this clinic's people."""
@@ -337,9 +345,22 @@ class Federation:
         """What each clinic said of a study."""
         return {s.clinic: s.state for s in self.store.standings(bytes.fromhex(digest))}
 
+    def verify(self, study: StoredStudy, *clinics: str) -> None:
+        """Each clinic's people compare the fingerprints of all others, as they would tell them."""
+        everyone = tuple(self.standings(study.digest.hex()))
+        marks = {name: self.clinics[name].fingerprint for name in everyone}
+        for name in clinics or everyone:
+            clinic = self.clinics[name]
+            for other in set(everyone) - {name} - clinic.verified:
+                done = clinic.typed("verify", other, marks[other], "--person", "tester")
+                assert done.status == 0, done.err
+                clinic.verified.add(other)
+
     def decide(self, study: StoredStudy, word: str, *clinics: str) -> None:
         """The clinics' people approve, refuse or pause; returns when the server knows."""
         chosen = clinics or tuple(self.standings(study.digest.hex()))
+        if word == "approve":
+            self.verify(study, *chosen)
         for name in chosen:
             decision = (word, study.digest.hex(), "--yes", "--person", "tester")
             done = self.clinics[name].typed(*decision)

@@ -39,6 +39,7 @@ retries = 3
 [[questions]]
 name = "effect"
 kind = "effect"
+insist = "synthetic patients: only the way is tested"
 epsilon = 0.5
 [[questions]]
 name = "course"
@@ -96,7 +97,12 @@ def test_the_walk_from_keys_to_report(federation: Federation) -> None:
     assert "A study between processes (synthetic patients, not real people)" in shown.words
     assert "masked, so that only the sum over all 3 clinics can be read" in shown.words
     assert "How it stands here: offered" in shown.words
+    assert "3 verified, 2 needed" in shown.words
     for clinic in federation.clinics.values():
+        other = federation.clinics["elm" if clinic.name != "elm" else "oak"]
+        verified = clinic.cairn("verify", other.name, other.fingerprint, "--person", "tester")
+        assert verified.status == 0, verified.err
+        assert f"{other.name} is verified: it takes part under" in verified.words
         decided = clinic.cairn("approve", "walk", "--yes", "--person", "tester")
         assert (decided.status, decided.out) == (0, "walk: approved by tester\n")
     approvals = until(
