@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -382,6 +383,14 @@ def test_the_attack_alone_catches_what_moves_or_noises_wrongly(
 ) -> None:
     PLANTS[bug][2](monkeypatch)
     assert guess_fails(examined("effect"))
+
+
+def test_the_docs_name_every_planted_bug_beside_its_test() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "empirical-test.md").read_text()
+    number = {"charge": "T0", "pull": "T1", "noise": "T2"}
+    for bug, (_, test, _) in PLANTS.items():
+        (row,) = (r for r in page.splitlines() if r.startswith(f"| {number[test]} | "))
+        assert bug in row.split("|")[2].replace(" · ", "\n").strip().splitlines(), bug
 
 
 def test_add_noise_draws_from_the_named_sampler(
