@@ -12,7 +12,6 @@ import typer
 from cairn_app.clinic_commands import (
     clinic_approve,
     clinic_init,
-    clinic_ledger,
     clinic_offers,
     clinic_pause,
     clinic_refuse,
@@ -22,6 +21,7 @@ from cairn_app.clinic_commands import (
 )
 from cairn_app.import_command import clinic_import
 from cairn_app.join_command import clinic_join
+from cairn_app.ledger_commands import ledger_app
 from cairn_app.logs import set_up_logs
 from cairn_app.members_commands import members_app
 from cairn_app.messages import show_error
@@ -62,7 +62,6 @@ for act, clinic_command in (
     ("approve", clinic_approve),
     ("refuse", clinic_refuse),
     ("pause", clinic_pause),
-    ("ledger", clinic_ledger),
 ):
     clinic_app.command(act)(clinic_command)
 for name, command in (
@@ -77,6 +76,7 @@ for name, command in (
     study_app.command(name)(command)
 server_app.command("run")(server_run)
 clinic_app.add_typer(registry_app, name="registry")
+clinic_app.add_typer(ledger_app, name="ledger")
 app.add_typer(study_app, name="study")
 app.add_typer(clinic_app, name="clinic")
 app.add_typer(server_app, name="server")

@@ -18,7 +18,8 @@ class Policy(BaseModel):
     """Validated on construction: a policy that breaks a rule cannot exist.
 
     `clinics` n · `survivors` m · `threshold` t · `colluding` f. With `dropout = "forbidden"`
-    every clinic must answer (m = t = n): pairwise masks alone, one exchange a round.
+    every clinic must answer (m = t = n): pairwise masks alone, one exchange a round. `loss` is the
+    expected share of messages that a clinic does not answer in time; plans reckon with it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,6 +29,7 @@ class Policy(BaseModel):
     threshold: int = Field(default=3, ge=1)
     colluding: int = Field(default=1, ge=0)
     dropout: Literal["forbidden", "recovered"] = "forbidden"
+    loss: float = Field(default=0.01, ge=0, lt=0.5)
 
     @property
     def honest(self) -> int:

@@ -111,13 +111,19 @@ class Disclosure(_Part):
 
 
 class QuestionSpec(BaseModel):
-    """One question: a name, its kind, the ε that it may spend, and its kind's own settings."""
+    """One question: a name, its kind, the ε that it may spend, and its kind's own settings.
+
+    `primary` names the results whose precision counts in a plan (the first, if none is named);
+    `insist` says in writing why the question is asked although noise swamps them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     name: Name
     kind: Name
     epsilon: float | None = Field(default=None, gt=0, le=8)
+    primary: tuple[str, ...] = ()
+    insist: str = Field(default="", max_length=500)
 
     @property
     def settings(self) -> dict[str, Any]:

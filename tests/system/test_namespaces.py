@@ -49,6 +49,7 @@ threshold = 3
 [[questions]]
 name = "effect"
 kind = "effect"
+insist = "synthetic patients: only the way is tested"
 epsilon = 1.0
 [[questions]]
 name = "course"

@@ -68,6 +68,31 @@ class SumNoise:
         return self.sd**2
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What the planned cohort would give for one result, before anything is asked.
+
+    `sampling` is its standard error without privacy noise, `noise` the standard deviation that
+    noise adds, both in `unit`. `name` is that of the estimate in the answer.
+    """
+
+    name: str
+    label: str
+    unit: str
+    sampling: float
+    noise: float
+
+    @property
+    def standard_error(self) -> float:
+        """Noise included."""
+        return float(np.hypot(self.sampling, self.noise))
+
+    @property
+    def inflation(self) -> float:
+        """By how much noise widens the interval: 0.1 is 10 %."""
+        return self.standard_error / self.sampling - 1.0
+
+
 Released = Mapping[str, NDArray[Any]]
 """Arrays that earlier questions of the study released, by '<question>/<name>'."""
 
@@ -136,6 +161,13 @@ class Question(ABC, Generic[Prepared]):
     def advance(self, public: Public, total: Vector, round_: int) -> Public:
         """The next round's public state from the noised sum of round `round_` (from 0)."""
         return public
+
+    def expected(self, noise: SumNoise) -> tuple[Expected, ...]:
+        """The question's results as the planned cohort would give them, the primary one first.
+
+        Empty: no standard error can be foretold (a model's training).
+        """
+        return ()
 
     @abstractmethod
     def estimate(self, public: Public, total: Vector, noise: SumNoise) -> Answer:

@@ -20,7 +20,6 @@ Other instruments use the same numbers in proportion to their range.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
 import numpy as np
@@ -30,7 +29,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from cairn_models.answers import Answer
 from cairn_models.arm_means import ArmMeans, Coding, arm_means
 from cairn_models.cohort import Changes, changes
-from cairn_models.questions.base import Public, Question, Settings, Shape, SumNoise, Vector
+from cairn_models.questions.base import (
+    Expected,
+    Public,
+    Question,
+    Settings,
+    Shape,
+    SumNoise,
+    Vector,
+)
 from cairn_models.questions.effect_answer import Frame, answer
 from cairn_models.records import Records
 from cairn_models.winsorising import unwinsorised
@@ -46,6 +53,7 @@ DRIFT_PER_WEEK: Final = -0.4 / 27
 SLOPE: Final = -0.36
 RESIDUAL_SD: Final = 4.5 / 27
 WINSORISE: Final = 8.0 / 27
+ASSESSED: Final = 0.8  # of planned patients who have both scores, where a cohort is planned
 
 
 class BaselineModel(BaseModel):
@@ -86,19 +94,6 @@ class EffectSettings(Settings):
                 "baseline_window: it must end before week − window, so that no score is both"
             )
         return self
-
-
-@dataclass(frozen=True)
-class PlannedError:
-    """Expected standard error of a contrast in points: in all, and without privacy noise."""
-
-    with_noise: float
-    without_noise: float
-
-    @property
-    def inflation(self) -> float:
-        """By how much the noise widens the interval: 0.1 is 10 %."""
-        return self.with_noise / self.without_noise - 1.0
 
 
 class Effect(Question[Changes]):
@@ -191,12 +186,23 @@ class Effect(Question[Changes]):
             fewest=self.study.disclosure.patients,
         )
 
-    def planned_error(self, noise: SumNoise, assessed: float = 0.8) -> PlannedError:
-        """What the planned cohort would give, arms of one size and `assessed` of them measured."""
-        n = self.study.cohort.planned_patients * assessed / len(self.arms)
-        sampling = 2 * self.residual_sd**2 / n
-        added = 2 * (self.limit * noise.sd / n) ** 2
-        return PlannedError(float(np.sqrt(sampling + added)), float(np.sqrt(sampling)))
+    def expected(self, noise: SumNoise) -> tuple[Expected, ...]:
+        """Each contrast's standard error: arms of one size, `ASSESSED` of them measured."""
+        n = self.study.cohort.planned_patients * ASSESSED / len(self.arms)
+        return tuple(
+            Expected(
+                name=name,
+                label=label,
+                unit=f"{self._instrument.name} points",
+                sampling=float(np.sqrt(2 / n)) * self.residual_sd,
+                noise=float(np.sqrt(2)) * self.limit * noise.sd / n,
+            )
+            for name, label in (
+                (f"{arm}-{self.reference}", f"{arm} against {self.reference}")
+                for arm in self.arms
+                if arm != self.reference
+            )
+        )
 
     @property
     def frame(self) -> Frame:

@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 from cairn_models.answers import Answer, Bars, Cell, Estimate, Figure, Forest, Table
 from cairn_models.baselines import last_value
 from cairn_models.questions.base import (
+    Expected,
     KeyedSplit,
     Public,
     Question,
@@ -178,6 +179,27 @@ class Error(Question[Weekly]):
         gap = np.where(known, np.abs(guess.astype(np.float64) - target), 0.0)[:, :, asked]
         pairs = known[:, :, asked].sum(axis=1)
         return np.asarray(self.sums.span * gap.sum(axis=1) / np.maximum(pairs, 1))
+
+    def expected(self, noise: SumNoise) -> tuple[Expected, ...]:
+        """What the model gains on the last value and on its prior, over all its horizons.
+
+        Every planned held-out patient counts at each horizon, and errors vary as on the synthetic
+        worlds from which the scales of `error_sums` come.
+        """
+        held_out = self.study.cohort.planned_patients * self.held_out
+        total = self.sums.planned(held_out)
+        row = self.sums.decode(total, noise.variance, fewest=0)[-1]
+        estimates = _estimates(row, f"{self.instrument.name} points")
+        return tuple(
+            Expected(
+                estimates[key].name,
+                estimates[key].label,
+                estimates[key].unit,
+                sampling=float(np.sqrt(value.sampling)),
+                noise=float(np.sqrt(value.noise)),
+            )
+            for key, value in (("minus_last", row.minus_last), ("minus_prior", row.minus_prior))
+        )
 
     def estimate(self, public: Public, total: Vector, noise: SumNoise) -> Answer:
         """Errors by horizon of model, prior and last value, with intervals that include noise."""

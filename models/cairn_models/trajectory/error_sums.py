@@ -131,6 +131,14 @@ class ErrorSums:
         shrink = np.minimum(1.0, self.bound * (1 - 1e-12) / np.maximum(norm, self.bound / 2))
         return np.asarray(rows * shrink, dtype=np.float64)
 
+    def planned(self, patients: float) -> Vector:
+        """The sum over so many typical patients: no gain, spread as the scales say."""
+        h = len(self.horizons)
+        total = np.zeros(self.length)
+        total[:h] = COUNT * patients
+        total[-1] = SPREAD * patients * h
+        return total
+
     def decode(self, total: Vector, noise_variance: float, fewest: int) -> tuple[Row, ...]:
         """A row a horizon and, if all are usable and there are several, the row of their mean.
 

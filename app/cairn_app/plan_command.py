@@ -1,0 +1,152 @@
+"""`cairn study plan`: what a study will spend and find, before anything runs."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cairn_protocol.errors import InputError
+from cairn_protocol.study import LARGEST_STUDY_FILE, Study, read_bounded
+
+if TYPE_CHECKING:
+    from cairn_server.planning import QuestionPlan, StudyPlan
+
+WIDTH = 88
+
+
+def study_plan(
+    study: Annotated[Path, typer.Argument(help="The study's TOML file.")],
+    epsilon: Annotated[
+        float | None,
+        typer.Option(help="Split this ε over the questions so that noise widens all alike.", min=0),
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="With --epsilon: write the study with that split here.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
+) -> None:
+    """Show what a study would spend, how precise its results would be, what it would move."""
+    from cairn_server.planning import plan_study, split_budget
+
+    if write is not None and epsilon is None:
+        raise InputError(
+            "--write needs --epsilon", code="plan-write", hint="say which ε is to be split"
+        )
+    asked = Study.read(study)
+    if epsilon is not None:
+        source = with_epsilons(study, split_budget(asked, epsilon))
+        asked = Study.parse(source, where=str(write or study))
+        if write is not None:
+            _write(write, source)
+    plan = plan_study(asked)
+    print(json.dumps(plan.to_json()) if as_json else "\n".join(in_words(plan)))
+    if not as_json and write is not None:
+        print(f"\nWritten  {write}")
+    plan.check()
+
+
+def with_epsilons(study: Path, epsilons: dict[str, float]) -> bytes:
+    """The study file with these ε's; every comment and line else stays as it is.
+
+    Raises:
+        InputError: the file is no TOML.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document = tomlkit.parse(read_bounded(study, LARGEST_STUDY_FILE).decode("utf-8"))
+    except (TOMLKitError, UnicodeDecodeError) as error:
+        raise InputError(f"{study} is not valid TOML", code="not-toml", why=str(error)) from None
+    for question in document["questions"]:
+        if question["name"] in epsilons:
+            question["epsilon"] = epsilons[question["name"]]
+    return tomlkit.dumps(document).encode("utf-8")
+
+
+def in_words(plan: StudyPlan) -> Iterator[str]:
+    """The plan as it is printed, line by line."""
+    yield plan.title
+    if not plan.noised:
+        yield "The study calls its data public: nothing is noised and nothing is charged."
+    for question in plan.questions:
+        yield ""
+        yield from _question(question)
+    yield ""
+    yield from _in_all(plan)
+    if plan.faults:
+        yield ""
+        yield "Not worth asking as it stands"
+        yield from (f"  {line}" for fault in plan.faults for line in _wrapped(fault))
+
+
+def _question(question: QuestionPlan) -> Iterator[str]:
+    cost = f"ε = {question.epsilon:g}" if question.epsilon else "no noise"
+    yield f"{question.name} ({question.kind})   {cost}   {_count(question.rounds, 'round')}"
+    size = f"{question.numbers:,} numbers of {question.bits} bits, {_bytes(question.upload_bytes)}"
+    yield f"  leaves a clinic   {size} a round"
+    if question.epsilon:
+        yield f"  noise in a sum    ± {question.noise_sd:.3g} on each number (standard deviation)"
+    for note, results in (("", question.expected), ("   (not primary)", question.others)):
+        for e in results:
+            yield f"  {e.label}{note}"
+            told = f"{e.standard_error:.3g} {e.unit}, {e.sampling:.3g} without noise"
+            yield f"      standard error    {told}: {e.inflation:+.0%}"
+    if question.epsilon and not question.expected:
+        yield "  precision         cannot be foretold for this kind of question"
+    if question.insist:
+        yield from (f"  insists           {line}" for line in _wrapped(question.insist))
+
+
+def _in_all(plan: StudyPlan) -> Iterator[str]:
+    yield "In all"
+    if plan.noised:
+        yield f"  a patient's budget  ε = {plan.epsilon:.3g} at δ = {plan.delta:g}, all questions"
+        if plan.retries:
+            yield (
+                f"                      ε = {plan.epsilon_with_retries:.3g} if "
+                f"{_count(plan.retries, 'round')} must be asked again (privacy.retries)"
+            )
+    yield f"  rounds              {plan.rounds:,}, {plan.attempts:.2f} attempts each at that loss"
+    yield f"  a clinic sends      {_bytes(plan.bytes_up)}, and receives {_bytes(plan.bytes_down)}"
+    yield f"  time                about {_duration(plan.seconds)} between machines"
+
+
+def _write(path: Path, source: bytes) -> None:
+    try:
+        with path.open("xb") as file:
+            file.write(source)
+    except FileExistsError:
+        raise InputError(
+            f"{path} exists already", code="file-exists", hint="choose another name"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}", code="file-unwritable", why=error.strerror or str(error)
+        ) from None
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _bytes(size: int) -> str:
+    for unit, least in (("MB", 1e6), ("kB", 1e3)):
+        if size >= least:
+            return f"{size / least:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
