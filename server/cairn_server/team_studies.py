@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from cairn_models.questions import build
-from cairn_privacy.question_terms import QuestionTerms
 from cairn_protocol.errors import InputError
 from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.study import Study
 from cairn_server.home import ServerHome
+from cairn_server.planning import plan_study
 from cairn_server.store import Store
 from cairn_server.store_tables import Clinic, StoredStudy
 
@@ -26,13 +25,13 @@ SHORTEST_DIGEST: Final = 6  # hex characters that may stand for a digest
 
 
 def sign(home: ServerHome, store: Store, study: Study) -> StoredStudy:
-    """`study` signed by the team and kept; what it asks is checked first.
+    """`study` signed by the team and kept; whether it can and should be asked is checked first.
 
     Raises:
         CairnError: a question, a setting or the policy cannot be asked.
+        PolicyRefusal: noise would swamp an answer, and the study does not insist (`planning`).
     """
-    for spec in study.questions:
-        QuestionTerms.of(study, spec, build(spec, study).shape, study.policy.clinics)
+    plan_study(study).check()
     signed = SignedStudy.sign(study, home.team())
     return store.add_study(
         StoredStudy(signed.digest, study.name, signed.body, b"", "signed", datetime.now(UTC))
