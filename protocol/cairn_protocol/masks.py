@@ -9,6 +9,7 @@ lower index adds the stream and the other takes it off; a self mask is added.  #
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 Ring = NDArray[np.uint32] | NDArray[np.uint64]
 BLOCK_BYTES: Final = 128 * 1024  # vector, stream and zeros of a block stay in the second cache
 _ZEROS: Final = bytes(BLOCK_BYTES)
+_CIPHERS: Final = 512  # at a time: a server may have many thousand streams to take off
 _NONCE: Final = bytes(12)
 _TAG_BYTES: Final = 16
 _COMBINE: Final = {1: np.add, -1: np.subtract}
@@ -43,18 +45,18 @@ def add_streams(vector: Ring, streams: Iterable[tuple[bytes, int]]) -> None:
             AESGCM(seed).encrypt_into(_NONCE, zeros, None, buffer)
             _COMBINE[sign](vector, words, out=vector)
         return
-    mode = GCM(_NONCE)
-    pieces = [
-        (Cipher(AES256(seed), mode).encryptor().update_into, _COMBINE[sign])
-        for seed, sign in streams
-    ]
-    step = BLOCK_BYTES // width
-    for start in range(0, vector.size, step):
-        part = vector[start : start + step]
-        zeros, block = memoryview(_ZEROS)[: part.nbytes], words[: part.size]
-        for next_into, combine in pieces:
-            next_into(zeros, buffer)
-            combine(part, block, out=part)
+    mode, step, rest = GCM(_NONCE), BLOCK_BYTES // width, iter(streams)
+    while some := list(islice(rest, _CIPHERS)):
+        pieces = [
+            (Cipher(AES256(seed), mode).encryptor().update_into, _COMBINE[sign])
+            for seed, sign in some
+        ]
+        for start in range(0, vector.size, step):
+            part = vector[start : start + step]
+            zeros, block = memoryview(_ZEROS)[: part.nbytes], words[: part.size]
+            for next_into, combine in pieces:
+                next_into(zeros, buffer)
+                combine(part, block, out=part)
 
 
 def pair_sign(index: int, peer: int) -> int:

@@ -18,7 +18,7 @@ from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.door import Asked, Door, Leaving
 from cairn_client.link import client_app
 from cairn_privacy.bound import bounded_sum
-from cairn_protocol import clinic_run
+from cairn_protocol import clinic_round
 from cairn_protocol.fixed_point import decode as decode_sum
 from cairn_protocol.fixed_point import from_wire, to_wire, word
 from cairn_protocol.messages import Upload, decode
@@ -120,7 +120,7 @@ def test_without_masks_the_search_finds_the_vectors(
     secrets: list[bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(clinic_run, "masked", lambda vector, *_: vector)
+    monkeypatch.setattr(clinic_round, "masked", lambda vector, *_: vector)
     study = EmbeddedStudy(small_study, clinics)
     study.read()
     study.run()
@@ -143,8 +143,10 @@ def test_without_noise_the_sum_is_found_at_the_server(
             answer = Door.answer
 
             def watched(door: Door, asked: Asked) -> Leaving:
-                shape = asked.question.shape
-                exact.append(bounded_sum(door._rows(asked), shape.length, shape.bound or 0.0))
+                shape, plan = asked.question.shape, asked.terms.noise
+                assert plan is not None
+                rows = door._rows(asked)
+                exact.append(bounded_sum(rows, shape.length, shape.bound or 0.0, plan.grid))
                 return answer(door, asked)
 
             patch.setattr(Door, "answer", watched)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from cairn_protocol import masks
 from cairn_protocol.errors import OurFault, PolicyRefusal
 from cairn_protocol.fixed_point import (
     check_headroom,
@@ -118,6 +119,18 @@ def test_masking_holds_one_copy_of_the_vector():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < vector.nbytes + 4 * BLOCK_BYTES
+
+
+def test_more_streams_than_ciphers_at_a_time(monkeypatch):
+    length = BLOCK_BYTES // 4 + 5
+    seeds = [secrets.token_bytes(32) for _ in range(7)]
+    signs = (1, -1, 1, 1, -1, -1, -1)
+    expected, vector = np.zeros(length, dtype=np.uint32), np.zeros(length, dtype=np.uint32)
+    for seed, sign in zip(seeds, signs, strict=True):
+        (np.add if sign > 0 else np.subtract)(expected, stream(seed, length, 4), out=expected)
+    monkeypatch.setattr(masks, "_CIPHERS", 3)
+    add_streams(vector, zip(seeds, signs, strict=True))
+    assert (vector == expected).all()
 
 
 def test_a_stream_is_added_or_taken_off():
