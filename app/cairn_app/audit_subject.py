@@ -8,19 +8,19 @@ door's sum where the noise would be added; T2 and T3 take what the door lets out
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cairn_app.audit_canary import LinearCanary, hostile_rows, stretched
 from cairn_app.audit_records import People, joined
+from cairn_app.audit_stand_ins import Receipts, door_of
 from cairn_client.door import Asked, Door
-from cairn_client.entry_pins import EntryPins
-from cairn_models.answers import Answer
-from cairn_models.questions.base import Public, Question, Shape, SumNoise, Vector
+from cairn_models.questions.base import Public, Question, Vector
 from cairn_models.records import Records
 from cairn_privacy.accounting import LARGEST_RHO
 from cairn_privacy.audit.claim import Claim
@@ -28,11 +28,9 @@ from cairn_privacy.audit.examine import Charge, Subject
 from cairn_privacy.audit.membership import Canary
 from cairn_privacy.audit.noise_law import opened
 from cairn_privacy.audit.pull import RECORDS, Source
-from cairn_privacy.bound import LARGEST_GRID, saturate
-from cairn_privacy.ledger import Ledger
-from cairn_privacy.noise import NoisePlan
+from cairn_privacy.bound import saturate
 from cairn_privacy.question_terms import QuestionTerms
-from cairn_protocol.errors import CairnError, InputError, OurFault
+from cairn_protocol.errors import CairnError, InputError
 from cairn_protocol.masks import Ring
 from cairn_protocol.study import QuestionSpec
 
@@ -44,66 +42,6 @@ IDENTIFIERS: Final = 64  # tried until one takes part: questions divide patients
 OVER: Final = 10.0  # bounds: how long a canary's input is, so that clipping has work to do
 ROWS: Final = "rows"  # T1's second way in, past the question's own code
 HOSTILE_STATES: Final = {"drawn": 0.3, "huge": 1e3}  # deviation of a state that a server made up
-
-
-@dataclass
-class Receipts:
-    """Stands in for a ledger: remembers charges, allows them all, and what came before what."""
-
-    rhos: list[float] = field(default_factory=list)
-    read_before_charge: bool = False
-
-    def reserve(self, **charge: Any) -> int:
-        """The number of this charge."""
-        self.rhos.append(float(charge["rho"]))
-        return len(self.rhos)
-
-    def records(self, records: Records) -> Callable[[], Records]:
-        """A way to `records` that notices if it is used before the charge."""
-
-        def read() -> Records:
-            self.read_before_charge |= not self.rhos
-            return records
-
-        return read
-
-
-class Pins:
-    """Stands in for a clinic's pinned quarters of entry: each patient's own, never looked up."""
-
-    def hold(self, entered: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The quarters as they were given."""
-        return entered
-
-
-class LinearCanary(Question[tuple[Vector, ...]]):
-    """A question whose gradient is its input: each patient's vector is looked up by name."""
-
-    def __init__(self, of: Question[Any], bound: float, inputs: Mapping[str, Vector]) -> None:
-        self.spec, self.study, self.name = of.spec, of.study, of.name
-        self._bound, self._inputs = bound, inputs
-
-    @property
-    def shape(self) -> Shape:
-        """The inputs' length and the question's bound."""
-        return Shape(next(iter(self._inputs.values())).size, self._bound)
-
-    def prepare(self, records: Records) -> tuple[Vector, ...]:
-        """The inputs of those who are there."""
-        return tuple(self._inputs[p] for p in records.patients["patient"])
-
-    def contributions(self, prepared: tuple[Vector, ...], public: Public) -> Iterator[Vector]:
-        """One block (patients, length)."""
-        if prepared:
-            yield np.stack(prepared)
-
-    def estimate(self, public: Public, total: Vector, noise: SumNoise) -> Answer:
-        """Never asked for.
-
-        Raises:
-            OurFault: always.
-        """
-        raise OurFault("a canary has no estimate", code="canary-estimate")
 
 
 class Doors:
@@ -133,7 +71,7 @@ class Doors:
     def total(self, records: Records, public: Public) -> Steps:
         """The door's clamped sum before noise."""
         if self._at_hand is None or self._at_hand[0] is not records:
-            self._at_hand = (records, _door(records))
+            self._at_hand = (records, door_of(records))
         total = self._at_hand[1]._bounded(self.asked(public), self.bound, self.noise)
         return saturate(total, self.terms.scale.clamp)
 
@@ -154,11 +92,7 @@ class Doors:
     def charge(self) -> Charge:
         """What one answer over a full clinic charges, and whether it did so before reading."""
         receipts = Receipts()
-        door = Door(
-            receipts.records(self.people.backgrounds["full"]),
-            cast(Ledger, receipts),
-            cast(EntryPins, Pins()),
-        )
+        door = door_of(self.people.backgrounds["full"], receipts)
         door.answer(self.asked(next(iter(self.states.values()))))
         return Charge(tuple(receipts.rhos), not receipts.read_before_charge)
 
@@ -198,7 +132,7 @@ class Doors:
 
     def empty_uploads(self, clinics: int) -> Callable[[int], list[Ring]]:
         """Each round's uploads of `clinics` clinics without a patient."""
-        doors = [_door(self.people.backgrounds["empty"]) for _ in range(clinics)]
+        doors = [door_of(self.people.backgrounds["empty"]) for _ in range(clinics)]
         nobody = np.zeros(self.question.state_length, dtype=np.float32)
         return lambda round_: [door.answer(self.asked(nobody, round_)).vector for door in doors]
 
@@ -218,8 +152,8 @@ class Doors:
         )
         public = np.zeros(0, dtype=np.float32)
         asked = doors.asked(public)
-        with_, without = _door(everyone), _door(alone)
-        others = [_door(self.people.named(())) for _ in range(honest - 1)]
+        with_, without = door_of(everyone), door_of(alone)
+        others = [door_of(self.people.named(())) for _ in range(honest - 1)]
         bits = self.terms.scale.modulus_bits
 
         def unknown(present: bool) -> Steps:
@@ -286,29 +220,3 @@ def subject(question: Question[Any], spec: QuestionSpec, terms: QuestionTerms) -
         empty_uploads=doors.empty_uploads(policy.survivors),
         canary=lambda mu: doors.canary(mu, claim.honest),
     )
-
-
-def stretched(noise: NoisePlan, mu: float) -> NoisePlan:
-    """A plan of one release worth about `mu`, with `noise`'s own deviation in steps."""
-    grid = min(max(1, round(noise.grid * noise.sigma * mu)), LARGEST_GRID)
-    # The margin keeps a share of exactly 4 steps from falling below them by a rounding.
-    return replace(noise, sigma=noise.sigma * noise.grid / grid * (1 + 1e-12), grid=grid, rounds=1)
-
-
-def hostile_rows(length: int) -> Iterator[tuple[str, Vector]]:
-    """Vectors (length,) that try to move a sum by more than any bound."""
-    wave = np.where(np.arange(length) % 2 == 0, 1.0, -1.0)
-    first = np.eye(1, length)[0]
-    yield "huge", 1e30 * wave
-    yield "beyond squaring", np.full(length, 1e300)
-    yield "not a number", np.where(np.arange(length) == length // 2, np.nan, first)
-    yield "infinite", np.where(first > 0, -np.inf, 1.0)
-    yield "both infinities", np.inf * wave
-    yield "empty", 0.0 * first
-    yield "smallest", np.full(length, 5e-324)
-    yield "one coordinate", 1e30 * first
-    yield "every coordinate", wave
-
-
-def _door(records: Records) -> Door:
-    return Door(lambda: records, cast(Ledger, Receipts()), cast(EntryPins, Pins()))

@@ -317,7 +317,7 @@ PLANTS: dict[str, tuple[str, str, Plant]] = {
         "noise",
         _share(lambda plan: plan.sigma * plan.grid / SURVIVORS**0.5),
     ),
-    "noise in steps, not in bounds": ("effect", "noise", _share(lambda plan: plan.sigma)),
+    "noise in steps, not in bounds": ("effect", "noise", _share(lambda plan: max(4.0, plan.sigma))),
     "seed shared by clinics": ("effect", "noise", _same_everywhere()),
     "noise reused in every round": ("effect", "noise", _same_in_every_round()),
     "biases without noise": ("trajectory", "noise", noised_by(_none_on_biases)),

@@ -19,8 +19,9 @@ from cairn_privacy.audit.pull import BLIND, RECORDS, Pull, Source, pulls
 from cairn_protocol.masks import Ring
 
 IN_A_ROW: Final = 3
-SHARES_BUDGET: Final = 24_000  # clinics' uploads a side that the weaker of two attacks may cost
-FEWEST_TRIALS: Final = 500
+OWN_UPLOADS: Final = 24_000  # clinics' uploads a side that the attack at own strength may cost
+UPLOADS: Final = 72_000  # the same at high power: all of TRIALS with up to 24 honest clinics
+FEWEST_TRIALS: Final = 200
 FALSE_ALARM: Final = 2 * 0.05**IN_A_ROW + 7 * 0.01**IN_A_ROW  # of one question, at most
 
 
@@ -123,9 +124,12 @@ def examine(subject: Subject, trials: int = TRIALS) -> Examination:
     started, claim = process_time(), subject.claim
     found = tuple(pull for source in subject.sources for pull in pulls(source, claim.grid))
     checks, noise_attempts = _noise(subject)
-    few = min(trials, max(FEWEST_TRIALS, SHARES_BUDGET // claim.honest))
-    own, once = _attacked(lambda: attack(subject.canary(claim.mu), few))
-    turned_up, again = _attacked(lambda: attack(subject.canary(POWER), trials))
+    own, once = _attacked(
+        lambda: attack(subject.canary(claim.mu), _affordable(trials, OWN_UPLOADS, claim))
+    )
+    turned_up, again = _attacked(
+        lambda: attack(subject.canary(POWER), _affordable(trials, UPLOADS, claim))
+    )
     return Examination(
         claim,
         subject.charge,
@@ -137,6 +141,10 @@ def examine(subject: Subject, trials: int = TRIALS) -> Examination:
         max(once, again),
         process_time() - started,
     )
+
+
+def _affordable(trials: int, uploads: int, claim: Claim) -> int:
+    return min(trials, max(FEWEST_TRIALS, uploads // claim.honest))
 
 
 def _noise(subject: Subject) -> tuple[tuple[Check, ...], int]:

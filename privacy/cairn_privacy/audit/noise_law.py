@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 LEVEL: Final = 0.01  # of one measurement of one check
 VALUES: Final = 40_000  # numbers of noise to look at: 1.4 % of relative precision in the variance
 FEWEST_ROUNDS: Final = 8
+MOST_UPLOADS: Final = 60_000  # bounds the time where a study has very many clinics
 MOST_CLINICS: Final = 8  # whose uploads are looked at singly
 LAGS: Final = 7  # rounds apart that are compared
 CELLS: Final = 16
@@ -64,7 +65,8 @@ def watch(uploads: Callable[[int], Sequence[Ring]], length: int, bits: int, clai
 
     Sums are opened as in a study: added in the ring of `bits`, then read as integers.
     """
-    rounds = max(FEWEST_ROUNDS, math.ceil(VALUES / length))
+    affordable = max(FEWEST_ROUNDS, MOST_UPLOADS // claim.survivors)
+    rounds = min(max(FEWEST_ROUNDS, math.ceil(VALUES / length)), affordable)
     unknown, shares = [], []
     for round_ in range(rounds):
         vectors = uploads(round_)
