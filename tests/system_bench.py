@@ -224,7 +224,7 @@ class Clinic:
 
     def charges(self, study: StoredStudy) -> list[Charge]:
         """What the ledger holds for a study."""
-        done = self.typed("ledger")
+        done = self.typed("ledger", "--export", "-")
         assert done.status == 0, done.err
         entries = [json.loads(line)["entry"] for line in done.out.splitlines()]
         ends = {e["of"]: e["kind"] for e in entries if "of" in e}

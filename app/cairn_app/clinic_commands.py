@@ -148,15 +148,6 @@ def clinic_status(folder: Folder = Path(), as_json: AsJson = False) -> None:
     print(status_text(status, link))
 
 
-def clinic_ledger(folder: Folder = Path()) -> None:
-    """Print the privacy ledger as JSON lines."""
-    from cairn_protocol.proto import keeper_pb2 as pb
-
-    with keeper_at(folder) as keeper:
-        lines = keeper.admin("Ledger", pb.LedgerRequest(), pb.LedgerReply).lines
-    sys.stdout.write(lines)
-
-
 def clinic_run(
     part: Annotated[
         Literal["both", "keeper", "link"], typer.Argument(help="What to run in this process.")
