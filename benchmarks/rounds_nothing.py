@@ -41,7 +41,7 @@ class Nothing(Question[None]):
 
     @property
     def shape(self) -> Shape:
-        return Shape(LENGTH, 1.0, self.settings.rounds, 32)
+        return Shape(LENGTH, 1.0, self.settings.rounds)
 
     def start(self, released: Any) -> Public:
         return np.zeros(LENGTH, dtype=np.float32)
