@@ -30,7 +30,7 @@ from cairn_privacy.audit.noise_law import opened
 from cairn_privacy.audit.pull import RECORDS, Source
 from cairn_privacy.bound import saturate
 from cairn_privacy.question_terms import QuestionTerms
-from cairn_protocol.errors import CairnError, InputError
+from cairn_protocol.errors import CairnError, InputError, OurFault
 from cairn_protocol.masks import Ring
 from cairn_protocol.study import QuestionSpec
 
@@ -99,11 +99,9 @@ class Doors:
     @cached_property
     def hostile(self) -> dict[str, Records]:
         """Hostile patients under a name with which they take part in the question."""
-        empty = self.people.backgrounds["empty"]
         for k in range(IDENTIFIERS):
             patients = self.people.hostile(f"hostile-{k}")
-            probe = joined(empty, patients["from highest to lowest"])
-            if any(self.total(probe, state).any() for state in self.states.values()):
+            if any(self._pull(p, s).any() for p in patients.values() for s in self.states.values()):
                 return patients
         return self.people.hostile("hostile-0")
 
@@ -199,11 +197,16 @@ def subject(question: Question[Any], spec: QuestionSpec, terms: QuestionTerms) -
 
     Raises:
         InputError: its data are public.
+        OurFault: an answer charged nothing, so there is no claim.
     """
     doors, policy = Doors(question, terms), question.study.policy
     charge = doors.charge()
+    if not charge.rhos:
+        raise OurFault(
+            f"question {question.name!r} was answered without a charge", code="uncharged"
+        )
     claim = Claim(
-        rho=charge.rhos[0] if charge.rhos else math.inf,
+        rho=charge.rhos[0],
         releases=doors.noise.rounds,
         epsilon=spec.epsilon or 0.0,
         delta=question.study.privacy.delta,

@@ -28,7 +28,7 @@ from cairn_privacy.audit.pull import pulls
 from cairn_privacy.noise import NoisePlan
 from cairn_privacy.question_terms import QuestionTerms
 from cairn_privacy.sampler import discrete_gaussian
-from cairn_protocol.errors import InputError
+from cairn_protocol.errors import InputError, OurFault
 from cairn_protocol.study import Study
 
 Steps = NDArray[np.int64]
@@ -383,6 +383,12 @@ def test_the_attack_alone_catches_what_moves_or_noises_wrongly(
 ) -> None:
     PLANTS[bug][2](monkeypatch)
     assert guess_fails(examined("effect"))
+
+
+def test_an_answer_that_charges_nothing_has_no_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door.Door, "_reserve", lambda self, asked, plan: 0)
+    with pytest.raises(OurFault, match="uncharged"):
+        examined("effect")
 
 
 def test_the_docs_name_every_planted_bug_beside_its_test() -> None:
