@@ -332,7 +332,7 @@ class ClinicRun:
         reply = self._round.upload(vector, mark)
         if RoundRequest not in self._replies:
             self.state = step(Role.CLINIC, self.state, Upload)
-            self.progress = self.progress.uploaded(reply.upload_digest)
+            self.progress = self.progress.uploaded(self._round.uploaded)
             self._replies[RoundRequest] = (request, reply)
         return reply
 
