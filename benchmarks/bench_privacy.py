@@ -1,13 +1,15 @@
 """What the promise costs in time: `make bench NAME=privacy`.
 
 Noise beside NumPy's (predictable, floating-point) normal, bounding a clinic's patients, accounting
-both ways, and appends to a ledger that waits for the disk.
+both ways, and appends to a ledger that waits for the disk. Noise is timed in CPU too, which other
+work on the machine does not stretch.
 """
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from time import thread_time
 
 import numpy as np
 
@@ -28,13 +30,16 @@ def main() -> Outcome:
     """Runs all of it; about ten seconds."""
     outcome = Outcome("privacy")
     generator = np.random.default_rng(1)
-    normal = median(seconds(lambda: generator.normal(size=LENGTH), 15))
-    outcome.rows.append({"what": "numpy normal, 100k", "seconds": normal})
+    normal = median(seconds(lambda: generator.normal(size=LENGTH), 15, thread_time))
+    outcome.rows.append({"what": "numpy normal, 100k", "cpu_seconds": normal})
     slowest = 0.0
     for sigma in SIGMAS:
-        took = median(seconds(lambda s=sigma: discrete_gaussian(s, LENGTH), 15))
-        slowest = max(slowest, took)
-        outcome.rows.append({"what": "noise, 100k", "sigma": sigma, "seconds": took})
+        wall = median(seconds(lambda s=sigma: discrete_gaussian(s, LENGTH), 15))
+        cpu = median(seconds(lambda s=sigma: discrete_gaussian(s, LENGTH), 15, thread_time))
+        slowest = max(slowest, cpu)
+        outcome.rows.append(
+            {"what": "noise, 100k", "sigma": sigma, "seconds": wall, "cpu_seconds": cpu}
+        )
     rows = generator.normal(size=(300, 5_700))
     bounding = median(seconds(lambda: bounded_sum([rows], 5_700, 0.5), 9))
     outcome.rows.append({"what": "bound 300 patients x 5,700", "seconds": bounding})
@@ -56,7 +61,7 @@ def main() -> Outcome:
             pair = median(seconds(charge, CHARGES))
     outcome.rows.append({"what": "reserve and commit", "seconds": pair})
     outcome.targets = [
-        Target("100k coordinates of noise, seconds", slowest, "<=", 0.05),
+        Target("100k coordinates of noise, CPU seconds", slowest, "<=", 0.05),
         Target("accounting both ways, seconds", forth + back + pld, "<=", 1.0),
     ]
     return outcome
