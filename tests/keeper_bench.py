@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.keeper import Keeper
+from cairn_client.keeper_store import KeeperStore
 from cairn_models.questions import build
 from cairn_privacy.question_terms import QuestionTerms
 from cairn_protocol.context import state_bytes
@@ -93,6 +97,26 @@ class Bench:
         """What one keeper answers, to its own message where there is one for each."""
         own = message[keeper] if isinstance(message, Mapping) else message
         return decode(self.keepers[keeper].forward(own.to_bytes()))
+
+    def settle(self, index: int) -> None:
+        """One clinic gets a store on disk, its people verify everyone and approve the study."""
+        keeper = self.keepers[index]
+        keeper.close()
+        with closing(KeeperStore.of(keeper.clinic)) as store:
+            store.pin_team(self.signed.team)
+            store.offer(self.signed, self.roster)
+            for entry in self.roster.roster.entries:
+                if entry.identity != keeper.identity.public:
+                    store.verify_member(entry.clinic, entry.identity, "Ada")
+            store.decide(self.signed.digest, self.roster.roster.digest, "approved", "Ada")
+
+    def boot(self, index: int, clinic: ClinicFolder | None = None, **more: Any) -> KeeperStore:
+        """Starts a settled clinic's keeper anew, maybe from another folder; its open store."""
+        self.keepers[index].close()
+        where = clinic or self.keepers[index].clinic
+        store = KeeperStore.of(where)
+        self.keepers[index] = Keeper(where, store, **more)
+        return store
 
     def everyone(
         self, message: Message | Mapping[int, Message], but: Collection[int] = ()

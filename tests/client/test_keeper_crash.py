@@ -140,16 +140,8 @@ class Server:
 
 def prepare(bench: Make, text: str = STUDY) -> tuple[Bench, Path]:
     b = bench(text=with_retries(text))
-    clinic = b.keepers[0].clinic
-    b.keepers[0].close()
-    store = KeeperStore.of(clinic)
-    store.pin_team(b.signed.team)
-    store.offer(b.signed, b.roster)
-    for entry in b.roster.roster.entries[1:]:
-        store.verify_member(entry.clinic, entry.identity, "Ada")
-    store.decide(b.signed.digest, b.roster.roster.digest, "approved", "Ada")
-    store.close()
-    return b, clinic.path
+    b.settle(0)
+    return b, b.keepers[0].clinic.path
 
 
 def check(server: Server, folder: Path, bench: Bench) -> None:

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cairn_client.keeper import Keeper
 from cairn_client.keeper_admin import KeeperAdmin
-from cairn_client.keeper_store import KeeperStore
 from cairn_client.member_admin import MemberAdmin
 from cairn_protocol.errors import CairnError, InputError, PolicyRefusal
 from cairn_protocol.identity import Identity, fingerprint
@@ -26,11 +24,8 @@ class Desk:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        clinic = bench.keepers[0].clinic
-        bench.keepers[0].close()
-        self.store = KeeperStore.of(clinic)
-        self.keeper = Keeper(clinic, self.store)
-        bench.keepers[0] = self.keeper
+        self.store = bench.boot(0)
+        self.keeper = bench.keepers[0]
         self.admin = KeeperAdmin(self.keeper, self.store)
         self.members = MemberAdmin(self.store, self.keeper.identity.public, self.admin.lines)
         self.store.pin_team(bench.signed.team)
