@@ -21,6 +21,7 @@ from cairn_privacy.audit.examine import FALSE_ALARM, IN_A_ROW, _attacked
 from cairn_privacy.audit.membership import POWER, TRIALS, Attack, Canary, attack, lower_limit
 from cairn_privacy.audit.noise_law import LEVEL, Noise, noise_checks, opened, watch
 from cairn_privacy.audit.pull import RECORDS, Pull, Source, pulls
+from cairn_privacy.noise import NoisePlan
 from cairn_protocol.errors import InputError, OurFault
 from cairn_protocol.fixed_point import encode
 
@@ -160,7 +161,7 @@ def test_each_fault_of_noise_fails_its_check(fault: Callable[[Noise], Noise], ch
 
 def test_coarse_noise_has_its_own_cells() -> None:
     """At four steps of deviation the normal's cells would be wrong; the law's own are exact."""
-    coarse = replace(CLAIM, grid=16, rho=16**2 / (2 * 3 * 4.0**2))
+    coarse = replace(CLAIM, grid=16, rho=16**2 / (2 * (3 * 4.0**2 - 4)))
     x = np.arange(-60, 61)
     law = np.exp(-(x**2) / 32)
     draw = np.random.default_rng(8)
@@ -234,6 +235,10 @@ def test_a_clinic_that_falls_silent_fails() -> None:
 
 def test_a_claim_is_what_was_charged() -> None:
     assert CLAIM.variance == pytest.approx((1 << 32) / 0.056)
+    for grid in (16, 1 << 16):  # the accountant's own correction on coarse grids, taken back
+        plan = NoisePlan(sigma=1.5, rounds=1, honest=3, uploads=4, grid=grid)
+        claim = replace(CLAIM, grid=grid, rho=plan.rho_per_round)
+        assert claim.variance == pytest.approx((plan.sigma * grid) ** 2, rel=1e-9)
     assert CLAIM.mu == pytest.approx(math.sqrt(0.056))
     assert CLAIM.charged_epsilon == pytest.approx(1.0, abs=1e-3)
     for wrong in ({"rho": 0.0}, {"releases": 0}, {"colluding": 4}):

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from cairn_privacy.accounting import epsilon_of_rho
+from cairn_privacy.noise import ROUNDING_VARIANCE
 from cairn_protocol.errors import OurFault
 
 
@@ -46,8 +47,11 @@ class Claim:
 
     @property
     def variance(self) -> float:
-        """Variance in steps² that each coordinate needs from the honest clinics: S²/2ρ."""
-        return self.grid**2 / (2 * self.rho)
+        """Variance in steps² that each coordinate needs from the honest clinics.
+
+        S²/2ρ and what discreteness costs: docs/privacy-accounting.md §4.
+        """
+        return self.grid**2 / (2 * self.rho) + ROUNDING_VARIANCE
 
     @property
     def mu(self) -> float:
