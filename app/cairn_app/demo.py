@@ -10,8 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from cairn_app.oracle import oracle_answer
-from cairn_app.study_command import Oracle, run_study, show_end
+from cairn_app.embedded_study import Oracle
+from cairn_app.oracle import Members, oracle_answer
+from cairn_app.study_command import run_study, show_end
 from cairn_client.readers import Import
 from cairn_models.answers import Answer
 from cairn_models.synthetic import World, clinic_name, generate, write_clinic_csv
@@ -37,9 +38,9 @@ def run_demo(out: Path, *, seed: int, as_json: bool) -> None:
         print(f"  {len(SIZES)} synthetic clinics of {sizes} patients: {clinics}", file=sys.stderr)
 
     def with_truth(imports: Mapping[str, Import]) -> Oracle:
-        def oracle(answers: Sequence[Answer]) -> Answer:
-            records = [read.records for read in imports.values()]
-            return oracle_answer(study, world, records, answers)
+        def oracle(answers: Sequence[Answer], members: Members) -> Answer:
+            records = {name: read.records for name, read in imports.items()}
+            return oracle_answer(study, world, records, answers, members)
 
         return oracle
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from cairn_app.embedded import FIRST_NODE, run_embedded
+from cairn_app.oracle import Members
 from cairn_app.usage import one_torch_thread
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.keeper import Keeper
@@ -29,6 +30,9 @@ from cairn_server.coordinator import server_app
 from cairn_server.events import Watch, ignore
 from cairn_server.results import StudyResults
 from cairn_server.study_run import StudyRun
+
+Oracle = Callable[[Sequence[Answer], Members], Answer]
+"""From the answers, and the clinics in each question's last sum, the comparison with the truth."""
 
 
 class EmbeddedStudy:
@@ -72,7 +76,7 @@ class EmbeddedStudy:
         self._imports = {k.clinic.config.name: k.read_records(self.study) for k in self.keepers}
         return self._imports
 
-    def run(self, oracle: Callable[[Sequence[Answer]], Answer] | None = None) -> StudyResults:
+    def run(self, oracle: Oracle | None = None) -> StudyResults:
         """The study's results; where it had to stop, those until then with the reason.
 
         Args:
@@ -102,5 +106,14 @@ class EmbeddedStudy:
             started=started,
             seconds=time.perf_counter() - clock,
             engine="embedded: every clinic in one process, through Flower's Grid",
-            oracle=oracle(self.server.answers) if oracle else None,
+            oracle=oracle(self.server.answers, self.members()) if oracle else None,
         )
+
+    def members(self) -> Members:
+        """The clinics in the last sum of each question that opened one, by name."""
+        names = [entry.clinic for entry in self.server.clinics]
+        return {
+            question.name: frozenset(names[i] for i in sums[-1])
+            for question in self.server.questions
+            if (sums := self.server.clinics_in(question.name))
+        }

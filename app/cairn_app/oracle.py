@@ -6,7 +6,7 @@ shows it in a box of its own that says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -20,27 +20,42 @@ from cairn_models.synthetic import World, true_effect
 from cairn_protocol.study import QuestionSpec, Study
 
 TRUTH_PATIENTS = 4_000
+Members = Mapping[str, Collection[str]]
+"""The clinics in each question's last sum, by name."""
 
 
 def oracle_answer(
-    study: Study, world: World, clinics: Sequence[Records], answers: Sequence[Answer]
+    study: Study,
+    world: World,
+    clinics: Mapping[str, Records],
+    answers: Sequence[Answer],
+    members: Members,
 ) -> Answer:
-    """One table a question: the answer beside the pooled one without privacy and the truth."""
-    pooled = _pool(clinics)
+    """One table a question: the answer beside the pooled one without privacy and the truth.
+
+    Args:
+        clinics: each clinic's records, by its name.
+        members: who is in each question's last sum; the same clinics are pooled.
+    """
+
+    def pooled(answer: Answer) -> Records:
+        return _pool([r for name, r in clinics.items() if name in members[answer.question]])
+
     by_kind = {answer.kind: answer for answer in answers}
     specs = {spec.kind: spec for spec in study.questions}
     tables = []
-    if "effect" in by_kind:
-        tables.append(_effects(study, specs["effect"], world, pooled, by_kind["effect"]))
-    if "error" in by_kind:
-        tables.append(_errors(study, specs, pooled, by_kind["error"]))
+    if effect := by_kind.get("effect"):
+        tables.append(_effects(study, specs["effect"], world, pooled(effect), effect))
+    if error := by_kind.get("error"):
+        tables.append(_errors(study, specs, pooled(error), error))
     return Answer(
         question="oracle",
         kind="oracle",
         title="Only possible because the data are synthetic",
         sentences=(
-            "Beside each answer stands what the same question gives over all patients in one "
-            "place without any noise, and the truth that the records were made from.",
+            "Beside each answer stands what the same question gives over all patients of the "
+            "same clinics in one place without any noise, and the truth that the records were "
+            "made from.",
         ),
         tables=tuple(tables),
     )

@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from cairn_app.embedded_study import EmbeddedStudy
+from cairn_app.embedded_study import EmbeddedStudy, Oracle
 from cairn_app.progress import watching
 from cairn_app.usage import peak_memory_mb, seconds_since_start
 from cairn_client.clinic_folder import clinic_folders
 from cairn_client.readers import Import
-from cairn_models.answers import Answer
 from cairn_protocol.errors import InputError, StudyStopped
 from cairn_protocol.study import Study
 from cairn_server.report import Paths, write_results
 from cairn_server.results import StudyResults
-
-Oracle = Callable[[Sequence[Answer]], Answer]
 
 
 def run_study_command(study_file: Path, clinics: Path, out: Path, *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 HALVINGS: Final = 4  # of the grace, for a clinic that keeps silent: a sixteenth is left
 AWAY_AFTER: Final = 3  # rounds in a row without an answer, until keys are agreed without a clinic
-RETURNS: Final = 5  # times that keys are made anew for the sake of one clinic
+RETURNS: Final = 5  # times that keys are made anew for the sake, or by the fault, of one clinic
 
 
 class Attendance:
@@ -46,6 +46,10 @@ class Attendance:
             return False
         self._back.add(clinic)
         return True
+
+    def stalled(self, clinic: int) -> None:
+        """The clinic offered keys and did not confirm those of the others."""
+        self._returns[clinic] += 1
 
     def counted(self, participants: Iterable[int], survivors: Iterable[int]) -> None:
         """A sum was opened over `survivors`."""

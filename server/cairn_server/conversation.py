@@ -188,9 +188,14 @@ class Conversation:
             self._gather(exchange, server, Stage("query.confirm", each, seconds, everyone=True))
         except Trouble:
             if self._policy.recovers:
-                stalled.update(i for i in server.missing if stalled[i] < STALLS)
+                self._stall([i for i in server.missing if stalled[i] < STALLS], stalled)
             raise
         return server
+
+    def _stall(self, clinics: Sequence[int], stalled: Counter[int]) -> None:
+        stalled.update(clinics)
+        for clinic in clinics:
+            self._attendance.stalled(clinic)
 
     def _number(self) -> int:
         """The next set-up's number: one that dropped-out clinics were told of, or a new one."""
@@ -276,7 +281,7 @@ class Conversation:
 
     def _came_back(self, clinic: int) -> None:
         if not self._attendance.returned(clinic):
-            what = f"{self._names[clinic]} lost its keys more than {RETURNS} times"
+            what = f"{self._names[clinic]}: it lost its keys more than {RETURNS} times"
             self._leave(clinic, StudyStopped(what, code="clinic-restarting"))
 
     def _leave(self, clinic: int, stopped: StudyStopped) -> None:
