@@ -1,140 +1,325 @@
-"""A slow, second implementation of SPEC 7 to 9, written from the SPEC; and the frozen vectors.
+"""The package against a second implementation, byte for byte; and the frozen vectors of both.
 
-It shares nothing with the package: HMAC by hand, AES one block at a time, Python integers.
+The second one (`slow_protocol`, `slow_run`, `slow_mlkem`, `slow_primitives`) is written from
+SPEC.md and the standards alone. What the package draws at random is replaced here by what the
+other has fixed: keys, nonces, encapsulations, polynomials.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
-from pathlib import Path
+from math import comb
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES256
-from cryptography.hazmat.primitives.ciphers.modes import ECB
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cairn_protocol.errors import PeerFault
-from cairn_protocol.keys import KeyPair, pair_root, pair_seed
+import protocol_vectors
+import slow_mlkem
+import slow_protocol
+import slow_run
+from cairn_protocol import clinic_run, roots, self_mask, shares
+from cairn_protocol.clinic_run import ClinicRun
+from cairn_protocol.context import Context, state_digest
+from cairn_protocol.errors import CairnError, PeerFault
+from cairn_protocol.fixed_point import RINGS, encode, from_wire, to_wire, word
+from cairn_protocol.identity import Identity, fingerprint
+from cairn_protocol.keys import (
+    KeyPair,
+    encapsulate,
+    pair_root,
+    pair_seed,
+    ratcheted,
+    share_key,
+)
+from cairn_protocol.mark import Mark
 from cairn_protocol.masks import masked
-from cairn_protocol.messages import decode, vector_digest
-
-VECTORS = Path(__file__).resolve().parents[2] / "protocol" / "vectors"
-
-
-def slow_hkdf(salt: bytes, secret: bytes, info: bytes) -> bytes:
-    return slow_expand(hmac.new(salt, secret, hashlib.sha256).digest(), info)
-
-
-def slow_expand(key: bytes, info: bytes) -> bytes:
-    return hmac.new(key, info + b"\x01", hashlib.sha256).digest()
-
-
-def slow_root(t1, run, own_private, peer_public, i, j, key_i, key_j) -> bytes:
-    private = X25519PrivateKey.from_private_bytes(own_private)
-    secret = private.exchange(X25519PublicKey.from_public_bytes(peer_public))
-    places = i.to_bytes(2, "big") + j.to_bytes(2, "big")
-    return slow_hkdf(t1, secret, b"cairn root v1\x00" + run + places + key_i + key_j)
+from cairn_protocol.messages import (
+    Header,
+    OpenRun,
+    RoundRecord,
+    SignedDigest,
+    decode,
+    genesis,
+)
+from cairn_protocol.roots import Roots
+from cairn_protocol.roster import Roster, SignedRoster
+from cairn_protocol.round_messages import survivors_digest, upload_digest
+from cairn_protocol.server_run import ServerRun
+from cairn_protocol.signed_study import SignedStudy, study_digest
+from cairn_protocol.study import Study
+from slow_protocol import PRIME, Clinic, fixed
 
 
-def slow_seed(root: bytes, header: bytes) -> bytes:
-    return slow_expand(root, b"cairn seed v1\x00" + header)
+def differences(coefficients: list[int]) -> list[int]:
+    """The polynomial as `shares.deal` draws it: its forward differences at 0, P(0) first."""
+    values = slow_protocol.shares(coefficients, list(range(len(coefficients))))
+    return [
+        sum((-1) ** (k - i) * comb(k, i) * values[i] for i in range(k + 1)) % PRIME
+        for k in range(len(values))
+    ]
 
 
-def slow_stream(seed: bytes, count: int, bits: int) -> list[int]:
-    block = Cipher(AES256(seed), ECB()).encryptor()
-    needed, stream, counter = count * bits // 8, b"", 2
-    while len(stream) < needed:
-        stream += block.update(bytes(12) + counter.to_bytes(4, "big"))
-        counter += 1
-    step = bits // 8
-    return [int.from_bytes(stream[at : at + step], "little") for at in range(0, needed, step)]
+class FastRun:
+    """The package through the run of `slow_run`; `sent` and `sums` as there."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.patch = patch
+        self.clinics = [Clinic(i) for i in range(slow_run.CLINICS)]
+        self.identities = [Identity.from_private_bytes(c.secret) for c in self.clinics]
+        self.sent: list[tuple[int, bytes]] = []
+        self.sums: list[list[int]] = []
+        team = Identity.from_private_bytes(slow_run.TEAM)
+        self.study = Study.parse(slow_run.STUDY)
+        signed = SignedStudy.sign(self.study, team)
+        names = {f"clinic-{i}": identity.public for i, identity in enumerate(self.identities)}
+        self.roster = Roster.first(signed, names)
+        self.server, opening = ServerRun.open(
+            slow_run.RUN, signed, SignedRoster.sign(self.roster, team)
+        )
+        self.send(-1, opening)
+        self.runs = [self.open(clinic, opening, team.public) for clinic in self.clinics]
+        self.agree()
+        for number in range(2):
+            self.round(number)
+        closing = self.server.close("done")
+        for clinic, message in closing.items():
+            self.send(clinic, message)
+        for clinic, message in closing.items():
+            self.send(clinic, self.runs[clinic].close(message))
+
+    def send(self, clinic: int, message):
+        """Notes the message, and gives what the other side reads."""
+        data = message.to_bytes()
+        self.sent.append((clinic, data))
+        return decode(data)
+
+    def reply(self, clinic: int, message) -> None:
+        self.server.receive(clinic, self.send(clinic, message))
+
+    def mark(self, clinic: int, epoch: int, head: bytes) -> Mark:
+        return Mark.sign(self.identities[clinic], epoch, self.clinics[clinic].boot, head)
+
+    def open(self, clinic: Clinic, opening: OpenRun, team: bytes) -> ClinicRun:
+        pair = KeyPair.from_private_bytes(clinic.x25519, clinic.mlkem)
+        self.patch.setattr(KeyPair, "generate", lambda: pair)
+        self.patch.setattr(clinic_run.os, "urandom", lambda size: clinic.nonce[:size])
+        run, package = ClinicRun.open(
+            self.identities[clinic.index],
+            opening,
+            team_public=team,
+            approved_digest=self.study.digest,
+            mark=self.mark(clinic.index, 1, slow_run.HEADS[0][clinic.index]),
+            verified=frozenset(identity.public for identity in self.identities),
+        )
+        self.patch.undo()
+        self.reply(clinic.index, package)
+        return run
+
+    def agree(self) -> None:
+        packages = self.send(-1, self.server.packages())
+        index = {clinic.ek: clinic.index for clinic in self.clinics}
+        for i, run in enumerate(self.runs):
+            self.patch.setattr(
+                roots,
+                "encapsulate",
+                lambda ek, i=i: slow_mlkem.encapsulate(ek, fixed(f"mlkem {i} {index[ek]}")),
+            )
+            after = (i + 1) % slow_run.CLINICS
+            seen = self.mark(after, 0, slow_run.HEADS[0][after])
+            self.reply(i, run.confirm(packages, {seen.identity: seen}))
+        self.patch.undo()
+
+    def round(self, number: int) -> None:
+        context = Context.of(
+            study=self.study.digest,
+            roster=self.roster.digest,
+            question="effect",
+            round=number,
+            attempt=0,
+            public_state=slow_run.STATE,
+            length=5,
+            bound=1.0,
+            sigma=4.25,
+            grid=2.0**-10,
+            reach=slow_run.REACH,
+            modulus_bits=slow_run.BITS,
+        )
+        requests = self.server.request(context, slow_run.STATE)
+        requests = {i: self.send(i, request) for i, request in requests.items()}
+        for i, request in requests.items():
+            self.runs[i].accept(request, context, lambda head: True)
+            if i not in slow_run.LOST[number]:
+                self.upload(i, number, request)
+        named = {i: self.send(i, m) for i, m in self.server.survivors().items()}
+        for i, message in named.items():
+            self.reply(i, self.runs[i].survivors(message))
+        certificates = {i: self.send(i, m) for i, m in self.server.certificate().items()}
+        for i, message in certificates.items():
+            self.reply(i, self.runs[i].certify(message))
+        self.sums.append(self.server.total().tolist())
+
+    def upload(self, i: int, number: int, request) -> None:
+        drawn = differences(self.clinics[i].polynomial(number, slow_run.THRESHOLD))
+        self.patch.setattr(shares, "_random", lambda count: [drawn.pop(0) for _ in range(count)])
+        values = np.array(slow_run.VECTORS[number][i])
+        vector = encode(values, reach=slow_run.REACH, modulus_bits=slow_run.BITS)
+        mark = self.mark(i, 1, slow_run.HEADS[number + 1][i])
+        self.reply(i, self.runs[i].upload(request, vector, mark))
+        self.patch.undo()
 
 
-def slow_masked(values: list[int], index: int, seeds: dict[int, bytes], bits: int) -> list[int]:
-    result = [value % 2**bits for value in values]
-    for peer, seed in seeds.items():
-        sign = 1 if peer > index else -1
-        mask = slow_stream(seed, len(values), bits)
-        result = [(r + sign * m) % 2**bits for r, m in zip(result, mask, strict=True)]
-    return result
+@pytest.fixture(scope="module")
+def vectors() -> dict[str, dict]:
+    return protocol_vectors.vectors()
 
 
-def slow_digest(bits: int, wire: bytes) -> bytes:
-    return hashlib.sha256(b"cairn vector v1\x00" + bytes([bits]) + wire).digest()
+def test_every_byte_of_a_run_with_a_lost_clinic_is_the_same(vectors):
+    with pytest.MonkeyPatch.context() as patch:
+        fast = FastRun(patch)
+    slow = [(one["clinic"], one["message"]) for one in vectors["run"]["sent"]]
+    kinds = [type(decode(data)).__name__ for _, data in slow]
+    assert [kind for kind in protocol_vectors.KINDS if kind not in kinds] == [
+        *("Refusal", "Offer", "Standing"),
+    ]
+    for number, (one, other) in enumerate(zip(fast.sent, slow, strict=True)):
+        assert one == other, f"message {number}, a {kinds[number]}"
+    assert fast.sums == vectors["run"]["expect"]
+    plain = np.array(slow_run.VECTORS)
+    there = [i for i in range(slow_run.CLINICS) if i not in slow_run.LOST[1]]
+    assert fast.sums == [plain[0].sum(axis=0).tolist(), plain[1][there].sum(axis=0).tolist()]
 
 
-keys = st.binary(min_size=32, max_size=32)
+def test_the_frozen_files_are_those_that_are_computed_and_no_others(vectors):
+    files = {path.stem: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
+    assert sorted(files) == sorted(vectors)
+    for name, vector in vectors.items():
+        assert files[name] == protocol_vectors.written(vector), name
 
 
-@given(keys, keys, keys, st.binary(min_size=16, max_size=16), st.integers(0, 998), st.data())
-@settings(max_examples=40, deadline=None)
-def test_roots_and_seeds_equal_the_slow_ones(a, b, t1, run, i, data):
-    j = data.draw(st.integers(i + 1, 999))
-    low, high = KeyPair.from_private_bytes(a), KeyPair.from_private_bytes(b)
-    ends = (i, low.public), (j, high.public)
-    root = pair_root(t1, run, low.agree(high.public), *ends)
-    assert root == pair_root(t1, run, high.agree(low.public), *ends)
-    assert root == slow_root(t1, run, a, high.public, i, j, low.public, high.public)
-    assert pair_seed(root, t1) == slow_seed(root, t1)
+FOLDER = protocol_vectors.FOLDER
 
 
-@given(st.integers(0, 6), st.dictionaries(st.integers(7, 40), keys, max_size=4), st.data())
-@settings(max_examples=40, deadline=None)
-def test_masked_vectors_equal_the_slow_ones(index, seeds, data):
-    bits = data.draw(st.sampled_from([32, 64]))
-    seeds |= data.draw(st.dictionaries(st.integers(0, 6), keys))
-    seeds.pop(index, None)
-    values = data.draw(st.lists(st.integers(0, 2**bits - 1), min_size=1, max_size=40))
-    fast = masked(np.array(values, dtype=f"u{bits // 8}"), index, seeds)
-    assert fast.tolist() == slow_masked(values, index, seeds, bits)
+def frozen(*kinds: str) -> list:
+    paths = sorted(path for kind in kinds for path in FOLDER.glob(f"{kind}.json"))
+    return [pytest.param(json.loads(path.read_text()), id=path.stem) for path in paths]
 
 
-def frozen(kind: str) -> list:
-    return [pytest.param(json.loads(p.read_text()), id=p.stem) for p in VECTORS.glob(f"{kind}*")]
+unhex = bytes.fromhex
 
 
-def test_there_are_vectors_of_every_kind():
-    kinds = ("root", "seed", "mask", "upload-digest", "message")
-    assert [kind for kind in kinds if not frozen(kind)] == []
-
-
-@pytest.mark.parametrize("vector", frozen("root"))
+@pytest.mark.parametrize("vector", frozen("root-*"))
 def test_frozen_root(vector):
-    low, high = (bytes.fromhex(vector[f"private_{side}"]) for side in ("low", "high"))
-    pair, peer = KeyPair.from_private_bytes(low), KeyPair.from_private_bytes(high)
-    t1, run = bytes.fromhex(vector["t1"]), bytes.fromhex(vector["run"])
-    ends = (vector["low"], pair.public), (vector["high"], peer.public)
-    assert pair_root(t1, run, pair.agree(peer.public), *ends).hex() == vector["expect"]
+    low, high = (
+        KeyPair.from_private_bytes(unhex(vector[f"x25519_{side}"]), unhex(vector[f"mlkem_{side}"]))
+        for side in ("low", "high")
+    )
+    taker = high if (vector["low"] + vector["high"]) % 2 else low
+    ciphertext = unhex(vector["ciphertext"])
+    secrets = taker.decapsulate(ciphertext), low.agree(high.x25519)
+    assert secrets[1] == high.agree(low.x25519)
+    found = pair_root(
+        unhex(vector["t1"]),
+        unhex(vector["run"]),
+        secrets,
+        low=(vector["low"], low.x25519 + low.mlkem),
+        high=(vector["high"], high.x25519 + high.mlkem),
+        ciphertext=ciphertext,
+    )
+    assert found.hex() == vector["expect"]
 
 
 @pytest.mark.parametrize("vector", frozen("seed"))
 def test_frozen_seed(vector):
-    seed = pair_seed(bytes.fromhex(vector["root"]), bytes.fromhex(vector["header"]))
-    assert seed.hex() == vector["expect"]
+    assert pair_seed(unhex(vector["root"]), unhex(vector["header"])).hex() == vector["expect"]
 
 
-@pytest.mark.parametrize("vector", frozen("mask"))
+@pytest.mark.parametrize("vector", frozen("ratchet"))
+def test_frozen_ratchet(vector):
+    assert ratcheted(unhex(vector["root"]), unhex(vector["transcript"])).hex() == vector["expect"]
+
+
+@pytest.mark.parametrize("vector", frozen("share-key"))
+def test_frozen_share_key(vector):
+    header = unhex(vector["header"])
+    key = share_key(unhex(vector["root"]), vector["from"], vector["to"], header)
+    assert key.hex() == vector["expect"]
+
+
+@pytest.mark.parametrize("vector", frozen("self-mask"))
+def test_frozen_self_mask(vector, monkeypatch):
+    drawn = differences([int(a, 16) for a in vector["polynomial"]])
+    monkeypatch.setattr(shares, "_random", lambda count: [drawn.pop(0) for _ in range(count)])
+    own = vector["clinic"]
+    held = Roots(own, {int(c): bytearray(unhex(key)) for c, key in vector["roots"].items()})
+    made = self_mask.make(own, vector["participants"], 3, held, unhex(vector["header"]))
+    names = {"stream_seed": "stream"}
+    found = {name: getattr(made, names.get(name, name)).hex() for name in vector["expect"]}
+    assert found == vector["expect"]
+
+
+@pytest.mark.parametrize("vector", frozen("shares"))
+def test_frozen_shares(vector, monkeypatch):
+    polynomial = [int(a, 16) for a in vector["polynomial"]]
+    secret, *drawn = differences(polynomial)
+    monkeypatch.setattr(shares, "_random", lambda count: drawn[:count])
+    points = vector["points"]
+    dealt = shares.deal(secret, len(polynomial), points)
+    assert [shares.to_bytes(share).hex() for share in dealt] == vector["expect"]
+    for chosen in (points[:4], points[2:]):
+        opened = [dealt[points.index(x)] for x in chosen]
+        assert shares.rebuild(opened, shares.coefficients(chosen)) == polynomial[0]
+
+
+@pytest.mark.parametrize("vector", frozen("mask-*"))
 def test_frozen_mask(vector):
-    values = np.array(vector["values"], dtype=f"u{vector['modulus_bits'] // 8}")
-    seeds = {int(peer): bytes.fromhex(seed) for peer, seed in vector["seeds"].items()}
-    assert masked(values, vector["clinic"], seeds).tolist() == vector["expect"]
+    bits = vector["modulus_bits"]
+    values = np.array([int(value) for value in vector["values"]], dtype=word(bits))
+    seeds = {int(peer): unhex(seed) for peer, seed in vector["seeds"].items()}
+    found = masked(values, vector["clinic"], seeds, unhex(vector["self"]))
+    assert to_wire(found, bits).hex() == vector["expect"]
 
 
-@pytest.mark.parametrize("vector", frozen("upload-digest"))
-def test_frozen_upload_digest(vector):
-    digest = vector_digest(vector["modulus_bits"], bytes.fromhex(vector["vector"]))
-    assert digest.hex() == vector["expect"]
+@pytest.mark.parametrize("vector", frozen("packed-*"))
+def test_frozen_packed_vector(vector):
+    bits, numbers = vector["modulus_bits"], [int(value) for value in vector["values"]]
+    assert to_wire(np.array(numbers, dtype=word(bits)), bits).hex() == vector["expect"]
+    assert from_wire(unhex(vector["expect"]), bits, len(numbers)).tolist() == numbers
 
 
-@pytest.mark.parametrize("vector", frozen("message"))
+RECORDS = (OpenRun, Header, Context, Mark, Roster, RoundRecord)
+
+
+@pytest.mark.parametrize("vector", frozen("digest-*"))
+def test_frozen_digest(vector):
+    match vector:
+        case {"record": name, "body": body}:
+            cls = next(cls for cls in RECORDS if cls.__name__ == name)
+            found = cls.from_body(unhex(body)).digest
+        case {"modulus_bits": bits, **parts}:
+            names = ("vector", "commitment", "sealed", "commitments")
+            found = upload_digest(bits, *(unhex(parts[name]) for name in names))
+        case {"uploads": uploads, "header": header}:
+            one = tuple(SignedDigest.from_body(unhex(body)) for body in uploads)
+            found = survivors_digest(unhex(header), one)
+        case {"run": run}:
+            found = genesis(unhex(run))
+        case {"public_state": state}:
+            found = state_digest(unhex(state))
+        case {"source": source}:
+            found = study_digest(unhex(source))
+    assert found.hex() == vector["expect"]
+
+
+@pytest.mark.parametrize("vector", frozen("fingerprint"))
+def test_frozen_fingerprint(vector):
+    assert fingerprint(unhex(vector["public"])) == vector["expect"]
+
+
+@pytest.mark.parametrize("vector", frozen("message-*"))
 def test_frozen_message(vector):
-    data, limit = bytes.fromhex(vector["message"]), vector.get("limit", 1 << 20)
+    data, limit = unhex(vector["message"]), vector.get("limit", 1 << 20)
     if vector["expect"].startswith("peer."):
         with pytest.raises(PeerFault) as refused:
             decode(data, limit)
@@ -143,3 +328,68 @@ def test_frozen_message(vector):
         message = decode(data, limit)
         assert type(message).__name__ == vector["expect"]
         assert message.to_bytes() == data
+
+
+def judge(vector) -> None:
+    """Does with the vector what the package does with such a thing."""
+    data = unhex(vector.get("data", ""))
+    match vector["of"]:
+        case "share":
+            shares.from_bytes(data)
+        case "vector":
+            from_wire(data, vector["modulus_bits"], vector["length"])
+        case "x25519":
+            KeyPair.generate().agree(data)
+        case "mlkem":
+            encapsulate(data)
+        case "study":
+            team = unhex(vector["team"])
+            signed = SignedStudy(unhex(vector["source"]), team, unhex(vector["signature"]))
+            signed.verified(team)
+
+
+@pytest.mark.parametrize("vector", frozen("fault-*"))
+def test_frozen_fault(vector):
+    with pytest.raises(CairnError) as refused:
+        judge(vector)
+    assert refused.value.code == vector["expect"]
+
+
+keys = st.binary(min_size=32, max_size=32)
+
+
+@given(keys, keys, st.integers(0, 999), st.integers(0, 999))
+@settings(max_examples=60, deadline=None)
+def test_any_key_schedule_is_the_slow_one(root, header, i, j):
+    assert pair_seed(root, header) == slow_protocol.seed(root, header)
+    assert ratcheted(root, header) == slow_protocol.ratcheted(root, header)
+    assert share_key(root, i, j, header) == slow_protocol.share_key(root, i, j, header)
+
+
+@given(st.integers(0, 6), st.dictionaries(st.integers(7, 40), keys, max_size=3), st.data())
+@settings(max_examples=40, deadline=None)
+def test_any_masked_vector_is_the_slow_one(index, seeds, data):
+    bits = data.draw(st.sampled_from(RINGS))
+    seeds |= data.draw(st.dictionaries(st.integers(0, 6), keys, max_size=2))
+    seeds.pop(index, None)
+    own = data.draw(st.none() | keys)
+    values = data.draw(st.lists(st.integers(0, 2**bits - 1), min_size=1, max_size=9))
+    fast = to_wire(masked(np.array(values, dtype=word(bits)), index, seeds, own), bits)
+    slow = slow_protocol.masked(values, index, seeds, own, bits)
+    assert fast == slow_protocol.packed(slow, bits)
+
+
+@given(st.lists(st.integers(0, PRIME - 1), min_size=1, max_size=6), st.data())
+@settings(max_examples=40, deadline=None)
+def test_any_shares_are_the_slow_ones(polynomial, data):
+    least = len(polynomial)
+    spread = st.lists(st.integers(1, 1000), min_size=least, max_size=least + 3, unique=True)
+    points = data.draw(spread)
+    secret, *drawn = differences(polynomial)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shares, "_random", lambda count: drawn[:count])
+        dealt = shares.deal(secret, least, points)
+    assert dealt == slow_protocol.shares(polynomial, points)
+    few = dict(list(zip(points, dealt, strict=True))[:least])
+    assert slow_protocol.rebuilt(few) == polynomial[0]
+    assert shares.rebuild(list(few.values()), shares.coefficients(list(few))) == polynomial[0]

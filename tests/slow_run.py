@@ -1,0 +1,291 @@
+"""A whole run of the slow protocol: four clinics, two rounds, one clinic lost in the second.
+
+`Run().sent` are all messages, in order, as (from or to, bytes). Written from SPEC.md; no code of
+the package is used.
+"""
+
+from __future__ import annotations
+
+import slow_mlkem
+from slow_primitives import ed25519_public, x25519
+from slow_protocol import (
+    Clinic,
+    Values,
+    encode,
+    fixed,
+    frame,
+    h,
+    masked,
+    packed,
+    ratcheted,
+    rebuilt,
+    root,
+    seed,
+    self_mask_parts,
+    share_key,
+    sign,
+    signed,
+    stream,
+    survivors_digest,
+    upload_digest,
+)
+
+STUDY = b"""cairn = 1
+name = "vectors"
+title = "Synthetic: a run for the test vectors"
+synthetic = true
+[outcome]
+instrument = "PHQ-9"
+[cohort]
+planned_patients = 400
+largest_clinic = 100
+[policy]
+clinics = 4
+survivors = 3
+threshold = 3
+colluding = 1
+dropout = "recovered"
+[[questions]]
+name = "effect"
+kind = "effect"
+epsilon = 1.0
+"""
+CLINICS, THRESHOLD, BITS = 4, 3, 20
+TEAM = fixed("team")
+RUN = fixed("run", 16)
+STATE = b"\0\0\x80\x3f" * 3  # 1.0, three times, little-endian float32
+REACH = 2**19 // 4 - 1
+VECTORS = [[[10**i, -(10**i), REACH, -REACH, i] for i in range(CLINICS)] for _ in range(2)]
+LOST = ((), (2,))
+HEADS = [[fixed(f"head {i} {r}") for i in range(CLINICS)] for r in range(3)]
+
+
+class Run:
+    """Everything that is sent. Each method is one message's section of SPEC."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, bytes]] = []
+        self.sums: list[list[int]] = []
+        self.pieces: dict[tuple[int, int], dict[int, bytes]] = {}
+        self.clinics = [Clinic(i) for i in range(CLINICS)]
+        self.opening = self._opening()
+        self._send(-1, "OpenRun", self.opening)
+        self._keys()
+        self.records: list[Values] = []
+        self.headers: list[Values] = []
+        self.last = dict.fromkeys(range(CLINICS), 0)
+        for number in range(2):
+            self._round(number)
+        for i in range(CLINICS):
+            closing = {"run": RUN, "reason": "done", "records": self.records[self.last[i] :]}
+            self._send(i, "CloseRun", closing)
+        for clinic in self.clinics:
+            closed = {
+                "run": RUN,
+                "clinic": clinic.index,
+                "transcript": self.headers[-1]["previous"],
+            }
+            self._send(clinic.index, "Closed", signed(clinic.secret, "closed", "Closed", closed))
+
+    def _send(self, clinic: int, message: str, values: Values) -> None:
+        self.sent.append((clinic, frame(message, values)))
+
+    def _opening(self) -> Values:
+        self.study = h("study", STUDY)
+        roster = {
+            **{"study": self.study, "version": 0, "previous": bytes(32)},
+            "entries": [
+                {"clinic": f"clinic-{c.index}", "identity": c.public} for c in self.clinics
+            ],
+        }
+        body = encode("Roster", roster)
+        self.roster = h("roster", body)
+        return {
+            **{"run": RUN, "setup": 0},
+            "study": {
+                **{"source": STUDY, "team": ed25519_public(TEAM)},
+                "signature": sign(TEAM, "study", STUDY),
+            },
+            "roster": {"roster": roster, "signature": sign(TEAM, "roster", body)},
+        }
+
+    def _keys(self) -> None:
+        opening = h("open run", encode("OpenRun", self.opening))
+        packages = []
+        for c in self.clinics:
+            package = {
+                **{"run": RUN, "clinic": c.index, "opening": opening},
+                **{"x25519": c.keys[:32], "mlkem": c.ek, "nonce": c.nonce},
+                "mark": c.mark(1, HEADS[0][c.index]),
+            }
+            packages.append(signed(c.secret, "key package", "KeyPackage", package))
+            self._send(c.index, "KeyPackage", packages[-1])
+        message = {"run": RUN, "packages": packages}
+        self._send(-1, "Packages", message)
+        self.t1 = h("T1", encode("Packages", message))
+        self.roots: dict[tuple[int, int], bytes] = {}
+        self.notes: dict[tuple[int, int], Values] = {}
+        for sender in self.clinics:
+            for receiver in self.clinics:
+                if sender is not receiver:
+                    self.notes[sender.index, receiver.index] = self._note(sender, receiver)
+        for c in self.clinics:
+            mine = [note for (sender, _), note in self.notes.items() if sender == c.index]
+            values = {"run": RUN, "clinic": c.index, "t1": self.t1, "notes": mine}
+            self._send(c.index, "Confirmation", values)
+
+    def _note(self, sender: Clinic, receiver: Clinic) -> Values:
+        low, high = sorted((sender, receiver), key=lambda c: c.index)
+        giver, taker = (low, high) if (low.index + high.index) % 2 else (high, low)
+        ciphertext = b""
+        if giver is sender:
+            m = fixed(f"mlkem {giver.index} {taker.index}")
+            secret, ciphertext = slow_mlkem.encapsulate(taker.ek, m)
+            assert slow_mlkem.decapsulate(taker.dk, ciphertext) == secret
+            secrets = secret, x25519(giver.x25519, taker.keys[:32])
+            ends = (low.index, low.keys), (high.index, high.keys)
+            self.roots[low.index, high.index] = root(self.t1, RUN, secrets, ends, ciphertext)
+        witness = [receiver.mark(0, HEADS[0][receiver.index])]
+        note = {
+            **{"sender": sender.index, "receiver": receiver.index, "ciphertext": ciphertext},
+            "witness": witness if (sender.index + 1) % CLINICS == receiver.index else [],
+        }
+        body = encode("Note", note | {"signature": bytes(64)})[:-64]
+        return note | {"signature": sign(sender.secret, "note", RUN + self.t1 + body)}
+
+    def context(self, number: int) -> Values:
+        """SPEC 6."""
+        return {
+            **{"study": self.study, "roster": self.roster, "question": "effect", "round": number},
+            **{"attempt": 0, "state": h("public state", STATE), "length": len(VECTORS[0][0])},
+            **{"bound": 1.0, "sigma": 4.25, "grid": 2.0**-10, "reach": REACH},
+            "modulus_bits": BITS,
+        }
+
+    def _root(self, i: int, j: int) -> bytes:
+        return self.roots[min(i, j), max(i, j)]
+
+    def _round(self, number: int) -> None:
+        if self.records:
+            transcript = h("transcript", encode("RoundRecord", self.records[-1]))
+            self.roots = {pair: ratcheted(key, transcript) for pair, key in self.roots.items()}
+        else:
+            transcript = h("genesis", RUN)
+        everyone = list(range(CLINICS))
+        header = {
+            **{"run": RUN, "t1": self.t1, "question": "effect", "round": number, "attempt": 0},
+            **{"participants": everyone, "previous": transcript},
+            "context": h("context", encode("Context", self.context(number))),
+        }
+        self.headers.append(header)
+        self.digest = h("header", encode("Header", header))
+        for i in everyone:
+            notes = [self.notes[j, i] for j in everyone if j != i]
+            values = {
+                **{"header": header, "public_state": STATE},
+                **{"notes": [] if number else notes, "records": self.records[self.last[i] :]},
+            }
+            self._send(i, "RoundRequest", values)
+        uploads = {i: self._upload(number, i) for i in everyone if i not in LOST[number]}
+        for i, upload in uploads.items():
+            self._send(i, "Upload", upload)
+        self._unmask(header, number, uploads)
+
+    def _upload(self, number: int, i: int) -> Values:
+        clinic, others = self.clinics[i], [j for j in range(CLINICS) if j != i]
+        keys = {j: share_key(self._root(i, j), i, j, self.digest) for j in others}
+        polynomial = clinic.polynomial(number, THRESHOLD)
+        mask = self_mask_parts(i, list(range(CLINICS)), polynomial, keys, self.digest)
+        self.pieces[number, i] = mask["pieces"]
+        seeds = {j: seed(self._root(i, j), self.digest) for j in others}
+        y = masked(VECTORS[number][i], i, seeds, mask["stream"], BITS)
+        upload = {
+            **{"run": RUN, "clinic": i, "header": self.digest, "modulus_bits": BITS},
+            **{"vector": packed(y, BITS), "commitment": mask["commitment"]},
+            **{"sealed": mask["sealed"], "commitments": mask["commitments"]},
+            "mark": clinic.mark(1, HEADS[number + 1][i]),
+        }
+        mark = h("mark", encode("Mark", upload["mark"]))
+        said = RUN + i.to_bytes(2, "big") + self.digest + upload_digest(upload) + mark
+        return upload | {"signature": sign(clinic.secret, "upload", said)}
+
+    def _unmask(self, header: Values, number: int, uploads: dict[int, Values]) -> None:
+        here = list(uploads)
+        gone = [i for i in header["participants"] if i not in here]
+        signed_uploads = [
+            {
+                "clinic": i,
+                "upload": upload_digest(u),
+                "mark": u["mark"],
+                "signature": u["signature"],
+            }
+            for i, u in uploads.items()
+        ]
+        named = survivors_digest(self.digest, signed_uploads)
+        survivors, consents = {}, []
+        for i in here:
+            sealed = b"".join(
+                uploads[j]["sealed"][48 * (i - (i > j)) :][:48] for j in here if j != i
+            )
+            survivors[i] = {
+                **{"run": RUN, "header": self.digest, "uploads": signed_uploads},
+                "sealed": sealed,
+            }
+            self._send(i, "Survivors", survivors[i])
+        if gone:
+            for i in here:
+                said = RUN + i.to_bytes(2, "big") + self.digest + named
+                signature = sign(self.clinics[i].secret, "survivors", said)
+                consents.append({"clinic": i, "signature": signature})
+                values = {"run": RUN, "header": self.digest, "survivors": named}
+                self._send(i, "Consent", values | consents[-1])
+            for i in here:
+                values = {"run": RUN, "survivors": survivors[i], "consents": consents}
+                self._send(i, "Certificate", values)
+        openings = {}
+        for i in here:
+            values = {
+                **{"run": RUN, "clinic": i, "header": self.digest, "survivors": named},
+                "shares": b"".join(self.pieces[number, j][i] for j in here),
+                "seeds": b"".join(seed(self._root(i, j), self.digest) for j in gone),
+            }
+            openings[i] = signed(self.clinics[i].secret, "opening", "Opening", values)
+            self._send(i, "Opening", openings[i])
+        self.sums.append(self._sum(uploads, openings, gone))
+        record = {"header": header, "uploads": signed_uploads, "consents": consents}
+        self.records.append(record)
+        for i in here:
+            self.last[i] = number
+
+    def _sum(
+        self, uploads: dict[int, Values], openings: dict[int, Values], gone: list[int]
+    ) -> list[int]:
+        """SPEC 8.3, from what the server holds."""
+        length = len(VECTORS[0][0])
+        total = [0] * length
+        for column, (i, upload) in enumerate(uploads.items()):
+            opened = {
+                opener + 1: int.from_bytes(opening["shares"][32 * column :][:32], "big")
+                for opener, opening in list(openings.items())[-THRESHOLD:]
+            }
+            b = rebuilt(opened).to_bytes(32, "big")
+            assert h("self seed", self.digest, i.to_bytes(2, "big"), b) == upload["commitment"]
+            masks = [(1, h("self mask", self.digest, b))]
+            for place, j in enumerate(gone):
+                revealed = openings[i]["seeds"][32 * place :][:32]
+                masks.append((1 if j > i else -1, revealed))
+            y = unpacked(upload["vector"], length)
+            for sign_, key in masks:
+                y = [a - sign_ * b for a, b in zip(y, stream(key, length, BITS), strict=True)]
+            total = [a + b for a, b in zip(total, y, strict=True)]
+        half = 2 ** (BITS - 1)
+        return [(value + half) % 2**BITS - half for value in total]
+
+
+def unpacked(data: bytes, length: int) -> list[int]:
+    """SPEC 9.2, for w = `BITS`."""
+    size, values = 2 * BITS // 8, []
+    for at in range(0, len(data), size):
+        pair = int.from_bytes(data[at : at + size], "little")
+        values += [pair % 2**BITS, pair >> BITS]
+    return values[:length]
