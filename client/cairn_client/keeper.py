@@ -308,10 +308,11 @@ class Keeper:
         question, terms, public = askable.question, askable.terms, message.public
         roster = active.run.roster.digest
         context = terms.context(roster, header.round, header.attempt, message.public_state)
+        shown = [witness for note in message.notes for witness in note.witness]
         try:
-            active.run.accept(message, context, self.mark.contains)
+            active.run.accept(message, context, self.mark.contained(shown))
         except PolicyRefusal:
-            self.mark.shown(witness for note in message.notes for witness in note.witness)  # K7
+            self.mark.shown(shown)  # K7
             raise
         self.state.keep_marks(active.run.marks)  # K7
         self.state.keep(active.place)  # a crash from here on: the attempt is sat out

@@ -35,10 +35,20 @@ class OwnMark:
         head = ledger.head() if ledger else NO_HEAD
         return Mark.sign(self._identity, self._state.epoch, self._state.boot, head)
 
-    def contains(self, head: bytes) -> bool:
-        """Whether this clinic's ledger is, or once was, at `head`."""
+    def contains(self, head: bytes, epoch: int | None = None) -> bool:
+        """Whether this clinic's ledger is, or once was, at `head`.
+
+        Or, of a mark of boot `epoch`, whether two people have answered for that time.
+        """
         ledger = self._ledger()
-        return head == NO_HEAD or (ledger is not None and ledger.contains(head))
+        return head == NO_HEAD or (ledger is not None and ledger.contains(head, epoch))
+
+    def contained(self, marks: Iterable[Mark]) -> Callable[[bytes], bool]:
+        """`contains` for the heads of these marks, each of the newest boot that signed it."""
+        epochs: dict[bytes, int] = {}
+        for mark in marks:
+            epochs[mark.ledger_head] = max(mark.epoch, epochs.get(mark.ledger_head, 0))
+        return lambda head: self.contains(head, epochs.get(head))
 
     def shown(self, marks: Iterable[Mark]) -> None:
         """Remembers every mark that is this clinic's own and that it does not follow.
@@ -50,7 +60,7 @@ class OwnMark:
             own = mark.identity == self._identity.public and mark.genuine()
             if not own or self._follows(mark):
                 continue
-            if (ledger := self._ledger()) is not None and not ledger.contains(mark.ledger_head):
+            if (ledger := self._ledger()) is not None:
                 ledger.witness(mark.ledger_head, mark.epoch)
             self._state.keep_marks([mark])
 
@@ -74,4 +84,4 @@ class OwnMark:
         return self._state.marks([self._identity.public]).get(self._identity.public)
 
     def _follows(self, mark: Mark) -> bool:
-        return self.sign().follows(mark) and self.contains(mark.ledger_head)
+        return self.sign().follows(mark) and self.contains(mark.ledger_head, mark.epoch)

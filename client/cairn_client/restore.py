@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 from cairn_client.askable import askable, study_cap
 from cairn_client.charged import study_account
@@ -31,6 +32,8 @@ from cairn_privacy.links import Restore, StudyAccount
 from cairn_protocol.errors import CairnError, InputError
 from cairn_protocol.mark import Mark
 from cairn_protocol.study import Study
+
+BOOTS_AHEAD: Final = 1_000_000  # more boots than any lost copy has had since its backup
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,10 @@ def agree(clinic: ClinicFolder, by: str) -> Gap:
     """
     with _at_rest(clinic) as (store, ledger):
         mark = _own_mark(clinic, store)
-        shown = [behind.epoch for behind in ledger.behind] + ([mark.epoch] if mark else [])
-        store.skip_to(max(shown, default=0))  # first: a crash in between costs a number only
-        adopted = ledger.adopt_restore(by)
+        seen = [behind.epoch for behind in ledger.behind] + ([mark.epoch] if mark else [])
+        epoch = max(store.epoch, ledger.latest_epoch, *seen) + BOOTS_AHEAD
+        store.skip_to(epoch)  # first: a crash in between costs numbers only
+        adopted = ledger.adopt_restore(by, epoch=epoch)
         known, restore = verify_export(ledger.export()), adopted.restore
         return Gap((restore.by, adopted.by), _costs(known, adopted.charged), _until(restore))
 

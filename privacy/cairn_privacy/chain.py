@@ -108,7 +108,12 @@ class Account:
             return True
         if epoch is None:
             return any(behind.head == head.hex() for behind in self.adopted)
-        return epoch <= max((behind.epoch for behind in self.adopted), default=-1)
+        return epoch <= self.answered_epoch
+
+    @property
+    def answered_epoch(self) -> int:
+        """The last boot of which everything was answered for by two people, or -1."""
+        return max((adoption.epoch for adoption in self.adoptions), default=-1)
 
     def next(self, body: Body) -> tuple[int, str, bytes]:
         """The row (number, text, SHA-256) that `body` makes as the next link."""
@@ -219,7 +224,10 @@ class Account:
                 if restore is None or restore.number != body["of"]:
                     raise ValueError
                 _require(person(body["by"]) not in ("", person(restore.by)))
-                return Adoption(restore, body["by"], at, number, self.worst_case())
+                seen = max((behind.epoch for behind in self.missing), default=0)
+                _require(body["epoch"] >= seen and body["epoch"] > self.answered_epoch)
+                epoch = body["epoch"]
+                return Adoption(restore, body["by"], epoch, at, number, self.worst_case())
 
     @property
     def unaccounted(self) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ FIELDS: Final[dict[str, dict[str, type]]] = {
     "void": {"of": int, "reason": str},
     "behind": {"head": str, "epoch": int},
     "restore": {"by": str, "everything": int, "last": str},
-    "adopt": {"of": int, "by": str},
+    "adopt": {"of": int, "by": str, "epoch": int},
 }
 
 
@@ -213,14 +213,24 @@ class Restore:
 
 @dataclass(frozen=True)
 class Adoption:
-    """A second person's agreement to `restore`, and what was charged for the gap, by study."""
+    """A second person's agreement to `restore`, and what was charged for the gap, by study.
+
+    They answer for all that this clinic signed in its boots up to `epoch`.
+    """
 
     restore: Restore
     by: str
+    epoch: int
     at: str = ""
     number: int = 0
     charged: tuple[tuple[str, int], ...] = ()  # study and units
 
     def body(self, at: str) -> Body:
         """The link's body, written at the time `at`."""
-        return {"kind": "adopt", "at": at, "of": self.restore.number, "by": self.by}
+        return {
+            "kind": "adopt",
+            "at": at,
+            "of": self.restore.number,
+            "by": self.by,
+            "epoch": self.epoch,
+        }

@@ -33,14 +33,15 @@ class Witnessed:
         with self._lock:
             return self._account.head.digest
 
-    def contains(self, head: bytes) -> bool:
+    def contains(self, head: bytes, epoch: int | None = None) -> bool:
         """Whether `head` is, or once was, this ledger's head, or two people answered for it.
 
-        False means that the ledger was rolled back, or that a copy of it is in use. 32 zero bytes
-        stand for a ledger before its first link.
+        They answer for all that was signed up to a boot, so `epoch`, the boot that signed `head`,
+        says more. False means that the ledger was rolled back, or that a copy of it is in use. 32
+        zero bytes stand for a ledger before its first link.
         """
         with self._lock:
-            return self._account.answers_for(head)
+            return self._account.answers_for(head, epoch)
 
     def witness(self, head: bytes, epoch: int) -> bool:
         """Whether `head`, which this clinic signed in its boot `epoch`, is this ledger's past.
@@ -81,11 +82,16 @@ class Witnessed:
                 raise OurFault("the proposal was not kept", code="restore-lost")
             return self._account.proposal
 
-    def adopt_restore(self, by: str) -> Adoption:
+    def adopt_restore(self, by: str, *, epoch: int) -> Adoption:
         """Writes down that `by` agrees, charges the gap at its worst case, and lifts the stop.
+
+        Args:
+            by: a second person.
+            epoch: a boot that no lost copy of this clinic has come to; boots count on from there.
 
         Raises:
             PolicyRefusal: nothing was proposed, or the same person proposed it.
+            OurFault: a later boot was seen.
         """
         name = _name(by)
         with self._lock:
@@ -102,7 +108,10 @@ class Witnessed:
                     code="restore-same-person",
                     hint="ask a second person to agree",
                 )
-            self._append(Adoption(restore, name).body(now()))
+            seen = [behind.epoch for behind in self._account.missing]
+            if epoch < max(seen, default=0) or epoch <= self._account.answered_epoch:
+                raise OurFault("a lost copy has come further", code="restore-epoch")
+            self._append(Adoption(restore, name, epoch).body(now()))
             return self._account.adoptions[-1]
 
     @property
@@ -113,9 +122,9 @@ class Witnessed:
 
     @property
     def latest_epoch(self) -> int:
-        """The newest boot that a restored ledger has answered for, or -1; later boots count on."""
+        """The last boot that two people have answered for, or -1; later ones count on from it."""
         with self._lock:
-            return max((behind.epoch for behind in self._account.adopted), default=-1)
+            return self._account.answered_epoch
 
     def export(self) -> str:
         """The whole chain as JSON lines, which `verify_export` checks without this file."""

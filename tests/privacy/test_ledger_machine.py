@@ -180,9 +180,12 @@ class Clinic(RuleBasedStateMachine):
                 self.ledger.declare(account(which))
         self.peers_show()
         self.ledger.propose_restore("Ada", everything=everything, today=TODAY)
-        self.ledger.adopt_restore("Grace")
+        seen = max(epoch for _, epoch in self.signed)
+        self.ledger.adopt_restore(
+            "Grace", epoch=max(seen, self.epoch, self.ledger.latest_epoch) + 5
+        )
         assert not self.stopped()
-        self.epoch = max(self.epoch, self.ledger.latest_epoch) + 1
+        self.epoch = self.ledger.latest_epoch + 1
         self.sign()
 
     @rule(year=st.integers(1971, 2100))

@@ -19,6 +19,7 @@ from cairn_protocol.errors import BudgetRefusal, CairnError, InputError, PolicyR
 CAP = rho_for(3.0, 1e-6)
 ONE = rho_for(1.0, 1e-6)
 TODAY = date(2026, 11, 22)
+EPOCH = 12  # beyond every boot of which these tests tell
 OLD, NEW = (Blocks.of_window(date(y, 1, 1), date(y, 12, 31)) for y in (2024, 2025))
 
 
@@ -112,7 +113,7 @@ def test_two_people_restore_it_and_the_gap_is_charged_at_its_worst(
     assert (proposed.by, proposed.everything) == ("Ada Lovelace", False)
     with pytest.raises(PolicyRefusal, match="ledger-behind"):
         spend(ledger, B, ONE, 1)
-    adopted = ledger.adopt_restore("Grace Hopper")
+    adopted = ledger.adopt_restore("Grace Hopper", epoch=EPOCH)
     assert dict(adopted.charged) == {
         A.study: A.cap_units - units_within(ONE),
         B.study: B.cap_units,
@@ -122,7 +123,7 @@ def test_two_people_restore_it_and_the_gap_is_charged_at_its_worst(
     assert ledger.witness(head, 7), "answered for"
     assert ledger.witness(b"h" * 32, 7), "and so is every other head of that time"
     assert ledger.contains(head)
-    assert ledger.latest_epoch == 7
+    assert ledger.latest_epoch == EPOCH
     for of in (A, B):
         with pytest.raises(BudgetRefusal, match="this study's"):
             spend(ledger, of, ONE / 100, 9)
@@ -133,14 +134,14 @@ def test_two_people_restore_it_and_the_gap_is_charged_at_its_worst(
     ledger.close()
     with Ledger.open(tmp_path / "backup" / "ledger.db") as again:
         assert again.spent(blocks=NEW) == pytest.approx(3 * ONE)
-        assert not again.witness(b"n" * 32, 8), "what is newer than what they answered for stops it"
+        assert not again.witness(b"n" * 32, 13), "what is newer than they answered for stops it"
 
 
 def test_where_nobody_can_name_the_studies_all_that_was_left_is_charged(rolled_back: Roll) -> None:
     ledger, head = rolled_back(lambda own: spend(own, B, ONE))
     assert not ledger.witness(head, 7)
     ledger.propose_restore("Ada", everything=True, today=TODAY)
-    ledger.adopt_restore("Grace")
+    ledger.adopt_restore("Grace", epoch=EPOCH)
     assert ledger.left(blocks=Blocks.up_to(quarter(TODAY))) == 0.0
     with pytest.raises(BudgetRefusal, match="clinic's privacy cap"):
         spend(ledger, account("c", EVERYONE, CAP), ONE / 100)
@@ -157,7 +158,7 @@ def test_the_worst_case_goes_no_further_than_the_cap(rolled_back: Roll) -> None:
     assert not ledger.witness(head, 7)
     ledger.declare(greedy)
     ledger.propose_restore("Ada", everything=False, today=TODAY)
-    ledger.adopt_restore("Grace")
+    ledger.adopt_restore("Grace", epoch=EPOCH)
     assert ledger.spent(blocks=OLD) == pytest.approx(CAP)
     assert ledger.left(blocks=OLD) == 0.0
     assert verify_export(ledger.export()).head.digest == ledger.head()
@@ -169,10 +170,10 @@ def test_one_person_cannot_do_both(rolled_back: Roll, second: str) -> None:
     ledger, head = rolled_back(lambda own: spend(own, A, ONE, 1))
     assert not ledger.witness(head, 7)
     with pytest.raises(PolicyRefusal, match="restore-not-proposed"):
-        ledger.adopt_restore("Grace")
+        ledger.adopt_restore("Grace", epoch=EPOCH)
     ledger.propose_restore("Ada", everything=False, today=TODAY)
     with pytest.raises(PolicyRefusal, match="restore-same-person"):
-        ledger.adopt_restore(second)
+        ledger.adopt_restore(second, epoch=EPOCH)
     assert ledger.behind
     ledger.close()
 
@@ -194,11 +195,11 @@ def test_what_turns_up_after_the_first_word_needs_a_new_one(rolled_back: Roll) -
     ledger.propose_restore("Ada", everything=False, today=TODAY)
     assert not ledger.witness(b"w" * 32, 9)
     with pytest.raises(PolicyRefusal, match="restore-not-proposed"):
-        ledger.adopt_restore("Grace")
+        ledger.adopt_restore("Grace", epoch=EPOCH)
     ledger.propose_restore("Ada", everything=False, today=TODAY)
-    ledger.adopt_restore("Grace")
+    ledger.adopt_restore("Grace", epoch=EPOCH)
     assert not ledger.behind
-    assert ledger.latest_epoch == 9
+    assert ledger.latest_epoch == EPOCH
     ledger.close()
 
 
@@ -209,7 +210,7 @@ def test_charges_of_a_study_without_an_account_need_everything(rolled_back: Roll
     with pytest.raises(InputError, match="restore-unaccounted"):
         ledger.propose_restore("Ada", everything=False, today=TODAY)
     ledger.propose_restore("Ada", everything=True, today=TODAY)
-    ledger.adopt_restore("Grace")
+    ledger.adopt_restore("Grace", epoch=EPOCH)
     ledger.close()
 
 
@@ -229,7 +230,7 @@ def test_a_chain_in_which_the_stop_was_passed_over_is_not_read(rolled_back: Roll
         "units": 1,
     }
     restore = {"kind": "restore", "at": at, "by": "Ada", "everything": 0, "last": "2026-Q4"}
-    adopt = {"kind": "adopt", "at": at, "of": 99, "by": "Grace"}
+    adopt = {"kind": "adopt", "at": at, "of": 99, "by": "Grace", "epoch": EPOCH}
     behind = {"kind": "behind", "at": at, "head": head.hex(), "epoch": 7}
     bad = [
         charge,
@@ -245,10 +246,11 @@ def test_a_chain_in_which_the_stop_was_passed_over_is_not_read(rolled_back: Roll
         with pytest.raises(CairnError, match="ledger-damaged"):
             seen.check(*seen.next(body))
     seen.adopt(seen.check(*seen.next(restore)))
-    for body in (charge, adopt, {**adopt, "of": seen.head.number, "by": "ada"}):
+    right = {**adopt, "of": seen.head.number}
+    for body in (charge, adopt, {**right, "by": "ada"}, {**right, "epoch": 6}):
         with pytest.raises(CairnError, match="ledger-damaged"):
             seen.check(*seen.next(body))
-    seen.adopt(seen.check(*seen.next({**adopt, "of": seen.head.number})))
+    seen.adopt(seen.check(*seen.next(right)))
     with pytest.raises(CairnError, match="ledger-damaged"):
         seen.check(*seen.next(charge))  # its study's cap went with the gap
     ledger.close()
