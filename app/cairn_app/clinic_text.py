@@ -132,11 +132,12 @@ def _cost(view: pb.StudyView) -> Iterator[str]:
     yield f"What it costs a patient's privacy: ε = {view.epsilon:.3g} at δ = {view.delta:g}"
     for sentence in view.meaning:
         yield from _indented(sentence, indent="  ")
+    yield from _indented(f"Whom it is charged to: {view.admits}.", indent="  ")
     if view.HasField("budget"):
         left = view.budget
         yield from _indented(
-            f"So far this clinic has spent ε = {left.spent_epsilon:.3g} of {left.cap_epsilon:.3g}; "
-            f"{100 * left.left_share:.0f} % of what it may spend is left.",
+            f"Of their budget, ε = {left.spent_epsilon:.3g} of {left.cap_epsilon:.3g} was spent so "
+            f"far; {100 * left.left_share:.0f} % is left.",
             indent="  ",
         )
 
@@ -183,7 +184,8 @@ def _budget(status: pb.StatusReply) -> Iterator[str]:
     b = status.budget
     yield (
         f"  budget       ε = {b.spent_epsilon:.3g} of {b.cap_epsilon:.3g} spent (δ = {b.delta:g}), "
-        f"{100 * b.left_share:.0f} % left, {b.releases} answers charged"
+        f"{100 * b.left_share:.0f} % left for the patients who were charged most, "
+        f"{b.releases} answers; see cairn clinic ledger"
     )
 
 

@@ -38,11 +38,8 @@ def clinic_ledger(
     from cairn_privacy.accounting import rho_for
     from cairn_privacy.chain import verify_export
     from cairn_privacy.ledger_view import LedgerView
-    from cairn_protocol.proto import keeper_pb2 as pb
 
-    config = config_of(folder)
-    with keeper_at(folder) as keeper:
-        lines = keeper.admin("Ledger", pb.LedgerRequest(), pb.LedgerReply).lines
+    config, lines = config_of(folder), _fetched(folder)
     if export == Path("-"):
         sys.stdout.write(lines)
         return
@@ -143,6 +140,20 @@ def clinic_ledger_restore(  # noqa: PLR0917
     print(gap_text(gap))
     print("\nNothing about patients is answered until a second person agrees:")
     print(f"  cairn clinic ledger restore --agree --person NAME{at(folder)}")
+
+
+def _fetched(folder: Path) -> str:
+    """The whole ledger from the clinic's keeper, part by part."""
+    from cairn_protocol.proto import keeper_pb2 as pb
+
+    parts: list[str] = []
+    with keeper_at(folder) as keeper:
+        while True:
+            request = pb.LedgerRequest(after=sum(part.count("\n") for part in parts))
+            part = keeper.admin("Ledger", request, pb.LedgerReply).lines
+            if not part:
+                return "".join(parts)
+            parts.append(part)
 
 
 def _none_yet(export: Path | None, *, as_json: bool) -> None:

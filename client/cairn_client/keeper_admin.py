@@ -6,12 +6,14 @@ import time
 from importlib.metadata import version
 from typing import Final, cast
 
+from cairn_client.charged import charged_blocks
 from cairn_client.keeper import Keeper
 from cairn_client.keeper_state import StandingState
 from cairn_client.keeper_store import KeeperStore
 from cairn_client.store_offers import Offered, unknown_study
 from cairn_client.study_view import seconds, study_line, study_view
 from cairn_privacy.accounting import epsilon_of_rho
+from cairn_privacy.blocks import EVERYONE, Blocks
 from cairn_privacy.ledger import Ledger
 from cairn_protocol.errors import InputError, PolicyRefusal
 from cairn_protocol.identity import PUBLIC_BYTES, fingerprint
@@ -20,6 +22,7 @@ from cairn_protocol.proto import keeper_pb2 as pb
 
 DECISIONS: Final = ("approved", "refused", "paused")
 LONGEST_NAME: Final = 100
+LINKS_AT_ONCE: Final = 50_000  # of the ledger in one reply: some 20 MB
 
 
 class KeeperAdmin:
@@ -65,7 +68,7 @@ class KeeperAdmin:
         offered = find(self._store.offers(), request.study)
         members = self._store.members()
         view = study_view(offered, self._keeper.clinic, self._keeper.identity.public, members)
-        if (budget := self._budget()) is not None:
+        if (budget := self._budget(charged_blocks(offered.signed.study()))) is not None:
             view.budget.CopyFrom(budget)
         return view
 
@@ -102,10 +105,11 @@ class KeeperAdmin:
         self._store.pin_team(request.public)
         return pb.PinTeamReply(fingerprint=fingerprint(request.public))
 
-    def export(self, _: pb.LedgerRequest) -> pb.LedgerReply:
-        """The ledger as JSON lines; empty before the first study about patients."""
+    def export(self, request: pb.LedgerRequest) -> pb.LedgerReply:
+        """The next part of the ledger; empty before the first study about patients."""
         ledger = self._keeper.open_ledger_if_any()
-        return pb.LedgerReply(lines=ledger.export() if ledger else "")
+        lines = ledger.export(request.after, LINKS_AT_ONCE) if ledger else ""
+        return pb.LedgerReply(lines=lines)
 
     def lines(self) -> list[pb.StudyLine]:
         """Every study that was offered, in one line each, oldest first."""
@@ -119,9 +123,9 @@ class KeeperAdmin:
             return f"{error}; {error.hint}"
         return ""
 
-    def _budget(self) -> pb.Budget | None:
+    def _budget(self, blocks: Blocks = EVERYONE) -> pb.Budget | None:
         ledger = self._keeper.open_ledger_if_any()
-        return None if ledger is None else budget(ledger)
+        return None if ledger is None else budget(ledger, blocks)
 
     def _last(self) -> pb.LastRound | None:
         last = self._store.last()
@@ -139,9 +143,9 @@ class KeeperAdmin:
         )
 
 
-def budget(ledger: Ledger) -> pb.Budget:
-    """What the ledger says was spent, and what is left."""
-    spent, left, terms = ledger.spent(), ledger.left(), ledger.terms
+def budget(ledger: Ledger, blocks: Blocks = EVERYONE) -> pb.Budget:
+    """What was spent on the most charged of these patients, and what is left for all of them."""
+    spent, left, terms = ledger.spent(blocks=blocks), ledger.left(blocks=blocks), ledger.terms
     return pb.Budget(
         spent_epsilon=epsilon_of_rho(spent, terms.delta) if spent else 0.0,
         cap_epsilon=epsilon_of_rho(spent + left, terms.delta),

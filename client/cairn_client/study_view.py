@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from cairn_client.askable import Askable, askable, study_cap
+from cairn_client.charged import charged_blocks
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.store_offers import Offered
 from cairn_privacy.accounting import epsilon_of_rho
@@ -52,6 +53,7 @@ def study_view(
     view.questions.extend(_question(a) for a in asked.values())
     rho = study_cap(study, asked)  # retries included: the server decides whether to use them
     if study.noised:
+        view.admits = charged_blocks(study).words()
         view.delta = study.privacy.delta
         view.epsilon = epsilon_of_rho(rho, view.delta)
         rounds = sum(a.question.shape.rounds for a in asked.values())

@@ -117,10 +117,12 @@ class LedgerFile:
                 self._copy.write(Head(number, digest))
             self._passing("copied")
 
-    def export(self) -> Iterator[str]:
-        """Every row as a line of JSON."""
+    def export(self, after: int, most: int | None) -> Iterator[str]:
+        """At most so many rows after the first `after`, each as a line of JSON."""
+        query = "SELECT * FROM chain WHERE number > ? ORDER BY number LIMIT ?"
         with self._guarded():
-            for _, body, digest in self._rows():
+            rows = self._database.execute(query, (after, -1 if most is None else most))
+            for _, body, digest in rows:
                 yield f'{{"entry":{body},"hash":"{digest.hex()}"}}\n'
 
     def close(self) -> None:

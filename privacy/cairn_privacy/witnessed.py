@@ -126,10 +126,15 @@ class Witnessed:
         with self._lock:
             return self._account.answered_epoch
 
-    def export(self) -> str:
-        """The whole chain as JSON lines, which `verify_export` checks without this file."""
+    def export(self, after: int = 0, most: int | None = None) -> str:
+        """The chain as JSON lines, which `verify_export` checks without this file.
+
+        Args:
+            after: links to leave out at the beginning.
+            most: links in this part; None for all.
+        """
         with self._lock:
-            return "".join(self._file.export())
+            return "".join(self._file.export(after, most))
 
     def close(self) -> None:
         """Releases the file for another process."""

@@ -119,12 +119,17 @@ def test_a_lowered_cap_is_what_is_left_of(clinic: ClinicFolder) -> None:
     assert view[0].split()[-4:] == ["10%", "0", "0", "0.43"]
 
 
-def test_an_export_is_checked_anywhere(running: ClinicFolder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("links", [1, 4, 50_000])
+def test_an_export_is_checked_anywhere(
+    running: ClinicFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: int
+) -> None:
+    monkeypatch.setattr("cairn_client.keeper_admin.LINKS_AT_ONCE", links)
     file = tmp_path / "export.jsonl"
     told = cairn("--folder", running.path, "--export", file)
     assert told.exit_code == 0, told.output
     assert f"verify {file}" in told.output.replace("\n", " ")
     assert cairn("--folder", running.path, "--export", "-").output == file.read_text()
+    assert len(file.read_text().splitlines()) == 15
     checked = cairn("verify", file)
     assert checked.exit_code == 0, checked.output
     assert "holds together" in checked.output

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!cairn_protocol/proto/keeper.proto\x12\x0f\x63\x61irn.keeper.v1\"\x16\n\x05\x46rame\x12\r\n\x05\x63\x61irn\x18\x01 \x01(\x0c\"\x0f\n\rStatusRequest\"\xb3\x02\n\x0bStatusReply\x12\x0e\n\x06\x63linic\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x18\n\x10team_fingerprint\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\x12\x12\n\nstarted_at\x18\x07 \x01(\x03\x12\'\n\x06\x62udget\x18\x08 \x01(\x0b\x32\x17.cairn.keeper.v1.Budget\x12+\n\x07studies\x18\t \x03(\x0b\x32\x1a.cairn.keeper.v1.StudyLine\x12(\n\x04last\x18\n \x01(\x0b\x32\x1a.cairn.keeper.v1.LastRound\x12\x12\n\nregistries\x18\x0b \x03(\t\x12\x0f\n\x07stopped\x18\x0c \x01(\t\"i\n\x06\x42udget\x12\x15\n\rspent_epsilon\x18\x01 \x01(\x01\x12\x13\n\x0b\x63\x61p_epsilon\x18\x02 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x03 \x01(\x01\x12\x12\n\nleft_share\x18\x04 \x01(\x01\x12\x10\n\x08releases\x18\x05 \x01(\r\"\xc6\x01\n\tStudyLine\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0e\n\x06person\x18\x05 \x01(\t\x12\x12\n\noffered_at\x18\x06 \x01(\x03\x12\x12\n\ndecided_at\x18\x07 \x01(\x03\x12\x0f\n\x07members\x18\x08 \x01(\r\x12\x10\n\x08verified\x18\t \x01(\r\x12\x0e\n\x06needed\x18\n \x01(\r\x12\x12\n\nunverified\x18\x0b \x03(\t\"j\n\tLastRound\x12\r\n\x05study\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x10\n\x08\x61nswered\x18\x05 \x01(\x08\x12\n\n\x02\x61t\x18\x06 \x01(\x03\"\x0f\n\rOffersRequest\":\n\x0bOffersReply\x12+\n\x07studies\x18\x01 \x03(\x0b\x32\x1a.cairn.keeper.v1.StudyLine\"\x1c\n\x0bShowRequest\x12\r\n\x05study\x18\x01 \x01(\t\"\xba\x03\n\tStudyView\x12(\n\x04line\x18\x01 \x01(\x0b\x32\x1a.cairn.keeper.v1.StudyLine\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\x0c\n\x04team\x18\x03 \x01(\t\x12\x18\n\x10team_fingerprint\x18\x04 \x01(\t\x12\x0e\n\x06noised\x18\x05 \x01(\x08\x12\x11\n\tsynthetic\x18\x06 \x01(\x08\x12\x0f\n\x07\x65psilon\x18\x07 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x08 \x01(\x01\x12\x0f\n\x07meaning\x18\t \x03(\t\x12\x30\n\tquestions\x18\n \x03(\x0b\x32\x1d.cairn.keeper.v1.QuestionView\x12\'\n\x06roster\x18\x0b \x03(\x0b\x32\x17.cairn.keeper.v1.Member\x12\x15\n\rroster_digest\x18\x0c \x01(\t\x12\x16\n\x0eroster_version\x18\r \x01(\r\x12\x11\n\tcolluding\x18\x0e \x01(\r\x12\x10\n\x08obstacle\x18\x0f \x01(\t\x12\'\n\x06\x62udget\x18\x10 \x01(\x0b\x32\x17.cairn.keeper.v1.Budget\x12\x0e\n\x06source\x18\x11 \x01(\t\x12\x0e\n\x06remedy\x18\x12 \x01(\t\"\x92\x01\n\x0cQuestionView\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07\x65psilon\x18\x03 \x01(\x01\x12\x0e\n\x06rounds\x18\x04 \x01(\r\x12\x0e\n\x06values\x18\x05 \x01(\r\x12\r\n\x05\x62ound\x18\x06 \x01(\x01\x12\x10\n\x08noise_sd\x18\x07 \x01(\x01\x12\x14\n\x0csum_noise_sd\x18\x08 \x01(\x01\"M\n\x06Member\x12\x0e\n\x06\x63linic\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x0c\n\x04ours\x18\x03 \x01(\x08\x12\x10\n\x08verified\x18\x04 \x01(\t\"H\n\x08\x44\x65\x63ision\x12\r\n\x05study\x18\x01 \x01(\t\x12\x0e\n\x06roster\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06person\x18\x04 \x01(\t\" \n\x0ePinTeamRequest\x12\x0e\n\x06public\x18\x01 \x01(\x0c\"#\n\x0cPinTeamReply\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\"c\n\rVerifyRequest\x12\x0e\n\x06\x63linic\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\r\n\x05study\x18\x03 \x01(\t\x12\x0e\n\x06person\x18\x04 \x01(\t\x12\x0e\n\x06revoke\x18\x05 \x01(\x08\"O\n\x0bVerifyReply\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12+\n\x07studies\x18\x02 \x03(\x0b\x32\x1a.cairn.keeper.v1.StudyLine\"+\n\x0bListRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06person\x18\x02 \x01(\t\"y\n\tListReply\x12\x10\n\x08registry\x18\x01 \x01(\t\x12\r\n\x05issue\x18\x02 \x01(\r\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x03 \x01(\r\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\r\x12+\n\x07studies\x18\x05 \x03(\x0b\x32\x1a.cairn.keeper.v1.StudyLine\"D\n\x0fRegistryRequest\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06person\x18\x03 \x01(\t\"6\n\rRegistryReply\x12\x10\n\x08registry\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\"\x0f\n\rLedgerRequest\"\x1c\n\x0bLedgerReply\x12\r\n\x05lines\x18\x01 \x01(\t2A\n\x04Link\x12\x39\n\x07\x46orward\x12\x16.cairn.keeper.v1.Frame\x1a\x16.cairn.keeper.v1.Frame2\x92\x05\n\x05\x41\x64min\x12\x46\n\x06Status\x12\x1e.cairn.keeper.v1.StatusRequest\x1a\x1c.cairn.keeper.v1.StatusReply\x12\x46\n\x06Offers\x12\x1e.cairn.keeper.v1.OffersRequest\x1a\x1c.cairn.keeper.v1.OffersReply\x12@\n\x04Show\x12\x1c.cairn.keeper.v1.ShowRequest\x1a\x1a.cairn.keeper.v1.StudyView\x12?\n\x06\x44\x65\x63ide\x12\x19.cairn.keeper.v1.Decision\x1a\x1a.cairn.keeper.v1.StudyLine\x12I\n\x07PinTeam\x12\x1f.cairn.keeper.v1.PinTeamRequest\x1a\x1d.cairn.keeper.v1.PinTeamReply\x12L\n\x0cVerifyMember\x12\x1e.cairn.keeper.v1.VerifyRequest\x1a\x1c.cairn.keeper.v1.VerifyReply\x12\x44\n\x08TakeList\x12\x1c.cairn.keeper.v1.ListRequest\x1a\x1a.cairn.keeper.v1.ListReply\x12O\n\x0bPinRegistry\x12 .cairn.keeper.v1.RegistryRequest\x1a\x1e.cairn.keeper.v1.RegistryReply\x12\x46\n\x06Ledger\x12\x1e.cairn.keeper.v1.LedgerRequest\x1a\x1c.cairn.keeper.v1.LedgerReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!cairn_protocol/proto/keeper.proto\x12\x0f\x63\x61irn.keeper.v1\"\x16\n\x05\x46rame\x12\r\n\x05\x63\x61irn\x18\x01 \x01(\x0c\"\x0f\n\rStatusRequest\"\xb3\x02\n\x0bStatusReply\x12\x0e\n\x06\x63linic\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x18\n\x10team_fingerprint\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\x12\x12\n\nstarted_at\x18\x07 \x01(\x03\x12\'\n\x06\x62udget\x18\x08 \x01(\x0b\x32\x17.cairn.keeper.v1.Budget\x12+\n\x07studies\x18\t \x03(\x0b\x32\x1a.cairn.keeper.v1.StudyLine\x12(\n\x04last\x18\n \x01(\x0b\x32\x1a.cairn.keeper.v1.LastRound\x12\x12\n\nregistries\x18\x0b \x03(\t\x12\x0f\n\x07stopped\x18\x0c \x01(\t\"i\n\x06\x42udget\x12\x15\n\rspent_epsilon\x18\x01 \x01(\x01\x12\x13\n\x0b\x63\x61p_epsilon\x18\x02 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x03 \x01(\x01\x12\x12\n\nleft_share\x18\x04 \x01(\x01\x12\x10\n\x08releases\x18\x05 \x01(\r\"\xc6\x01\n\tStudyLine\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0e\n\x06person\x18\x05 \x01(\t\x12\x12\n\noffered_at\x18\x06 \x01(\x03\x12\x12\n\ndecided_at\x18\x07 \x01(\x03\x12\x0f\n\x07members\x18\x08 \x01(\r\x12\x10\n\x08verified\x18\t \x01(\r\x12\x0e\n\x06needed\x18\n \x01(\r\x12\x12\n\nunverified\x18\x0b \x03(\t\"j\n\tLastRound\x12\r\n\x05study\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x10\n\x08\x61nswered\x18\x05 \x01(\x08\x12\n\n\x02\x61t\x18\x06 \x01(\x03\"\x0f\n\rOffersRequest\":\n\x0bOffersReply\x12+\n\x07studies\x18\x01 \x03(\x0b\x32\x1a.cairn.keeper.v1.StudyLine\"\x1c\n\x0bShowRequest\x12\r\n\x05study\x18\x01 \x01(\t\"\xca\x03\n\tStudyView\x12(\n\x04line\x18\x01 \x01(\x0b\x32\x1a.cairn.keeper.v1.StudyLine\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\x0c\n\x04team\x18\x03 \x01(\t\x12\x18\n\x10team_fingerprint\x18\x04 \x01(\t\x12\x0e\n\x06noised\x18\x05 \x01(\x08\x12\x11\n\tsynthetic\x18\x06 \x01(\x08\x12\x0f\n\x07\x65psilon\x18\x07 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x08 \x01(\x01\x12\x0f\n\x07meaning\x18\t \x03(\t\x12\x30\n\tquestions\x18\n \x03(\x0b\x32\x1d.cairn.keeper.v1.QuestionView\x12\'\n\x06roster\x18\x0b \x03(\x0b\x32\x17.cairn.keeper.v1.Member\x12\x15\n\rroster_digest\x18\x0c \x01(\t\x12\x16\n\x0eroster_version\x18\r \x01(\r\x12\x11\n\tcolluding\x18\x0e \x01(\r\x12\x10\n\x08obstacle\x18\x0f \x01(\t\x12\'\n\x06\x62udget\x18\x10 \x01(\x0b\x32\x17.cairn.keeper.v1.Budget\x12\x0e\n\x06source\x18\x11 \x01(\t\x12\x0e\n\x06remedy\x18\x12 \x01(\t\x12\x0e\n\x06\x61\x64mits\x18\x13 \x01(\t\"\x92\x01\n\x0cQuestionView\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07\x65psilon\x18\x03 \x01(\x01\x12\x0e\n\x06rounds\x18\x04 \x01(\r\x12\x0e\n\x06values\x18\x05 \x01(\r\x12\r\n\x05\x62ound\x18\x06 \x01(\x01\x12\x10\n\x08noise_sd\x18\x07 \x01(\x01\x12\x14\n\x0csum_noise_sd\x18\x08 \x01(\x01\"M\n\x06Member\x12\x0e\n\x06\x63linic\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x0c\n\x04ours\x18\x03 \x01(\x08\x12\x10\n\x08verified\x18\x04 \x01(\t\"H\n\x08\x44\x65\x63ision\x12\r\n\x05study\x18\x01 \x01(\t\x12\x0e\n\x06roster\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06person\x18\x04 \x01(\t\" \n\x0ePinTeamRequest\x12\x0e\n\x06public\x18\x01 \x01(\x0c\"#\n\x0cPinTeamReply\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\"c\n\rVerifyRequest\x12\x0e\n\x06\x63linic\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\r\n\x05study\x18\x03 \x01(\t\x12\x0e\n\x06person\x18\x04 \x01(\t\x12\x0e\n\x06revoke\x18\x05 \x01(\x08\"O\n\x0bVerifyReply\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12+\n\x07studies\x18\x02 \x03(\x0b\x32\x1a.cairn.keeper.v1.StudyLine\"+\n\x0bListRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06person\x18\x02 \x01(\t\"y\n\tListReply\x12\x10\n\x08registry\x18\x01 \x01(\t\x12\r\n\x05issue\x18\x02 \x01(\r\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x03 \x01(\r\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\r\x12+\n\x07studies\x18\x05 \x03(\x0b\x32\x1a.cairn.keeper.v1.StudyLine\"D\n\x0fRegistryRequest\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06person\x18\x03 \x01(\t\"6\n\rRegistryReply\x12\x10\n\x08registry\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\"\x1e\n\rLedgerRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\"\x1c\n\x0bLedgerReply\x12\r\n\x05lines\x18\x01 \x01(\t2A\n\x04Link\x12\x39\n\x07\x46orward\x12\x16.cairn.keeper.v1.Frame\x1a\x16.cairn.keeper.v1.Frame2\x92\x05\n\x05\x41\x64min\x12\x46\n\x06Status\x12\x1e.cairn.keeper.v1.StatusRequest\x1a\x1c.cairn.keeper.v1.StatusReply\x12\x46\n\x06Offers\x12\x1e.cairn.keeper.v1.OffersRequest\x1a\x1c.cairn.keeper.v1.OffersReply\x12@\n\x04Show\x12\x1c.cairn.keeper.v1.ShowRequest\x1a\x1a.cairn.keeper.v1.StudyView\x12?\n\x06\x44\x65\x63ide\x12\x19.cairn.keeper.v1.Decision\x1a\x1a.cairn.keeper.v1.StudyLine\x12I\n\x07PinTeam\x12\x1f.cairn.keeper.v1.PinTeamRequest\x1a\x1d.cairn.keeper.v1.PinTeamReply\x12L\n\x0cVerifyMember\x12\x1e.cairn.keeper.v1.VerifyRequest\x1a\x1c.cairn.keeper.v1.VerifyReply\x12\x44\n\x08TakeList\x12\x1c.cairn.keeper.v1.ListRequest\x1a\x1a.cairn.keeper.v1.ListReply\x12O\n\x0bPinRegistry\x12 .cairn.keeper.v1.RegistryRequest\x1a\x1e.cairn.keeper.v1.RegistryReply\x12\x46\n\x06Ledger\x12\x1e.cairn.keeper.v1.LedgerRequest\x1a\x1c.cairn.keeper.v1.LedgerReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,35 +50,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SHOWREQUEST']._serialized_start=898
   _globals['_SHOWREQUEST']._serialized_end=926
   _globals['_STUDYVIEW']._serialized_start=929
-  _globals['_STUDYVIEW']._serialized_end=1371
-  _globals['_QUESTIONVIEW']._serialized_start=1374
-  _globals['_QUESTIONVIEW']._serialized_end=1520
-  _globals['_MEMBER']._serialized_start=1522
-  _globals['_MEMBER']._serialized_end=1599
-  _globals['_DECISION']._serialized_start=1601
-  _globals['_DECISION']._serialized_end=1673
-  _globals['_PINTEAMREQUEST']._serialized_start=1675
-  _globals['_PINTEAMREQUEST']._serialized_end=1707
-  _globals['_PINTEAMREPLY']._serialized_start=1709
-  _globals['_PINTEAMREPLY']._serialized_end=1744
-  _globals['_VERIFYREQUEST']._serialized_start=1746
-  _globals['_VERIFYREQUEST']._serialized_end=1845
-  _globals['_VERIFYREPLY']._serialized_start=1847
-  _globals['_VERIFYREPLY']._serialized_end=1926
-  _globals['_LISTREQUEST']._serialized_start=1928
-  _globals['_LISTREQUEST']._serialized_end=1971
-  _globals['_LISTREPLY']._serialized_start=1973
-  _globals['_LISTREPLY']._serialized_end=2094
-  _globals['_REGISTRYREQUEST']._serialized_start=2096
-  _globals['_REGISTRYREQUEST']._serialized_end=2164
-  _globals['_REGISTRYREPLY']._serialized_start=2166
-  _globals['_REGISTRYREPLY']._serialized_end=2220
-  _globals['_LEDGERREQUEST']._serialized_start=2222
-  _globals['_LEDGERREQUEST']._serialized_end=2237
-  _globals['_LEDGERREPLY']._serialized_start=2239
-  _globals['_LEDGERREPLY']._serialized_end=2267
-  _globals['_LINK']._serialized_start=2269
-  _globals['_LINK']._serialized_end=2334
-  _globals['_ADMIN']._serialized_start=2337
-  _globals['_ADMIN']._serialized_end=2995
+  _globals['_STUDYVIEW']._serialized_end=1387
+  _globals['_QUESTIONVIEW']._serialized_start=1390
+  _globals['_QUESTIONVIEW']._serialized_end=1536
+  _globals['_MEMBER']._serialized_start=1538
+  _globals['_MEMBER']._serialized_end=1615
+  _globals['_DECISION']._serialized_start=1617
+  _globals['_DECISION']._serialized_end=1689
+  _globals['_PINTEAMREQUEST']._serialized_start=1691
+  _globals['_PINTEAMREQUEST']._serialized_end=1723
+  _globals['_PINTEAMREPLY']._serialized_start=1725
+  _globals['_PINTEAMREPLY']._serialized_end=1760
+  _globals['_VERIFYREQUEST']._serialized_start=1762
+  _globals['_VERIFYREQUEST']._serialized_end=1861
+  _globals['_VERIFYREPLY']._serialized_start=1863
+  _globals['_VERIFYREPLY']._serialized_end=1942
+  _globals['_LISTREQUEST']._serialized_start=1944
+  _globals['_LISTREQUEST']._serialized_end=1987
+  _globals['_LISTREPLY']._serialized_start=1989
+  _globals['_LISTREPLY']._serialized_end=2110
+  _globals['_REGISTRYREQUEST']._serialized_start=2112
+  _globals['_REGISTRYREQUEST']._serialized_end=2180
+  _globals['_REGISTRYREPLY']._serialized_start=2182
+  _globals['_REGISTRYREPLY']._serialized_end=2236
+  _globals['_LEDGERREQUEST']._serialized_start=2238
+  _globals['_LEDGERREQUEST']._serialized_end=2268
+  _globals['_LEDGERREPLY']._serialized_start=2270
+  _globals['_LEDGERREPLY']._serialized_end=2298
+  _globals['_LINK']._serialized_start=2300
+  _globals['_LINK']._serialized_end=2365
+  _globals['_ADMIN']._serialized_start=2368
+  _globals['_ADMIN']._serialized_end=3026
 # @@protoc_insertion_point(module_scope)

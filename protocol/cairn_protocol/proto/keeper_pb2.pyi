@@ -117,7 +117,7 @@ class ShowRequest(_message.Message):
     def __init__(self, study: _Optional[str] = ...) -> None: ...
 
 class StudyView(_message.Message):
-    __slots__ = ("line", "purpose", "team", "team_fingerprint", "noised", "synthetic", "epsilon", "delta", "meaning", "questions", "roster", "roster_digest", "roster_version", "colluding", "obstacle", "budget", "source", "remedy")
+    __slots__ = ("line", "purpose", "team", "team_fingerprint", "noised", "synthetic", "epsilon", "delta", "meaning", "questions", "roster", "roster_digest", "roster_version", "colluding", "obstacle", "budget", "source", "remedy", "admits")
     LINE_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     TEAM_FIELD_NUMBER: _ClassVar[int]
@@ -136,6 +136,7 @@ class StudyView(_message.Message):
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     REMEDY_FIELD_NUMBER: _ClassVar[int]
+    ADMITS_FIELD_NUMBER: _ClassVar[int]
     line: StudyLine
     purpose: str
     team: str
@@ -154,7 +155,8 @@ class StudyView(_message.Message):
     budget: Budget
     source: str
     remedy: str
-    def __init__(self, line: _Optional[_Union[StudyLine, _Mapping]] = ..., purpose: _Optional[str] = ..., team: _Optional[str] = ..., team_fingerprint: _Optional[str] = ..., noised: _Optional[bool] = ..., synthetic: _Optional[bool] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., meaning: _Optional[_Iterable[str]] = ..., questions: _Optional[_Iterable[_Union[QuestionView, _Mapping]]] = ..., roster: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., roster_digest: _Optional[str] = ..., roster_version: _Optional[int] = ..., colluding: _Optional[int] = ..., obstacle: _Optional[str] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., source: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
+    admits: str
+    def __init__(self, line: _Optional[_Union[StudyLine, _Mapping]] = ..., purpose: _Optional[str] = ..., team: _Optional[str] = ..., team_fingerprint: _Optional[str] = ..., noised: _Optional[bool] = ..., synthetic: _Optional[bool] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., meaning: _Optional[_Iterable[str]] = ..., questions: _Optional[_Iterable[_Union[QuestionView, _Mapping]]] = ..., roster: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., roster_digest: _Optional[str] = ..., roster_version: _Optional[int] = ..., colluding: _Optional[int] = ..., obstacle: _Optional[str] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., source: _Optional[str] = ..., remedy: _Optional[str] = ..., admits: _Optional[str] = ...) -> None: ...
 
 class QuestionView(_message.Message):
     __slots__ = ("name", "kind", "epsilon", "rounds", "values", "bound", "noise_sd", "sum_noise_sd")
@@ -275,8 +277,10 @@ class RegistryReply(_message.Message):
     def __init__(self, registry: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class LedgerRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("after",)
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    after: int
+    def __init__(self, after: _Optional[int] = ...) -> None: ...
 
 class LedgerReply(_message.Message):
     __slots__ = ("lines",)
