@@ -21,6 +21,8 @@ class Estimate:
     """One number with its 95 % interval. Suppressed numbers have value None and a reason.
 
     `noise_share` is the part of the standard error's variance that the privacy noise adds, 0 to 1.
+    `count` is the noised number of patients behind it (the smallest of its groups'); None where
+    nothing was noised.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Estimate:
     noise_share: float | None = None
     unit: str = ""
     suppressed: str = ""
+    count: float | None = None
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,8 @@ def _contrast(frame: Frame, means: ArmMeans, arm: int) -> Estimate:
     if hidden:
         which = " and ".join(frame.arms[k] for k in hidden)
         return _suppressed(frame, name, label, f"{which}: {UNREADABLE}")
-    return _estimate(frame, name, label, difference(means, arm, frame.reference))
+    count = _fewer(means, arm, frame.reference)
+    return _estimate(frame, name, label, difference(means, arm, frame.reference), count)
 
 
 def _unwinsorised(frame: Frame, means: ArmMeans, full: ArmMeans, arm: int) -> Estimate:
@@ -112,7 +113,8 @@ def _unwinsorised(frame: Frame, means: ArmMeans, full: ArmMeans, arm: int) -> Es
     for readable, reason in ((means.readable, UNREADABLE), (full.readable, TOO_FAR_OUT)):
         if not (readable[arm] and readable[frame.reference]):
             return _suppressed(frame, name, label, reason)
-    return _estimate(frame, name, label, difference(full, arm, frame.reference))
+    count = _fewer(means, arm, frame.reference)
+    return _estimate(frame, name, label, difference(full, arm, frame.reference), count)
 
 
 def _arm(frame: Frame, means: ArmMeans, arm: int) -> Estimate:
@@ -120,11 +122,17 @@ def _arm(frame: Frame, means: ArmMeans, arm: int) -> Estimate:
     label = f"mean change of {frame.people(arm)}, from a baseline of {frame.typical_baseline:.3g}"
     if not means.readable[arm]:
         return _suppressed(frame, name, label, f"{frame.arms[arm]}: {UNREADABLE}")
-    return _estimate(frame, name, label, mean_of(means, arm), shift=frame.expected_change)
+    count = float(means.count[arm])
+    return _estimate(frame, name, label, mean_of(means, arm), count, shift=frame.expected_change)
+
+
+def _fewer(means: ArmMeans, *arms: int) -> float:
+    """The noised count of the smallest of these arms."""
+    return min(float(means.count[arm]) for arm in arms)
 
 
 def _estimate(
-    frame: Frame, name: str, label: str, interval: Interval, shift: float = 0.0
+    frame: Frame, name: str, label: str, interval: Interval, count: float, *, shift: float = 0.0
 ) -> Estimate:
     low, high = interval.ends()
     return Estimate(
@@ -136,6 +144,7 @@ def _estimate(
         standard_error=float(interval.standard_error) * frame.limit,
         noise_share=float(interval.noise_share),
         unit=f"{frame.instrument.name} points",
+        count=count,
     )
 
 
@@ -158,6 +167,7 @@ def _scaled(estimate: Estimate, factor: float, prefix: str, unit: str) -> Estima
         noise_share=estimate.noise_share,
         unit=unit,
         suppressed=estimate.suppressed,
+        count=estimate.count,
     )
 
 

@@ -281,18 +281,26 @@ def _estimates(row: Row, unit: str) -> dict[str, Estimate]:
         "minus_prior": (row.minus_prior, "model less its prior"),
     }
     return {
-        key: _estimate(f"{key}_{at}", f"{words}, {_label(row.horizon)}", value, row.usable, unit)
+        key: _estimate(f"{key}_{at}", f"{words}, {_label(row.horizon)}", value, row, unit)
         for key, (value, words) in values.items()
     }
 
 
-def _estimate(name: str, label: str, value: Value, usable: bool, unit: str) -> Estimate:
-    if not usable:
+def _estimate(name: str, label: str, value: Value, row: Row, unit: str) -> Estimate:
+    if not row.usable:
         return Estimate(name, label, None, unit=unit, suppressed="too few patients (noised count)")
     low, high = _interval(value)
     share = value.noise / value.variance if value.variance > 0 else 0.0
     return Estimate(
-        name, label, value.value, low, high, float(np.sqrt(value.variance)), share, unit
+        name,
+        label,
+        value.value,
+        low,
+        high,
+        float(np.sqrt(value.variance)),
+        share,
+        unit,
+        count=row.count,
     )
 
 
