@@ -29,6 +29,7 @@ from cairn_protocol.identity import Identity
 from cairn_protocol.roster import CLINIC_NAME
 from cairn_protocol.study import parse_toml, read_bounded
 from cairn_server import pki
+from cairn_server.exchange import Deadlines
 from cairn_server.files import make_new, read_private, replace, sync
 from cairn_server.pki import Authority
 from cairn_server.store import Store
@@ -47,6 +48,35 @@ class Listener(BaseModel):
     port: int = Field(gt=0, lt=1 << 16)
 
 
+class Waiting(BaseModel):
+    """How long a run waits for clinics, in seconds.
+
+    `to_begin`: for enough of them to agree on keys, and again after each void round · `for_all`:
+    for the others, at a run's beginning · `answer`: for an answer without which a round is void ·
+    `grace`: for the others, once enough have answered.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    to_begin: float = Field(default=24 * 3600.0, ge=0)
+    for_all: float = Field(default=3600.0, ge=0)
+    answer: float = Field(default=600.0, ge=1)
+    grace: float = Field(default=20.0, ge=0)
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """All that a run needs."""
+        return Deadlines(
+            set_up=min(30.0, self.answer),
+            round=self.answer,
+            close=10.0,
+            patience=self.to_begin,
+            pause=5.0,
+            grace=self.grace,
+            muster=self.for_all,
+        )
+
+
 class ServerConfig(BaseModel):
     """server.toml. `hosts` are the names and addresses of this server; clinics use the first."""
 
@@ -56,6 +86,7 @@ class ServerConfig(BaseModel):
     hosts: tuple[str, ...] = Field(min_length=1, max_length=32)
     fleet: Listener = Listener(port=FLEET_PORT)
     registry: Listener = Listener(port=REGISTRY_PORT)
+    waiting: Waiting = Waiting()
     store: str = ""  # an SQLAlchemy URL; empty: store.sqlite in this folder
 
     @field_validator("hosts")
@@ -261,6 +292,11 @@ def _as_toml(config: ServerConfig) -> str:
         "\n[registry]   # where clinics join and ask how they stand\n"
         f"listen = {_quoted(config.registry.listen)}\n"
         f"port = {config.registry.port}\n"
+        "\n[waiting]   # seconds\n"
+        f"to_begin = {config.waiting.to_begin!r}   # for enough clinics to agree on keys\n"
+        f"for_all = {config.waiting.for_all!r}   # for the others, when a run begins\n"
+        f"answer = {config.waiting.answer!r}   # for an answer that a round cannot do without\n"
+        f"grace = {config.waiting.grace!r}   # for the others, once enough have answered\n"
     )
 
 

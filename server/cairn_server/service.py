@@ -46,9 +46,6 @@ log = logging.getLogger("cairn.server")
 TICK: Final = 1.0  # seconds between looks at the store
 OFFER_SECONDS: Final = 4.0  # a clinic that is away is asked again later
 OFFERS: Final = "offers"  # the run of Flower that carries offers
-DEADLINES: Final = Deadlines(
-    set_up=30.0, round=600.0, close=10.0, patience=24 * 3600.0, pause=5.0, muster=3600.0
-)
 
 
 class Service:
@@ -56,7 +53,7 @@ class Service:
 
     Args:
         home: the server's folder.
-        deadlines: of a run's stages.
+        deadlines: of a run's stages; those of server.toml unless given.
         out: where each study's results go, in a folder of its own.
 
     Raises:
@@ -64,7 +61,7 @@ class Service:
     """
 
     def __init__(
-        self, home: ServerHome, *, deadlines: Deadlines = DEADLINES, out: Path | None = None
+        self, home: ServerHome, *, deadlines: Deadlines | None = None, out: Path | None = None
     ) -> None:
         config = home.config
         self.store: Store = home.store()
@@ -79,7 +76,7 @@ class Service:
             last_seen=self.fleet.last_seen,
         )
         self.out = out or home.path / "results"
-        self._deadlines = deadlines
+        self._deadlines = deadlines or config.waiting.deadlines
         self._loaded: set[bytes] = set()  # digests
         self._stop = threading.Event()
 

@@ -23,7 +23,7 @@ from cairn_protocol.enrolment.token import authority_pin
 from cairn_protocol.errors import CairnError, InputError
 from cairn_protocol.study import parse_toml
 from cairn_server import files, pki
-from cairn_server.home import Listener, ServerConfig, ServerHome, _as_toml
+from cairn_server.home import Listener, ServerConfig, ServerHome, Waiting, _as_toml
 from cairn_server.pki import Authority
 from cairn_server.tokens import issue_token
 from enrolment_bench import make_home, utc_now
@@ -91,6 +91,13 @@ def test_what_is_no_host_is_refused(host: str) -> None:
         hosts=st.lists(st.sampled_from(HOSTS), min_size=1, unique=True).map(tuple),
         fleet=st.builds(Listener, port=st.integers(1, 65535)),
         registry=st.builds(Listener, listen=st.sampled_from(HOSTS), port=st.integers(1, 65535)),
+        waiting=st.builds(
+            Waiting,
+            to_begin=st.floats(0, 1e9),
+            for_all=st.floats(0, 1e9),
+            answer=st.floats(1, 1e9),
+            grace=st.floats(0, 1e9),
+        ),
         store=st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=50),
     )
 )
