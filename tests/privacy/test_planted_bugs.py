@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
 from cairn_app.audit_subject import subject
 from cairn_client import door
@@ -22,7 +23,7 @@ from cairn_models.questions import build
 from cairn_models.questions.effect import Effect
 from cairn_privacy import bound, noise, question_terms
 from cairn_privacy.audit import noise_law
-from cairn_privacy.audit.examine import Subject, _attacked, _noise
+from cairn_privacy.audit.examine import Subject, _attacked, _noise, examine
 from cairn_privacy.audit.membership import POWER, attack
 from cairn_privacy.audit.pull import pulls
 from cairn_privacy.noise import NoisePlan
@@ -383,6 +384,16 @@ def test_the_attack_alone_catches_what_moves_or_noises_wrongly(
 ) -> None:
     PLANTS[bug][2](monkeypatch)
     assert guess_fails(examined("effect"))
+
+
+@pytest.mark.soak
+def test_a_hundred_runs_of_right_code_raise_no_alarm() -> None:
+    """Single suspicions come about as often as stated, and never three in a row (P < 0.03)."""
+    found = [examine(examined("effect"), trials=TRIALS) for _ in range(100)]
+    assert all(run.holds for run in found)
+    suspected = sum(run.noise_attempts > 1 for run in found)
+    assert stats.binom.sf(suspected - 1, len(found), 7 * noise_law.LEVEL) > 1e-4
+    assert sum(run.attack_attempts > 1 for run in found) <= 7  # 0.6 % are expected
 
 
 def test_an_answer_that_charges_nothing_has_no_claim(monkeypatch: pytest.MonkeyPatch) -> None:
