@@ -104,3 +104,15 @@ def test_public_data_promise_nothing_to_test(study: Path) -> None:
     done = CliRunner().invoke(app, ["privacy", "test", str(study)])
     assert getattr(done.exception, "exit_status", None) == 2
     assert "nothing-to-test" in str(done.exception)
+
+
+def test_a_door_with_a_stand_in_for_its_ledger_is_made_for_this_test_alone() -> None:
+    root = Path(__file__).parents[2]
+    packages = ("protocol", "privacy", "models", "client", "server", "app")
+    users = {
+        file.name
+        for package in packages
+        for file in (root / package).rglob("*.py")
+        if "audit_stand_ins" in file.read_text() or "LinearCanary" in file.read_text()
+    }
+    assert users == {"audit_subject.py", "audit_canary.py"}
