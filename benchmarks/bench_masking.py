@@ -64,6 +64,7 @@ def main() -> Outcome:
     ours = {size: cairn_row(size, repeats, block) for size, repeats in SIZES}
     ours[LONE] = lone_row(LONE, 3, block)
     memory = memory_row(Size(10, 1_000_000))
+    packed = memory_row(Size(10, 1_000_000, bits=24))
     keepers = keeper_row(KEEPER_ROUNDS)
     theirs = {
         (clinics, length, dropped): median_row(
@@ -71,7 +72,7 @@ def main() -> Outcome:
         )
         for clinics, length, dropped, runs in FLOWER
     }
-    outcome.rows += [*ours.values(), memory, keepers, *theirs.values()]
+    outcome.rows += [*ours.values(), memory, packed, keepers, *theirs.values()]
     outcome.rows += [ckks_row(clinics, length) for clinics, length in CKKS]
     outcome.rows.append(
         {"what": "load at the end", "load_average": [round(v, 1) for v in os.getloadavg()]}

@@ -40,6 +40,7 @@ MINUTE: Final = 60.0  # processor seconds that the server has, and a clinic for 
 ALL_CLINICS: Final = 300.0  # seconds on the wall for a stage of all, who share the cores
 EVERYTHING: Final = 600.0  # seconds on the wall
 LOOK: Final = 0.5  # seconds on the wall between looks at who ran out of time
+ONE_BY_ONE: Final = 30  # clinics
 THRESHOLD: Final = 0.8
 VECTORS: Final = 10  # clinics beyond have the same again, so that 1,000 fit into memory
 STAGES: Final = ("setup", "share_keys", "collect_masked_vectors", "unmask")
@@ -84,7 +85,9 @@ class Clinics(EmbeddedGrid):
         self._states = dict.fromkeys(nodes, b"")
         self._stages = iter(STAGES)
         self._since = now()
-        self.pool = ProcessPoolExecutor(os.cpu_count(), get_context("fork"))
+        # One at a time where that is quick, so that clinics do not slow each other down.
+        workers = 1 if len(nodes) <= ONE_BY_ONE else os.cpu_count()
+        self.pool = ProcessPoolExecutor(workers, get_context("fork"))
 
     def start(self) -> None:
         """The server begins to work."""

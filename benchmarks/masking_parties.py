@@ -208,9 +208,10 @@ class Parties:
             run.accept(asked, context, lambda head: True)
         with self.clock("encode"):
             ring = encode(self.vectors[clinic % 3], reach=self.reach, modulus_bits=self.size.bits)
-        mark = self.mark(clinic)
         with self.clock("upload"):
-            sent = run.upload(asked, ring, mark).to_bytes()
+            upload = run.upload(asked, ring, self.mark(clinic))
+            del ring
+            sent = upload.to_bytes()
         self.upload_bytes = len(sent)
         return sent
 
