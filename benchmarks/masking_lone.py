@@ -27,7 +27,8 @@ from cairn_protocol.messages import (
     decode,
     genesis,
 )
-from cairn_protocol.round_messages import upload_statement
+from cairn_protocol.round_messages import SHARE_BYTES, upload_statement
+from cairn_protocol.self_mask import share_commitment
 from cairn_protocol.wire_types import UNSIGNED
 
 
@@ -110,8 +111,12 @@ class Lone(Parties):
         return SignedDigest(clinic, digest, mark, self.identities[clinic].sign("upload", statement))
 
     def _sealed(self, header: Header) -> bytes:
-        """Every peer's share for the clinic. Its own roots are its peers' roots with it."""
+        """Every peer's share for the clinic, with what it promised. Their roots are its own."""
         round_ = self.runs[self.own]._round
         assert round_ is not None
-        keys = (round_._roots.unsealing(i, header.digest) for i in self.others)
-        return b"".join(AESGCM(key).encrypt(bytes(12), bytes(32), None) for key in keys)
+        name, share = header.digest, bytes(SHARE_BYTES)
+        return b"".join(
+            AESGCM(round_._roots.unsealing(i, name)).encrypt(bytes(12), share, None)
+            + share_commitment(share, i, self.own, name)
+            for i in self.others
+        )
