@@ -76,8 +76,7 @@ class KeeperAdmin:
         """Records a decision on exactly the study and roster that the person saw.
 
         Raises:
-            PolicyRefusal: never offered; the roster changed; or what is approved could not be
-                answered here.
+            PolicyRefusal: never offered, or the roster has changed.
         """
         try:
             study, roster = bytes.fromhex(request.study), bytes.fromhex(request.roster)

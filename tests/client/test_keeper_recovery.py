@@ -22,6 +22,12 @@ def refused(reply: Message) -> str:
     return reply.code
 
 
+def without_the_last(named: Survivors) -> Survivors:
+    """Another set of survivors, with the shares that belong to it."""
+    share = len(named.sealed) // (len(named.uploads) - 1)
+    return replace(named, sealed=named.sealed[:-share], uploads=named.uploads[:-1])
+
+
 class Round:
     """Five clinics, the first with a store; every one but `lost` has uploaded."""
 
@@ -90,8 +96,7 @@ def test_after_a_restart_nothing_new_is_signed_or_opened(one_lost: Round) -> Non
     certificate = b.server.certificate()
     one_lost.store = b.boot(ASH)
     mine = one_lost.survivors[ASH]
-    fewer = replace(mine, sealed=mine.sealed[:-48], uploads=mine.uploads[:-1])
-    assert refused(one_lost.ask(fewer)) == "peer.run-unknown"
+    assert refused(one_lost.ask(without_the_last(mine))) == "peer.run-unknown"
     assert refused(one_lost.ask(certificate[ASH])) == "peer.run-unknown"
     assert isinstance(one_lost.ask(mine), Consent)
 
@@ -103,8 +108,7 @@ def test_one_set_of_survivors_is_answered_and_no_other(one_lost: Round) -> None:
     place = one_lost.store.place(mine.run)
     assert place is not None
     assert place.progress.survivors == mine.survivors_digest, "kept before it left"
-    other = replace(mine, sealed=mine.sealed[:-48], uploads=mine.uploads[:-1])
-    assert isinstance(one_lost.ask(other), Refusal)
+    assert isinstance(one_lost.ask(without_the_last(mine)), Refusal)
     assert one_lost.ask(mine) == first
     assert one_lost.store.place(mine.run) == place
 
