@@ -56,7 +56,7 @@ retries = {retries}
 [policy]
 clinics = 5
 survivors = 4
-threshold = 4
+threshold = {threshold}
 colluding = 1
 dropout = "recovered"
 [[questions]]
@@ -76,10 +76,12 @@ Lost = Callable[[str, str], bool]
 """Whether a clinic's message of a stage ("round", "survivors", …) is lost."""
 
 
-def study_of(data: str = "public", retries: int = 0, rounds: int = 3) -> Study:
+def study_of(data: str = "public", retries: int = 0, rounds: int = 3, threshold: int = 4) -> Study:
     """A study of five clinics, four of which must answer."""
     epsilon = "epsilon = 1.0" if data == "patients" else ""
-    text = STUDY.format(data=data, retries=retries, rounds=rounds, epsilon=epsilon)
+    text = STUDY.format(
+        data=data, retries=retries, rounds=rounds, threshold=threshold, epsilon=epsilon
+    )
     return Study.parse(text.encode())
 
 

@@ -38,9 +38,15 @@ def make(tmp_path: Path) -> Make:
     """`make(data="public", retries=0, rounds=3, **what the network does)`."""
 
     def made(
-        data: str = "public", retries: int = 0, rounds: int = 3, folder: str = "c", **more: object
+        data: str = "public",
+        retries: int = 0,
+        rounds: int = 3,
+        threshold: int = 4,
+        folder: str = "c",
+        **more: object,
     ) -> Clinics:
-        return Clinics(tmp_path / folder, study_of(data, retries, rounds), **more)  # type: ignore[arg-type]
+        study = study_of(data, retries, rounds, threshold)
+        return Clinics(tmp_path / folder, study, **more)  # type: ignore[arg-type]
 
     return made
 
@@ -125,13 +131,28 @@ def test_a_clinic_lost_after_all_uploaded_costs_nothing(make: Make, what: str) -
     opened(journal, c, run)
 
 
+@pytest.mark.parametrize("what", ["lost", "reply_lost"])
+def test_a_clinic_that_misses_the_survivors_of_a_recovery_still_opens_its_shares(
+    make: Make, what: str
+) -> None:
+    c, journal = make(threshold=3), MemoryJournal()
+    c.lost = once("round", "elm")
+    second = once("survivors", "oak")
+    setattr(c, what, any_of(c.lost, second) if what == "lost" else second)
+    run = c.run(journal)
+    c.execute(run)
+    assert c.names_in(run, "effect") == ["afoy"]
+    opened(journal, c, run)
+
+
 @pytest.mark.parametrize("stage", ["survivors", "certify"])
 @pytest.mark.parametrize("what", ["lost", "reply_lost"])
 def test_a_second_dropout_during_recovery_is_a_new_attempt_that_is_charged(
     make: Make, what: str, stage: str
 ) -> None:
     c = make("patients", retries=1, lost=once("round", "elm"))
-    setattr(c, what, any_of(c.lost, once(stage, "oak")) if what == "lost" else once(stage, "oak"))
+    second = once(stage, "oak")
+    setattr(c, what, any_of(c.lost, second) if what == "lost" else second)
     run = c.run()
     c.execute(run)
     assert c.names_in(run, "effect") == [ALL], "both are back in the second attempt"
