@@ -225,7 +225,10 @@ class Run:
         survivors, consents = {}, []
         for i in here:
             sealed = b"".join(
-                uploads[j]["sealed"][48 * (i - (i > j)) :][:48] for j in here if j != i
+                uploads[j]["sealed"][48 * (i - (i > j)) :][:48]
+                + uploads[j]["commitments"][16 * i :][:16]
+                for j in here
+                if j != i
             )
             survivors[i] = {
                 **{"run": RUN, "header": self.digest, "uploads": signed_uploads},

@@ -82,7 +82,7 @@ def study_line(offered: Offered, verified: Collection[bytes]) -> pb.StudyLine:
         decided_at=seconds(decision.at) if decision else 0,
         members=len(entries),
         verified=len(entries) - len(unverified),
-        needed=study.policy.honest if study.noised else 0,
+        needed=study.policy.verified_needed(study.policy.clinics) if study.noised else 0,
         unverified=unverified,
     )
 

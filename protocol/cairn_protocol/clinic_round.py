@@ -27,8 +27,8 @@ from cairn_protocol.messages import (
 )
 from cairn_protocol.roots import Roots
 from cairn_protocol.round_messages import (
+    DEALT_BYTES,
     NO_COMMITMENT,
-    SEALED_BYTES,
     consent_statement,
     parts,
     upload_digest,
@@ -166,7 +166,7 @@ class ClinicRound:
 
     def _shares_for_me(self, message: Survivors) -> dict[int, bytes]:
         others = [clinic for clinic in message.survivors if clinic != self._rules.own]
-        sealed = parts(message.sealed, SEALED_BYTES)
+        sealed = parts(message.sealed, DEALT_BYTES)
         if len(sealed) != len(others):
             refuse("shares-missing", "not every survivor's share came with the survivors")
         return dict(zip(others, sealed, strict=True))
@@ -178,7 +178,7 @@ class ClinicRound:
         shares = [
             self._mask.own_share
             if clinic == self._rules.own
-            else self_mask.unsealed(sealed[clinic], clinic, roots, digest)
+            else self_mask.unsealed(sealed[clinic], clinic, self._rules.own, roots, digest)
             for clinic in answered.survivors
         ]
         gone = [c for c in self.header.participants if c not in answered.survivors]

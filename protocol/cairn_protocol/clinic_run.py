@@ -7,8 +7,8 @@ checks have passed, so a refused message leaves no trace.
     R2  the roster is of this study, signed by the team, the pinned one, and holds this clinic
     R3  policy and roster admit this clinic's data (`admission`)
     R4  a later setup of a run comes after the last one; it carries the run's progress on
-    R5  key packages are of the whole roster, or of at least m where dropout is recovered from;
-        each is signed and answers the same `OpenRun`
+    R5  key packages are of the roster, or of m at least where dropout is recovered from; each is
+        signed and answers the same `OpenRun`
     R6  this clinic's own package is the one that it made; no two share a key; no key is weak
     R7  before a mask is made, every other participant's note has come: it signs the same T1 and
         brings the ciphertext, if that clinic made it
@@ -154,7 +154,7 @@ class ClinicRun:
         here = progress.at_setup(message.setup)
         run = cls(identity, message, here, mark=mark, verified=verified)
         everyone = tuple(range(len(roster)))
-        check_verified(run._rules(everyone), everyone)  # R17: could not be kept by any survivors
+        check_verified(run._rules(everyone), everyone, run._needed(everyone))  # R3
         return run, run._offer()
 
     @property
@@ -173,6 +173,9 @@ class ClinicRun:
             verified_least=policy.honest,
             verified=self._verified if self.study.noised else None,
         )
+
+    def _needed(self, participants: tuple[int, ...]) -> int:
+        return self.study.policy.verified_needed(len(participants))
 
     def _offer(self) -> KeyPackage:
         if self._agreement is None:
@@ -210,7 +213,7 @@ class ClinicRun:
         check_packages(packages, self._opening, self.roster, own, least=self._least)
         check_peers(packages, self.roster, self.index, seen)
         here = packages.participants
-        check_verified(self._rules(here), here)
+        check_verified(self._rules(here), here, self._needed(here))
         greeted = self._agreement.greet(packages)
         run, t1 = packages.run, packages.t1
         notes = tuple(

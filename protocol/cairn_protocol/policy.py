@@ -36,6 +36,15 @@ class Policy(BaseModel):
         """h = m − f: the divisor of the noise."""
         return self.survivors - self.colluding
 
+    def verified_needed(self, participants: int) -> int:
+        """How many of so many participants a clinic's people must have verified.
+
+        h, so that a sum holds h clinics that are real. Where survivors can be certified also
+        enough that 2t exceeds the participants and those that are not verified together: else
+        made-up clinics, however many, could sign two sets of survivors.  # SPEC 4.3
+        """
+        return max(self.honest, 2 * (participants - self.threshold) + 1 if self.recovers else 0)
+
     @property
     def recovers(self) -> bool:
         """Whether a round survives the loss of clinics."""

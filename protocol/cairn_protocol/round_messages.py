@@ -29,6 +29,7 @@ SEALED_BYTES: Final = 48  # a share of 32 bytes and AES-GCM's tag
 SHARE_BYTES: Final = 32
 NO_SHARE: Final = b"\xff" * SHARE_BYTES  # no number of the field: what was sealed cannot be read
 COMMITMENT_BYTES: Final = 16
+DEALT_BYTES: Final = SEALED_BYTES + COMMITMENT_BYTES
 LARGEST_HISTORY: Final = 2000  # records in one request
 LARGEST_UPLOAD: Final = 8 * LARGEST_VECTOR + (SEALED_BYTES + COMMITMENT_BYTES) * LARGEST_ROSTER
 NO_COMMITMENT: Final = bytes(32)
@@ -205,7 +206,8 @@ class Upload(Message):
 class Survivors(Message):
     """Names the survivors by their signed digests; brings the receiver the shares sealed for it.
 
-    `sealed` is one for each survivor but the receiver, in ascending order.
+    `sealed` is one for each survivor but the receiver, in ascending order: a sealed share and the
+    commitment to it.
     """
 
     kind: ClassVar[int] = 7
@@ -213,10 +215,10 @@ class Survivors(Message):
     run: Run
     header: Hash
     uploads: SignedDigests
-    sealed: Annotated[bytes, Blob(SEALED_BYTES * LARGEST_ROSTER)]
+    sealed: Annotated[bytes, Blob(DEALT_BYTES * LARGEST_ROSTER)]
 
     def fault(self) -> str:
-        if len(self.sealed) % SEALED_BYTES:
+        if len(self.sealed) % DEALT_BYTES:
             return "shares must be whole"
         return _ascending(self.uploads)
 

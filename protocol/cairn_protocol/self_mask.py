@@ -13,6 +13,7 @@ only for survivors: so an upload that comes late is safe.  # SPEC 8.2
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cairn_protocol import shares
 from cairn_protocol.record import hashed
 from cairn_protocol.roots import Roots
-from cairn_protocol.round_messages import COMMITMENT_BYTES, NO_SHARE
+from cairn_protocol.round_messages import COMMITMENT_BYTES, NO_SHARE, SEALED_BYTES
 
 _NONCE = bytes(12)  # each key seals one share
 
@@ -63,12 +64,20 @@ def make(
     )
 
 
-def unsealed(sealed: bytes, sender: int, roots: Roots, header: bytes) -> bytes:
-    """The share, 32 bytes, that `sender` sealed for this clinic; `NO_SHARE` if it did not."""
+def unsealed(dealt: bytes, sender: int, receiver: int, roots: Roots, header: bytes) -> bytes:
+    """The share, 32 bytes, that `sender` sealed for `receiver`; `NO_SHARE` if it did not.
+
+    Args:
+        dealt: the sealed share and the commitment to it. A share that does not fit the commitment
+            is not opened: its dealer is to be named for it, not this clinic.
+    """
+    sealed, promised = dealt[:SEALED_BYTES], dealt[SEALED_BYTES:]
     try:
-        return AESGCM(roots.unsealing(sender, header)).decrypt(_NONCE, sealed, None)
+        share = AESGCM(roots.unsealing(sender, header)).decrypt(_NONCE, sealed, None)
     except InvalidTag:
         return NO_SHARE
+    made = share_commitment(share, sender, receiver, header)
+    return share if hmac.compare_digest(made, promised) else NO_SHARE
 
 
 def point(clinic: int) -> int:

@@ -36,6 +36,7 @@ class ServerRound:
         self.consents: dict[int, Consent] = {}
         self.openings: dict[int, Opening] = {}
         self.blamed: tuple[int, ...] = ()  # clinics whose shares were wrong
+        self.disputed: tuple[tuple[int, int], ...] = ()  # (dealer, opener): one of them is to blame
         self.survivors: tuple[int, ...] = ()  # U, ascending, once they are named
         self._survivors_digest = b""
         self._policy, self._roster = policy, roster
@@ -124,3 +125,4 @@ class ServerRound:
             return work.sum() if self._policy.recovers else work.plain_sum()
         finally:
             self.blamed = tuple(sorted(work.blamed))
+            self.disputed = tuple(sorted(work.disputed))

@@ -106,6 +106,11 @@ class ServerRun:
         return self._round.blamed if self._round else ()
 
     @property
+    def disputed(self) -> tuple[tuple[int, int], ...]:
+        """(dealer, opener) of shares that the opener calls unreadable: one of them is to blame."""
+        return self._round.disputed if self._round else ()
+
+    @property
     def asked(self) -> tuple[int, ...]:
         """Indices of the clinics whose reply to the last message is awaited."""
         if self.state is State.NAMED or self.state is State.CERTIFIED:

@@ -74,7 +74,7 @@ def consider(
             "too-few-survivors",
             f"{len(survivors)} survivors are fewer than the study's {rules.least}",
         )
-    check_verified(rules, survivors)  # R17
+    check_verified(rules, survivors, rules.verified_least)  # R17
     return Answered(survivors, digest, opened=survivors == rules.participants)  # U3, U4
 
 
@@ -104,7 +104,7 @@ def certify(
     return Answered(said.survivors, digest, opened=True)
 
 
-def check_verified(rules: SurvivorRules, clinics: Clinics) -> None:
+def check_verified(rules: SurvivorRules, clinics: Clinics, least: int) -> None:
     """Refuses a sum over too few clinics that this clinic's operator knows to be real.
 
     Raises:
@@ -113,9 +113,9 @@ def check_verified(rules: SurvivorRules, clinics: Clinics) -> None:
     if rules.verified is None:
         return
     known = len(rules.verified & set(clinics))
-    if known < rules.verified_least:
+    if known < least:
         raise PolicyRefusal(
-            f"{known} of the clinics are verified here, the study needs {rules.verified_least}",
+            f"{known} of the clinics are verified here, the study needs {least}",
             code="too-few-verified",
             why="a team could fill a roster with clinics of its own",
             hint="compare fingerprints with other clinics by telephone: `cairn clinic verify`",

@@ -4,7 +4,9 @@
 
 Self masks come back from t opened shares each; Lagrange's coefficients are computed once for a set
 of openers. A seed is compared with its clinic's commitment; only if it differs, every share is,
-and whoever dealt or opened a wrong one is named.  # SPEC 8.3
+and whoever dealt or opened a wrong one is named: the opener of a share that differs from the
+commitment that it was shown; the dealer of shares that more than f could not read; dealer and
+opener together, where it is one's word against the other's.  # SPEC 8.3
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ class Unmasking:
         openings: Mapping[int, Opening],
     ) -> None:
         self.blamed: set[int] = set()  # clinics that dealt or opened a wrong share
+        self.disputed: set[tuple[int, int]] = set()  # (dealer, opener): one of the two
         self._header, self._context, self._threshold = header, context, policy.threshold
         self._colluding = policy.colluding
         self._uploads, self._openings = uploads, openings
@@ -127,13 +130,15 @@ class Unmasking:
         unreadable = [opener for opener, share in opened.items() if share == NO_SHARE]
         if len(unreadable) > self._colluding:  # more than can lie about it
             self.blamed.add(dealer)
+        else:
+            self.disputed |= {(dealer, opener) for opener in unreadable}
         for opener, share in opened.items():
-            if opener in unreadable and dealer in self.blamed:
+            if opener in unreadable:
                 continue
             made = self_mask.share_commitment(share, dealer, opener, digest)
             if made == promised[opener]:
                 right[opener] = int.from_bytes(share, "big")
-            else:
+            else:  # it had the commitment, and could have said that they do not fit
                 self.blamed.add(opener)
         chosen = sorted(right)[: self._threshold]
         if len(chosen) == self._threshold:
@@ -151,13 +156,15 @@ class Unmasking:
 
 
 def sealed_for(participants: Sequence[int], uploads: Mapping[int, Upload]) -> dict[int, bytes]:
-    """For each survivor the shares that the other survivors sealed for it, in their order."""
+    """For each survivor what the others dealt to it: sealed shares, each with its commitment."""
     survivors = sorted(uploads)
-    cut = {dealer: parts(uploads[dealer].sealed, SEALED_BYTES) for dealer in survivors}
+    sealed = {dealer: parts(uploads[dealer].sealed, SEALED_BYTES) for dealer in survivors}
+    promised = {d: parts(uploads[d].commitments, COMMITMENT_BYTES) for d in survivors}
     place = {clinic: at for at, clinic in enumerate(participants)}
     return {
         receiver: b"".join(
-            cut[dealer][place[receiver] - (receiver > dealer)]
+            sealed[dealer][place[receiver] - (receiver > dealer)]
+            + promised[dealer][place[receiver]]
             for dealer in survivors
             if dealer != receiver
         )

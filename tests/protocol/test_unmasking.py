@@ -10,7 +10,13 @@ import pytest
 from cairn_protocol import self_mask, shares
 from cairn_protocol.errors import PeerFault
 from cairn_protocol.messages import Opening, Upload
-from cairn_protocol.round_messages import NO_SHARE, SEALED_BYTES, SHARE_BYTES, parts
+from cairn_protocol.round_messages import (
+    COMMITMENT_BYTES,
+    NO_SHARE,
+    SEALED_BYTES,
+    SHARE_BYTES,
+    parts,
+)
 
 VECTORS = 10 ** np.arange(6)[:, None] * np.ones((1, 4), dtype=np.int64)
 SUM = [111111] * 4
@@ -48,7 +54,7 @@ def take(federation, opened: dict[int, Opening]) -> None:
         federation.server.receive(clinic, opening)
 
 
-@pytest.mark.parametrize("wrong", [shares.to_bytes(7), NO_SHARE, b"\xff" * 31 + b"\xec"])
+@pytest.mark.parametrize("wrong", [shares.to_bytes(7), b"\xff" * 31 + b"\xec"])
 def test_an_opener_of_a_wrong_share_is_named_and_done_without(six, wrong):
     six.ask(VECTORS)
     opened = openings(six)
@@ -56,6 +62,40 @@ def test_an_opener_of_a_wrong_share_is_named_and_done_without(six, wrong):
     take(six, opened)
     assert six.server.total().tolist() == SUM
     assert six.server.blamed == (1,)
+
+
+def test_one_word_against_another_names_both(six):
+    """A share that one clinic calls unreadable: it lies, or the dealer did not seal it."""
+    six.ask(VECTORS)
+    opened = openings(six)
+    opened[1] = signed(six, 1, with_share(opened[1], 3, NO_SHARE))
+    take(six, opened)
+    assert six.server.total().tolist() == SUM
+    assert six.server.blamed == ()
+    assert six.server.disputed == ((3, 1),)
+
+
+def test_a_dealer_whose_shares_are_not_those_that_it_promised_is_named(six, monkeypatch):
+    """Its receivers see that they do not fit, so nobody else is named for opening them."""
+    real = self_mask.share_commitment
+
+    def lie(share: bytes, dealer: int, receiver: int, header: bytes) -> bytes:
+        return real(share, dealer, receiver + dealer // 5, header)
+
+    monkeypatch.setattr(self_mask, "share_commitment", lie)
+    six.ask(VECTORS, lost=tuple(range(5)))
+    monkeypatch.setattr(self_mask, "share_commitment", real)
+    context = six.server._open.context
+    for clinic in range(5):
+        upload = six.upload(clinic, six.requests_again[clinic], context, VECTORS[clinic])
+        six.server.receive(clinic, upload)
+    opened = openings(six)
+    assert all(parts(opened[c].shares, SHARE_BYTES)[5] == NO_SHARE for c in range(5))
+    take(six, opened)
+    with pytest.raises(PeerFault):
+        six.server.total()
+    assert six.server.blamed == (5,)
+    assert six.server.disputed == ()
 
 
 def test_two_openers_of_wrong_shares_are_both_named(six):
@@ -129,7 +169,8 @@ def test_a_sealed_share_says_nothing_to_another_clinic(six):
     six.ask(VECTORS)
     header = six.server._open.header.digest
     sealed = parts(six.server._open.uploads[0].sealed, SEALED_BYTES)
-    for_clinic_1 = sealed[0]
-    read = [self_mask.unsealed(for_clinic_1, 0, six.runs[c]._roots, header) for c in (1, 2)]
+    promised = parts(six.server._open.uploads[0].commitments, COMMITMENT_BYTES)
+    for_clinic_1 = sealed[0] + promised[1]
+    read = [self_mask.unsealed(for_clinic_1, 0, c, six.runs[c]._roots, header) for c in (1, 2)]
     assert read[0] != NO_SHARE
     assert read[1] == NO_SHARE
