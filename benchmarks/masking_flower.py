@@ -49,8 +49,9 @@ STAGES: Final = ("setup", "share_keys", "collect_masked_vectors", "unmask")
 def flower_row(clinics: int, length: int, dropped: int = 0) -> dict[str, Any]:
     """What a round of SecAgg+ costs a clinic and the server, in processor seconds.
 
-    `stopped` is who ran out of time: "server", "clinic" or "all clinics"; seconds are then those
-    until the stop, and the real ones are more. A clinic's are the sum of its stages' medians.
+    `stopped` is who ran out of time: "server", "clinic" or "all clinics" (in one stage); its
+    seconds are then those until the stop, and the real ones are more. A clinic's are the sum of
+    its stages' medians, and missing where not every clinic came to its last one.
     """
     command = [sys.executable, "-m", __name__, *map(str, (clinics, length, dropped))]
     row: dict[str, Any] = {"what": "Flower SecAgg+", "clinics": clinics, "length": length}
@@ -202,13 +203,15 @@ def run(clinics: int, length: int, dropped: int) -> dict[str, Any]:
         stopped = "clinic"
     grid.turn("all clinics")
     signal.setitimer(signal.ITIMER_REAL, 0)
-    cut = MINUTE if stopped == "clinic" else 0.0
     row: dict[str, Any] = {
         "stopped": stopped,
-        "clinic": grid.clock.cpu(*STAGES) + cut,
         "clinic_stages": {stage: grid.clock.cpu(stage) for stage in STAGES},
         "server": sum(spent[0] for spent in grid.clock.spent["server"]),
     }
+    if stopped == "clinic":
+        row["clinic"] = grid.clock.cpu(*STAGES) + MINUTE
+    elif grid.clock.spent[STAGES[-1]]:
+        row["clinic"] = grid.clock.cpu(*STAGES)
     if stopped:
         return row
     mean = context.state.array_records[MAIN_PARAMS_RECORD].to_numpy_ndarrays()[0]
