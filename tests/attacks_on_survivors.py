@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from attacks import ALL, VECTORS, Fence, again, attack, four
-from cairn_protocol import admission, keys, round_messages, setup_checks, survivors
+from cairn_protocol import admission, keys, round_messages, self_mask, setup_checks, survivors
 from cairn_protocol.clinic_round import ClinicRound
 from cairn_protocol.messages import Opening, Packages
 from lying_server import LyingServer
@@ -104,7 +104,7 @@ def a_survivor_that_never_uploaded(federate):
     server = LyingServer(four(federate), VECTORS, away=(3,))
     invented = replace(server.uploads[2], clinic=3)
     uploads = server.uploads | {3: invented}
-    sealed = server.sealed_share(1, 0) + server.sealed_share(2, 0) + bytes(48)
+    sealed = server.sealed_share(1, 0) + server.sealed_share(2, 0) + bytes(64)
     reply = server.ask(0, ALL, uploads=uploads, sealed=sealed)
     return isinstance(reply, Opening)
 
@@ -155,6 +155,7 @@ def both_secrets_of_one_clinic(federate):
     "replay",
     "",
     (keys.share_key, "+ ends + header", "+ ends"),
+    (self_mask.share_commitment, '"share", header, ends', '"share", ends'),
 )
 def shares_of_an_earlier_attempt_among_those_of_a_later_one(federate):
     # Attempt 0 gives the seeds of clinic 3, attempt 1 its self mask of attempt 0.

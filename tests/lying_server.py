@@ -26,6 +26,7 @@ from cairn_protocol.messages import (
     decode,
 )
 from cairn_protocol.round_messages import (
+    COMMITMENT_BYTES,
     NO_SHARE,
     SEALED_BYTES,
     SHARE_BYTES,
@@ -168,7 +169,8 @@ class LyingServer:
             if colluder != clinic and self.uploads[clinic].dealt:
                 sealed = self.sealed_share(clinic, colluder)
                 roots = self.federation.runs[colluder]._round._roots
-                held[colluder] = self_mask.unsealed(sealed, clinic, roots, self.header.digest)
+                digest = self.header.digest
+                held[colluder] = self_mask.unsealed(sealed, clinic, colluder, roots, digest)
         good = {opener: share for opener, share in held.items() if share != NO_SHARE}
         if len(good) < self.federation.study.policy.threshold:
             return None
@@ -179,9 +181,11 @@ class LyingServer:
             return None
 
     def sealed_share(self, dealer: int, receiver: int) -> bytes:
-        """The share that one clinic sealed for another."""
-        others = [c for c in self.header.participants if c != dealer]
-        return parts(self.uploads[dealer].sealed, SEALED_BYTES)[others.index(receiver)]
+        """The share that one clinic sealed for another, with the commitment to it."""
+        participants, upload = list(self.header.participants), self.uploads[dealer]
+        others = [c for c in participants if c != dealer]
+        sealed = parts(upload.sealed, SEALED_BYTES)[others.index(receiver)]
+        return sealed + parts(upload.commitments, COMMITMENT_BYTES)[participants.index(receiver)]
 
     def _pair_seed(self, clinic: int, peer: int) -> bytes | None:
         for one, other in ((clinic, peer), (peer, clinic)):
