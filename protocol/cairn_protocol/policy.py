@@ -41,7 +41,7 @@ class Policy(BaseModel):
 
         h, so that a sum holds h clinics that are real. Where survivors can be certified also
         enough that 2t exceeds the participants and those that are not verified together: else
-        made-up clinics, however many, could sign two sets of survivors.  # SPEC 4.3
+        made-up clinics, however many, could sign two sets of survivors.  # SPEC 4.5
         """
         return max(self.honest, 2 * (participants - self.threshold) + 1 if self.recovers else 0)
 

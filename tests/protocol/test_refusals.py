@@ -15,6 +15,7 @@ from cairn_protocol.identity import Identity
 from cairn_protocol.mark import BOOT_BYTES, Mark
 from cairn_protocol.member_list import MemberList
 from cairn_protocol.messages import Certificate, KeyPackage, Packages, SignedConsent
+from cairn_protocol.round_messages import DEALT_BYTES
 
 STRANGER = Identity.generate()
 
@@ -88,13 +89,14 @@ class TestPackages:
         with refuses("peer.packages-incomplete", four.runs[0]):
             four.runs[0].confirm(replace(packages, packages=more), {})
 
-    def test_participants_too_few_of_whom_are_verified(self, four, refuses):
-        known = frozenset(four.identities[clinic].public for clinic in (0, 3))
-        run, package = four.open(0, verified=known)
-        packages = with_package(four.server.packages(), package)
-        without_3 = replace(packages, packages=packages.packages[:3])
+    def test_participants_too_few_of_whom_are_verified(self, federate, refuses):
+        five = federate(5, dropout="recovered", survivors=4).opened()
+        known = frozenset(five.identities[clinic].public for clinic in (0, 3, 4))
+        run, package = five.open(0, verified=known)
+        packages = with_package(five.server.packages(), package)
+        without_4 = replace(packages, packages=packages.packages[:4])
         with refuses("policy.too-few-verified", run):
-            run.confirm(without_3, {})
+            run.confirm(without_4, {})
         run.confirm(packages, {})
 
 
@@ -199,7 +201,7 @@ class Survived:
     def part(self, *clinics: int):
         """Clinic 0's message, with these for survivors."""
         uploads = tuple(u for u in self.named[0].uploads if u.clinic in clinics)
-        sealed = self.named[0].sealed[: 48 * (len(uploads) - 1)]
+        sealed = self.named[0].sealed[: DEALT_BYTES * (len(uploads) - 1)]
         return replace(self.named[0], uploads=uploads, sealed=sealed)
 
     def certificate(self, named=None, signers=(1, 2, 3, 4), by=None):
@@ -267,7 +269,7 @@ class TestSurvivors:
         self.refused(refuses, survived, "peer.run-foreign", changed)
 
     def test_shares_missing(self, survived, refuses):
-        changed = replace(survived.named[0], sealed=survived.named[0].sealed[:-48])
+        changed = replace(survived.named[0], sealed=survived.named[0].sealed[:-DEALT_BYTES])
         self.refused(refuses, survived, "peer.shares-missing", changed)
 
     def test_too_few_of_them_are_verified(self, federate, refuses):
