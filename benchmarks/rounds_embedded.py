@@ -5,6 +5,8 @@ from __future__ import annotations
 import resource
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -18,22 +20,30 @@ from benchmarks.rounds_nothing import LENGTH, REGISTERED, study_text, write_clin
 from cairn_app.embedded import FIRST_NODE, EmbeddedGrid
 from cairn_app.embedded_study import EmbeddedStudy
 from cairn_client.clinic_folder import clinic_folders
+from cairn_client.keeper import Keeper
 from cairn_models.questions import KINDS
+from cairn_protocol.messages import RoundRequest, decode
 from cairn_protocol.study import Study
 from cairn_server.events import Event
 
 CLINICS, ROUNDS = 5, 60
+SYNCHRONOUS = "cairn_privacy.ledger_file.SYNCHRONOUS"
 
 
 def measure(outcome: Outcome) -> None:
     """Adds rows and targets."""
     with patch.dict(KINDS, REGISTERED):
         cairn, first = _cairn()
-        with patch("os.fsync", lambda descriptor: None):
-            no_fsync, _ = _cairn(synchronous="OFF")
+        with patch("os.fsync", lambda descriptor: None), patch(SYNCHRONOUS, "OFF"):
+            no_fsync, _ = _cairn()
+        recovered, _ = _cairn(recovers=True)
+        with patch.object(Keeper, "forward", _losing(Keeper.forward)):
+            lossy, _ = _cairn(recovers=True)
     for name, seconds in (
         ("cairn, embedded", cairn),
         ("cairn, embedded, without fsync", no_fsync),
+        ("cairn, embedded, recovers from dropout", recovered),
+        ("cairn, embedded, recovers, another clinic lost in each round", lossy),
         ("a vector out and back on the same Grid", _plain_exchange()),
     ):
         outcome.rows.append(
@@ -48,7 +58,28 @@ def measure(outcome: Outcome) -> None:
     ]
 
 
-def _cairn(*, synchronous: str = "FULL") -> tuple[list[float], float]:
+Forward = Callable[[Keeper, bytes], bytes]
+
+
+def _losing(forward: Forward) -> Forward:
+    """Each round another clinic fails, so the loss of one is made good in every round."""
+    order: list[Keeper] = []
+    asked: Counter[int] = Counter()
+
+    def lossy(keeper: Keeper, request: bytes) -> bytes:
+        if isinstance(decode(request), RoundRequest):
+            if keeper not in order:
+                order.append(keeper)
+            place = order.index(keeper)
+            asked[place] += 1
+            if asked[place] % CLINICS == place:
+                raise RuntimeError
+        return forward(keeper, request)
+
+    return lossy
+
+
+def _cairn(*, recovers: bool = False) -> tuple[list[float], float]:
     """Seconds of each round, and from the start of the run to the end of its first round."""
     ticks: list[float] = []
 
@@ -59,15 +90,14 @@ def _cairn(*, synchronous: str = "FULL") -> tuple[list[float], float]:
     with tempfile.TemporaryDirectory() as folder:
         write_clinics(Path(folder), CLINICS)
         study = EmbeddedStudy(
-            Study.parse(study_text(CLINICS, ROUNDS).encode()),
+            Study.parse(study_text(CLINICS, ROUNDS, recovers=recovers).encode()),
             clinic_folders(Path(folder)),
             watch=watch,
         )
         study.read()
-        for keeper in study.keepers:
-            keeper.ledger._database.execute(f"PRAGMA synchronous={synchronous}")
         start = time.perf_counter()
-        study.run()
+        results = study.run()
+    assert len(ticks) == ROUNDS, results.stopped
     return list(np.diff(ticks)), ticks[0] - start
 
 

@@ -56,8 +56,9 @@ class Nothing(Question[None]):
         return Answer(self.name, self.kind, "Nothing", ("Nothing was asked.",))
 
 
-def study_text(clinics: int, rounds: int, more: str = "") -> str:
-    """A study's TOML: `rounds` rounds of nothing, then `more`."""
+def study_text(clinics: int, rounds: int, more: str = "", *, recovers: bool = False) -> str:
+    """A study's TOML: `rounds` rounds of nothing, then `more`. `recovers`: one may be lost."""
+    least, dropout = (clinics - 1, "recovered") if recovers else (clinics, "forbidden")
     return f"""
 cairn = 1
 name = "overhead"
@@ -70,12 +71,14 @@ planned_patients = {PATIENTS * clinics}
 largest_clinic = {2 * PATIENTS}
 [policy]
 clinics = {clinics}
-survivors = {clinics}
-threshold = {clinics}
+survivors = {least}
+threshold = {least}
+dropout = "{dropout}"
 [[questions]]
 name = "nothing"
 kind = "nothing"
 epsilon = 1
+insist = "what a round costs is measured"
 rounds = {rounds}
 {more}"""
 
