@@ -1,4 +1,4 @@
-"""The table of safe policies in docs/study-file.md, against the code that judges and prices them."""
+"""The table of safe policies in docs/study-file.md, against the code that prices them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from cairn_protocol.policy import Policy
 
 DOCS = Path(__file__).parents[2] / "docs" / "study-file.md"
 ROW = re.compile(
-    r"^\| (\d+) \| (\d+) (\d+) (\d+) \| (forbidden|recovered) \|.*\| ([\d.]+), ([\d.]+) \| ([\d.]+) \|$",
+    r"^\| (\d+) \| (\d+) (\d+) (\d+) \| (forbidden|recovered) \|.*"
+    r"\| ([\d.]+), ([\d.]+) \| ([\d.]+) \|$",
     re.MULTILINE,
 )
 ROWS = ROW.findall(DOCS.read_text())
