@@ -8,7 +8,7 @@ door's sum where the noise would be added; T2 and T3 take what the door lets out
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final
@@ -105,13 +105,17 @@ class Doors:
                 return patients
         return self.people.hostile("hostile-0")
 
-    @property
-    def by_records(self) -> Source[Records, Public]:
-        """Hostile patients' records through the question's own code and the door."""
-        people = self.people.backgrounds
-        return Source(RECORDS, self.total, joined, people, self.hostile, self.states)
+    def by_records(self) -> Iterator[Source[Records, Public]]:
+        """Hostile patients' records through the question's own code and the door.
 
-    @property
+        At made-up states over the two clinics where most is at stake: gradients take time.
+        """
+        clinics, (first, *others) = self.people.backgrounds, self.states.items()
+        yield Source(RECORDS, self.total, joined, clinics, self.hostile, dict([first]))
+        if others:
+            some = {name: clinics[name] for name in ("full", "sparse")}
+            yield Source(RECORDS, self.total, joined, some, self.hostile, dict(others))
+
     def by_rows(self) -> Source[Records, Public]:
         """Hostile vectors through the door, as if a question had let them through."""
         ordinary = self._rows[:ORDINARY]
@@ -219,7 +223,7 @@ def subject(question: Question[Any], spec: QuestionSpec, terms: QuestionTerms) -
         length=question.shape.length,
         modulus_bits=terms.scale.modulus_bits,
         charge=charge,
-        sources=(doors.by_records, doors.by_rows),
+        sources=(*doors.by_records(), doors.by_rows()),
         empty_uploads=doors.empty_uploads(policy.survivors),
         canary=lambda mu: doors.canary(mu, claim.honest),
     )

@@ -75,11 +75,10 @@ def examined(kind: str) -> Subject:
     found = subject(question, spec, terms)
     if kind == "trajectory":  # gradients are slow; these few show what is planted here
         few = {"always highest", "from highest to lowest"}
-        records, rows = found.sources
+        records, *_, rows = found.sources
         some = {name: p for name, p in records.patients.items() if name in few}
-        first = dict([next(iter(records.states.items()))])
         places = {name: records.backgrounds[name] for name in ("full", "sparse")}
-        records = replace(records, patients=some, states=first, backgrounds=places)
+        records = replace(records, patients=some, backgrounds=places)
         return replace(found, sources=(records, rows))
     return found
 

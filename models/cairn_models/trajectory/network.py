@@ -77,6 +77,7 @@ def layout() -> Iterator[tuple[str, tuple[int, ...]]]:
         yield name, tuple(parameter.shape)
 
 
+@cache
 def parameter_count() -> int:
     """d: the length of the flat vector."""
     return sum(int(np.prod(shape)) for _, shape in layout())

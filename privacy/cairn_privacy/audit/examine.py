@@ -19,7 +19,7 @@ from cairn_privacy.audit.pull import BLIND, RECORDS, Pull, Source, pulls
 from cairn_protocol.masks import Ring
 
 IN_A_ROW: Final = 3
-OWN_UPLOADS: Final = 24_000  # clinics' uploads a side that the attack at own strength may cost
+OWN_UPLOADS: Final = 12_000  # clinics' uploads a side that the attack at own strength may cost
 UPLOADS: Final = 72_000  # the same at high power: all of TRIALS with up to 24 honest clinics
 FEWEST_TRIALS: Final = 200
 FALSE_ALARM: Final = 2 * 0.05**IN_A_ROW + 7 * 0.01**IN_A_ROW  # of one question, at most
