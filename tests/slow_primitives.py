@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import cache
 
 
 def _times(a: int, b: int) -> int:
@@ -28,9 +29,12 @@ def _substitute(value: int) -> int:
 
 
 _SBOX = bytes(_substitute(value) for value in range(256))
+_TWICE = bytes(_times(2, value) for value in range(256))
+_THRICE = bytes(_times(3, value) for value in range(256))
 _ROUNDS = 14
 
 
+@cache
 def _round_keys(key: bytes) -> list[bytes]:
     words, constant = [key[at : at + 4] for at in range(0, 32, 4)], 1
     while len(words) < 4 * (_ROUNDS + 1):
@@ -56,7 +60,7 @@ def aes_block(key: bytes, block: bytes) -> bytes:
             for column in (state[at : at + 4] for at in range(0, 16, 4)):
                 for row in range(4):
                     a, b, c, d = (column[(row + k) % 4] for k in range(4))
-                    mixed.append(_times(2, a) ^ _times(3, b) ^ c ^ d)
+                    mixed.append(_TWICE[a] ^ _THRICE[b] ^ c ^ d)
             state = bytes(mixed)
         state = bytes(a ^ b for a, b in zip(state, round_key, strict=True))
     return state
@@ -144,12 +148,21 @@ def _add(p: _Point, q: _Point) -> _Point:
     return e * f % _P, g * h % _P, f * g % _P, e * h % _P
 
 
+@cache
+def _powers() -> list[_Point]:
+    """2^k times the base point."""
+    found = [_base()]
+    while len(found) < 256:
+        found.append(_add(found[-1], found[-1]))
+    return found
+
+
+@cache
 def _multiple(k: int) -> bytes:
     """k times the base point, as 32 bytes."""
-    result, power = (0, 1, 1, 0), _base()
-    while k:
-        result = _add(result, power) if k & 1 else result
-        power, k = _add(power, power), k >> 1
+    result = (0, 1, 1, 0)
+    for at, power in enumerate(_powers()):
+        result = _add(result, power) if (k >> at) & 1 else result
     inverse = pow(result[2], -1, _P)
     x, y = result[0] * inverse % _P, result[1] * inverse % _P
     return (y | ((x & 1) << 255)).to_bytes(32, "little")

@@ -1,10 +1,12 @@
-"""A whole run of the slow protocol: four clinics, two rounds, one clinic lost in the second.
+"""A whole run of the slow protocol: every message of it, and the sums.
 
-`Run().sent` are all messages, in order, as (from or to, bytes). Written from SPEC.md; no code of
-the package is used.
+`Run(scenario).sent` are all messages, in order, as (from or to, bytes). Written from SPEC.md; no
+code of the package is used.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import slow_mlkem
 from slow_primitives import ed25519_public, x25519
@@ -30,7 +32,7 @@ from slow_protocol import (
     upload_digest,
 )
 
-STUDY = b"""cairn = 1
+STUDY = """cairn = 1
 name = "vectors"
 title = "Synthetic: a run for the test vectors"
 synthetic = true
@@ -40,43 +42,72 @@ instrument = "PHQ-9"
 planned_patients = 400
 largest_clinic = 100
 [policy]
-clinics = 4
-survivors = 3
-threshold = 3
+clinics = {clinics}
+survivors = {survivors}
+threshold = {threshold}
 colluding = 1
-dropout = "recovered"
+dropout = "{dropout}"
 [[questions]]
 name = "effect"
 kind = "effect"
 epsilon = 1.0
 """
-CLINICS, THRESHOLD, BITS = 4, 3, 20
 TEAM = fixed("team")
 RUN = fixed("run", 16)
 STATE = b"\0\0\x80\x3f" * 3  # 1.0, three times, little-endian float32
-REACH = 2**19 // 4 - 1
-VECTORS = [[[10**i, -(10**i), REACH, -REACH, i] for i in range(CLINICS)] for _ in range(2)]
-LOST = ((), (2,))
-HEADS = [[fixed(f"head {i} {r}") for i in range(CLINICS)] for r in range(3)]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """So many clinics, and who is lost in each round; where `recovers` is false, nobody may be."""
+
+    clinics: int = 4
+    survivors: int = 3
+    threshold: int = 3
+    bits: int = 20
+    lost: tuple[tuple[int, ...], ...] = ((), (2,))
+    recovers: bool = True
+
+    @property
+    def study(self) -> bytes:
+        """The study's file."""
+        dropout = "recovered" if self.recovers else "forbidden"
+        numbers = {name: getattr(self, name) for name in ("clinics", "survivors", "threshold")}
+        return STUDY.format(dropout=dropout, **numbers).encode()
+
+    @property
+    def reach(self) -> int:
+        """B, the largest that n clinics may have in the ring."""
+        return (2 ** (self.bits - 1) - 1) // self.clinics
+
+    def vector(self, clinic: int) -> list[int]:
+        """What a clinic has, in every round: whoever is counted twice shows as a digit."""
+        digit = min(10**clinic, self.reach)
+        return [digit, -digit, self.reach, -self.reach, clinic]
+
+    def head(self, clinic: int, number: int) -> bytes:
+        """The clinic's ledger head: 0 at the start, r + 1 after round r."""
+        return fixed(f"head {clinic} {number}")
 
 
 class Run:
     """Everything that is sent. Each method is one message's section of SPEC."""
 
-    def __init__(self) -> None:
+    def __init__(self, scenario: Scenario | None = None) -> None:
+        self.scenario = scenario = scenario or Scenario()
         self.sent: list[tuple[int, bytes]] = []
         self.sums: list[list[int]] = []
         self.pieces: dict[tuple[int, int], dict[int, bytes]] = {}
-        self.clinics = [Clinic(i) for i in range(CLINICS)]
+        self.clinics = [Clinic(i) for i in range(scenario.clinics)]
         self.opening = self._opening()
         self._send(-1, "OpenRun", self.opening)
         self._keys()
         self.records: list[Values] = []
         self.headers: list[Values] = []
-        self.last = dict.fromkeys(range(CLINICS), 0)
-        for number in range(2):
+        self.last = dict.fromkeys(range(scenario.clinics), 0)
+        for number in range(len(scenario.lost)):
             self._round(number)
-        for i in range(CLINICS):
+        for i in range(scenario.clinics):
             closing = {"run": RUN, "reason": "done", "records": self.records[self.last[i] :]}
             self._send(i, "CloseRun", closing)
         for clinic in self.clinics:
@@ -91,7 +122,7 @@ class Run:
         self.sent.append((clinic, frame(message, values)))
 
     def _opening(self) -> Values:
-        self.study = h("study", STUDY)
+        self.study = h("study", self.scenario.study)
         roster = {
             **{"study": self.study, "version": 0, "previous": bytes(32)},
             "entries": [
@@ -103,8 +134,8 @@ class Run:
         return {
             **{"run": RUN, "setup": 0},
             "study": {
-                **{"source": STUDY, "team": ed25519_public(TEAM)},
-                "signature": sign(TEAM, "study", STUDY),
+                **{"source": self.scenario.study, "team": ed25519_public(TEAM)},
+                "signature": sign(TEAM, "study", self.scenario.study),
             },
             "roster": {"roster": roster, "signature": sign(TEAM, "roster", body)},
         }
@@ -116,7 +147,7 @@ class Run:
             package = {
                 **{"run": RUN, "clinic": c.index, "opening": opening},
                 **{"x25519": c.keys[:32], "mlkem": c.ek, "nonce": c.nonce},
-                "mark": c.mark(1, HEADS[0][c.index]),
+                "mark": c.mark(1, self.scenario.head(c.index, 0)),
             }
             packages.append(signed(c.secret, "key package", "KeyPackage", package))
             self._send(c.index, "KeyPackage", packages[-1])
@@ -145,10 +176,12 @@ class Run:
             secrets = secret, x25519(giver.x25519, taker.keys[:32])
             ends = (low.index, low.keys), (high.index, high.keys)
             self.roots[low.index, high.index] = root(self.t1, RUN, secrets, ends, ciphertext)
-        witness = [receiver.mark(0, HEADS[0][receiver.index])]
+        witness = [receiver.mark(0, self.scenario.head(receiver.index, 0))]
         note = {
             **{"sender": sender.index, "receiver": receiver.index, "ciphertext": ciphertext},
-            "witness": witness if (sender.index + 1) % CLINICS == receiver.index else [],
+            "witness": witness
+            if (sender.index + 1) % self.scenario.clinics == receiver.index
+            else [],
         }
         body = encode("Note", note | {"signature": bytes(64)})[:-64]
         return note | {"signature": sign(sender.secret, "note", RUN + self.t1 + body)}
@@ -157,9 +190,9 @@ class Run:
         """SPEC 6."""
         return {
             **{"study": self.study, "roster": self.roster, "question": "effect", "round": number},
-            **{"attempt": 0, "state": h("public state", STATE), "length": len(VECTORS[0][0])},
-            **{"bound": 1.0, "sigma": 4.25, "grid": 2.0**-10, "reach": REACH},
-            "modulus_bits": BITS,
+            **{"attempt": 0, "state": h("public state", STATE), "length": 5},
+            **{"bound": 1.0, "sigma": 4.25, "grid": 2.0**-10, "reach": self.scenario.reach},
+            "modulus_bits": self.scenario.bits,
         }
 
     def _root(self, i: int, j: int) -> bytes:
@@ -171,7 +204,7 @@ class Run:
             self.roots = {pair: ratcheted(key, transcript) for pair, key in self.roots.items()}
         else:
             transcript = h("genesis", RUN)
-        everyone = list(range(CLINICS))
+        everyone = list(range(self.scenario.clinics))
         header = {
             **{"run": RUN, "t1": self.t1, "question": "effect", "round": number, "attempt": 0},
             **{"participants": everyone, "previous": transcript},
@@ -183,35 +216,17 @@ class Run:
             notes = [self.notes[j, i] for j in everyone if j != i]
             values = {
                 **{"header": header, "public_state": STATE},
-                **{"notes": [] if number else notes, "records": self.records[self.last[i] :]},
+                **{
+                    "notes": [] if self._greeted(i) else notes,
+                    "records": self.records[self.last[i] :],
+                },
             }
             self._send(i, "RoundRequest", values)
-        uploads = {i: self._upload(number, i) for i in everyone if i not in LOST[number]}
+        uploads = {
+            i: self._upload(number, i) for i in everyone if i not in self.scenario.lost[number]
+        }
         for i, upload in uploads.items():
             self._send(i, "Upload", upload)
-        self._unmask(header, number, uploads)
-
-    def _upload(self, number: int, i: int) -> Values:
-        clinic, others = self.clinics[i], [j for j in range(CLINICS) if j != i]
-        keys = {j: share_key(self._root(i, j), i, j, self.digest) for j in others}
-        polynomial = clinic.polynomial(number, THRESHOLD)
-        mask = self_mask_parts(i, list(range(CLINICS)), polynomial, keys, self.digest)
-        self.pieces[number, i] = mask["pieces"]
-        seeds = {j: seed(self._root(i, j), self.digest) for j in others}
-        y = masked(VECTORS[number][i], i, seeds, mask["stream"], BITS)
-        upload = {
-            **{"run": RUN, "clinic": i, "header": self.digest, "modulus_bits": BITS},
-            **{"vector": packed(y, BITS), "commitment": mask["commitment"]},
-            **{"sealed": mask["sealed"], "commitments": mask["commitments"]},
-            "mark": clinic.mark(1, HEADS[number + 1][i]),
-        }
-        mark = h("mark", encode("Mark", upload["mark"]))
-        said = RUN + i.to_bytes(2, "big") + self.digest + upload_digest(upload) + mark
-        return upload | {"signature": sign(clinic.secret, "upload", said)}
-
-    def _unmask(self, header: Values, number: int, uploads: dict[int, Values]) -> None:
-        here = list(uploads)
-        gone = [i for i in header["participants"] if i not in here]
         signed_uploads = [
             {
                 "clinic": i,
@@ -221,8 +236,43 @@ class Run:
             }
             for i, u in uploads.items()
         ]
+        record = {"header": header, "uploads": signed_uploads, "consents": []}
+        openings = self._unmask(number, uploads, record) if self.scenario.recovers else {}
+        self.sums.append(self._sum(uploads, openings))
+        self.records.append(record)
+        for i in uploads:
+            self.last[i] = number
+
+    def _greeted(self, i: int) -> bool:
+        return any(i == one["clinic"] for record in self.records for one in record["uploads"])
+
+    def _upload(self, number: int, i: int) -> Values:
+        count, bits = self.scenario.clinics, self.scenario.bits
+        clinic, others = self.clinics[i], [j for j in range(count) if j != i]
+        mask = {"commitment": bytes(32), "sealed": b"", "commitments": b"", "stream": None}
+        if self.scenario.recovers:
+            keys = {j: share_key(self._root(i, j), i, j, self.digest) for j in others}
+            polynomial = clinic.polynomial(number, self.scenario.threshold)
+            mask = self_mask_parts(i, list(range(count)), polynomial, keys, self.digest)
+            self.pieces[number, i] = mask["pieces"]
+        seeds = {j: seed(self._root(i, j), self.digest) for j in others}
+        y = masked(self.scenario.vector(i), i, seeds, mask["stream"], bits)
+        upload = {
+            **{"run": RUN, "clinic": i, "header": self.digest, "modulus_bits": bits},
+            **{"vector": packed(y, bits), "commitment": mask["commitment"]},
+            **{"sealed": mask["sealed"], "commitments": mask["commitments"]},
+            "mark": clinic.mark(1, self.scenario.head(i, number + 1)),
+        }
+        mark = h("mark", encode("Mark", upload["mark"]))
+        said = RUN + i.to_bytes(2, "big") + self.digest + upload_digest(upload) + mark
+        return upload | {"signature": sign(clinic.secret, "upload", said)}
+
+    def _unmask(self, number: int, uploads: dict[int, Values], record: Values) -> dict[int, Values]:
+        """What the survivors open; `record` gets their consents."""
+        here, signed_uploads, consents = list(uploads), record["uploads"], record["consents"]
+        gone = [i for i in record["header"]["participants"] if i not in here]
         named = survivors_digest(self.digest, signed_uploads)
-        survivors, consents = {}, []
+        survivors = {}
         for i in here:
             sealed = b"".join(
                 uploads[j]["sealed"][48 * (i - (i > j)) :][:48]
@@ -254,41 +304,38 @@ class Run:
             }
             openings[i] = signed(self.clinics[i].secret, "opening", "Opening", values)
             self._send(i, "Opening", openings[i])
-        self.sums.append(self._sum(uploads, openings, gone))
-        record = {"header": header, "uploads": signed_uploads, "consents": consents}
-        self.records.append(record)
-        for i in here:
-            self.last[i] = number
+        return openings
 
-    def _sum(
-        self, uploads: dict[int, Values], openings: dict[int, Values], gone: list[int]
-    ) -> list[int]:
-        """SPEC 8.3, from what the server holds."""
-        length = len(VECTORS[0][0])
+    def _sum(self, uploads: dict[int, Values], openings: dict[int, Values]) -> list[int]:
+        """SPEC 8.3, from what the server holds; of all openings the last t."""
+        bits, length = self.scenario.bits, 5
+        gone = [i for i in range(self.scenario.clinics) if i not in uploads]
         total = [0] * length
         for column, (i, upload) in enumerate(uploads.items()):
-            opened = {
-                opener + 1: int.from_bytes(opening["shares"][32 * column :][:32], "big")
-                for opener, opening in list(openings.items())[-THRESHOLD:]
-            }
-            b = rebuilt(opened).to_bytes(32, "big")
-            assert h("self seed", self.digest, i.to_bytes(2, "big"), b) == upload["commitment"]
-            masks = [(1, h("self mask", self.digest, b))]
+            y, masks = unpacked(upload["vector"], length, bits), []
+            if openings:
+                opened = {
+                    opener + 1: int.from_bytes(opening["shares"][32 * column :][:32], "big")
+                    for opener, opening in list(openings.items())[-self.scenario.threshold :]
+                }
+                b = rebuilt(opened).to_bytes(32, "big")
+                assert h("self seed", self.digest, i.to_bytes(2, "big"), b) == upload["commitment"]
+                masks.append((1, h("self mask", self.digest, b)))
             for place, j in enumerate(gone):
                 revealed = openings[i]["seeds"][32 * place :][:32]
                 masks.append((1 if j > i else -1, revealed))
-            y = unpacked(upload["vector"], length)
             for sign_, key in masks:
-                y = [a - sign_ * b for a, b in zip(y, stream(key, length, BITS), strict=True)]
+                y = [a - sign_ * b for a, b in zip(y, stream(key, length, bits), strict=True)]
             total = [a + b for a, b in zip(total, y, strict=True)]
-        half = 2 ** (BITS - 1)
-        return [(value + half) % 2**BITS - half for value in total]
+        half = 2 ** (bits - 1)
+        return [(value + half) % 2**bits - half for value in total]
 
 
-def unpacked(data: bytes, length: int) -> list[int]:
-    """SPEC 9.2, for w = `BITS`."""
-    size, values = 2 * BITS // 8, []
+def unpacked(data: bytes, length: int, bits: int) -> list[int]:
+    """SPEC 9.2."""
+    together = 2 if bits < 32 else 1
+    size, values = together * bits // 8, []
     for at in range(0, len(data), size):
-        pair = int.from_bytes(data[at : at + size], "little")
-        values += [pair % 2**BITS, pair >> BITS]
+        group = int.from_bytes(data[at : at + size], "little")
+        values += [(group >> (bits * k)) % 2**bits for k in range(together)]
     return values[:length]

@@ -50,6 +50,7 @@ from cairn_protocol.server_run import ServerRun
 from cairn_protocol.signed_study import SignedStudy, study_digest
 from cairn_protocol.study import Study
 from slow_protocol import PRIME, Clinic, fixed
+from slow_run import Scenario
 
 
 def differences(coefficients: list[int]) -> list[int]:
@@ -62,16 +63,16 @@ def differences(coefficients: list[int]) -> list[int]:
 
 
 class FastRun:
-    """The package through the run of `slow_run`; `sent` and `sums` as there."""
+    """The package through a run of `slow_run`; `sent` and `sums` as there."""
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.patch = patch
-        self.clinics = [Clinic(i) for i in range(slow_run.CLINICS)]
+    def __init__(self, patch: pytest.MonkeyPatch, scenario: Scenario) -> None:
+        self.patch, self.scenario = patch, scenario
+        self.clinics = [Clinic(i) for i in range(scenario.clinics)]
         self.identities = [Identity.from_private_bytes(c.secret) for c in self.clinics]
         self.sent: list[tuple[int, bytes]] = []
         self.sums: list[list[int]] = []
         team = Identity.from_private_bytes(slow_run.TEAM)
-        self.study = Study.parse(slow_run.STUDY)
+        self.study = Study.parse(scenario.study)
         signed = SignedStudy.sign(self.study, team)
         names = {f"clinic-{i}": identity.public for i, identity in enumerate(self.identities)}
         self.roster = Roster.first(signed, names)
@@ -81,7 +82,7 @@ class FastRun:
         self.send(-1, opening)
         self.runs = [self.open(clinic, opening, team.public) for clinic in self.clinics]
         self.agree()
-        for number in range(2):
+        for number in range(len(scenario.lost)):
             self.round(number)
         closing = self.server.close("done")
         for clinic, message in closing.items():
@@ -110,7 +111,7 @@ class FastRun:
             opening,
             team_public=team,
             approved_digest=self.study.digest,
-            mark=self.mark(clinic.index, 1, slow_run.HEADS[0][clinic.index]),
+            mark=self.mark(clinic.index, 1, self.scenario.head(clinic.index, 0)),
             verified=frozenset(identity.public for identity in self.identities),
         )
         self.patch.undo()
@@ -126,8 +127,8 @@ class FastRun:
                 "encapsulate",
                 lambda ek, i=i: slow_mlkem.encapsulate(ek, fixed(f"mlkem {i} {index[ek]}")),
             )
-            after = (i + 1) % slow_run.CLINICS
-            seen = self.mark(after, 0, slow_run.HEADS[0][after])
+            after = (i + 1) % self.scenario.clinics
+            seen = self.mark(after, 0, self.scenario.head(after, 0))
             self.reply(i, run.confirm(packages, {seen.identity: seen}))
         self.patch.undo()
 
@@ -143,14 +144,14 @@ class FastRun:
             bound=1.0,
             sigma=4.25,
             grid=2.0**-10,
-            reach=slow_run.REACH,
-            modulus_bits=slow_run.BITS,
+            reach=self.scenario.reach,
+            modulus_bits=self.scenario.bits,
         )
         requests = self.server.request(context, slow_run.STATE)
         requests = {i: self.send(i, request) for i, request in requests.items()}
         for i, request in requests.items():
             self.runs[i].accept(request, context, lambda head: True)
-            if i not in slow_run.LOST[number]:
+            if i not in self.scenario.lost[number]:
                 self.upload(i, number, request)
         named = {i: self.send(i, m) for i, m in self.server.survivors().items()}
         for i, message in named.items():
@@ -161,11 +162,11 @@ class FastRun:
         self.sums.append(self.server.total().tolist())
 
     def upload(self, i: int, number: int, request) -> None:
-        drawn = differences(self.clinics[i].polynomial(number, slow_run.THRESHOLD))
+        drawn = differences(self.clinics[i].polynomial(number, self.scenario.threshold))
         self.patch.setattr(shares, "_random", lambda count: [drawn.pop(0) for _ in range(count)])
-        values = np.array(slow_run.VECTORS[number][i])
-        vector = encode(values, reach=slow_run.REACH, modulus_bits=slow_run.BITS)
-        mark = self.mark(i, 1, slow_run.HEADS[number + 1][i])
+        values, bits = np.array(self.scenario.vector(i)), self.scenario.bits
+        vector = encode(values, reach=self.scenario.reach, modulus_bits=bits)
+        mark = self.mark(i, 1, self.scenario.head(i, number + 1))
         self.reply(i, self.runs[i].upload(request, vector, mark))
         self.patch.undo()
 
@@ -175,20 +176,32 @@ def vectors() -> dict[str, dict]:
     return protocol_vectors.vectors()
 
 
-def test_every_byte_of_a_run_with_a_lost_clinic_is_the_same(vectors):
+SCENARIOS = {
+    "frozen": Scenario(),
+    "forbidden": Scenario(3, 3, 3, bits=32, lost=((), ()), recovers=False),
+    "first and last lost": Scenario(5, 4, 4, bits=24, lost=((0,), (4,), ())),
+    "away for two rounds": Scenario(6, 4, 4, bits=56, lost=((), (1, 5), (1,), ())),
+    "more than t survive": Scenario(7, 5, 5, bits=64, lost=((3,), (), (0, 6))),
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_byte_of_a_run_is_the_same(name):
+    scenario = SCENARIOS[name]
+    slow = slow_run.Run(scenario)
     with pytest.MonkeyPatch.context() as patch:
-        fast = FastRun(patch)
-    slow = [(one["clinic"], one["message"]) for one in vectors["run"]["sent"]]
-    kinds = [type(decode(data)).__name__ for _, data in slow]
-    assert [kind for kind in protocol_vectors.KINDS if kind not in kinds] == [
-        *("Refusal", "Offer", "Standing"),
-    ]
-    for number, (one, other) in enumerate(zip(fast.sent, slow, strict=True)):
-        assert one == other, f"message {number}, a {kinds[number]}"
-    assert fast.sums == vectors["run"]["expect"]
-    plain = np.array(slow_run.VECTORS)
-    there = [i for i in range(slow_run.CLINICS) if i not in slow_run.LOST[1]]
-    assert fast.sums == [plain[0].sum(axis=0).tolist(), plain[1][there].sum(axis=0).tolist()]
+        fast = FastRun(patch, scenario)
+    for number, (one, other) in enumerate(zip(fast.sent, slow.sent, strict=True)):
+        assert one == other, f"message {number}, a {type(decode(other[1])).__name__}"
+    assert fast.sums == slow.sums
+    plain = np.array([scenario.vector(i) for i in range(scenario.clinics)])
+    for total, lost in zip(slow.sums, scenario.lost, strict=True):
+        assert total == np.delete(plain, lost, axis=0).sum(axis=0).tolist()
+
+
+def test_the_frozen_run_holds_a_message_of_every_kind_of_a_run(vectors):
+    kinds = {type(decode(one["message"])).__name__ for one in vectors["run"]["sent"]}
+    assert set(slow_protocol.KINDS) - kinds == {"Refusal", "Offer", "Standing"}
 
 
 def test_the_frozen_files_are_those_that_are_computed_and_no_others(vectors):
