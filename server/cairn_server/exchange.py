@@ -54,4 +54,4 @@ class Deadlines:
     pause: float = 2.0
     grace: float = 20.0
     muster: float = 0.0
-    probe: float = 30.0
+    probe: float = 10.0

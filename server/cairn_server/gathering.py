@@ -18,6 +18,7 @@ from cairn_protocol.server_run import SMALL_REPLY, ServerRun
 from cairn_server.attendance import Attendance
 from cairn_server.exchange import Deadlines, Exchange, Replies, Until
 
+BESIDE: Final = 0.5  # seconds for a clinic that dropped out to say that it is back
 RESTARTED: Final = frozenset({"peer.run-unknown", "peer.out-of-order"})
 PASSING: Final = RESTARTED | {"policy.attempt-repeated"}
 """Refusals that a new set-up or a new attempt can mend: the clinic's service was restarted."""
@@ -107,12 +108,8 @@ class Gathering:
 
     def _beside(self, begun: float, stage: Stage, heard: Heard) -> float:
         """Until when a clinic that dropped out is waited for, when all others have answered."""
-        graces = [
-            self._attendance.grace(clinic, self._deadlines.grace)
-            for clinic in stage.beside
-            if clinic not in heard.back and clinic not in heard.faults
-        ]
-        return begun + max(graces, default=0.0)
+        silent = stage.beside.keys() - heard.back - heard.faults.keys()
+        return begun + (BESIDE if silent else 0.0)
 
     def _exchanged(self, exchange: Exchange, stage: Stage, until: Until) -> Replies:
         bodies: dict[int, bytes] = {}

@@ -145,6 +145,32 @@ def test_a_silent_clinic_is_waited_for_and_absent(fleet: FleetEndpoint, team: Au
         assert set(GridExchange(grid)("query", {oak: b"c"}, 10)) == {oak}
 
 
+def test_what_nobody_waits_for_any_more_is_withdrawn(fleet: FleetEndpoint, team: Authority) -> None:
+    """A clinic that comes back after its round went on does not work, and charge, for nothing."""
+    worked: list[bytes] = []
+
+    def work(body: bytes) -> bytes:
+        worked.append(body)
+        return body
+
+    late = FakeLink(fleet.address, team.ca, work)
+    elm = fleet.enrol(late.public_key)
+    oak, first = link(fleet, team)
+    exchange = GridExchange(fleet.grid("s"))
+
+    def until_oak(replies: dict[int, bytes]) -> float:
+        return 0.0 if oak in replies else float("inf")
+
+    with first:
+        start = time.monotonic()
+        assert set(exchange("query", {oak: b"1", elm: b"1"}, 60, until_oak)) == {oak}
+        assert time.monotonic() - start < 5
+        assert fleet._state.counts() == (0, 0, 0), "elm has nothing to fetch"
+        with late:
+            assert exchange("query", {oak: b"2", elm: b"2"}, 20) == {oak: b"2", elm: b"2"}
+    assert worked == [b"2"]
+
+
 def test_a_clinic_that_comes_late_is_in_time(fleet: FleetEndpoint, team: Authority) -> None:
     oak, first = link(fleet, team)
     timer = threading.Timer(0.7, first.__enter__)
