@@ -21,7 +21,6 @@ Label = Literal[
     "key package",
     "mark",
     "note",
-    "confirmation",
     "upload",
     "survivors",
     "opening",
@@ -29,6 +28,7 @@ Label = Literal[
     "standing",
     "join",
     "member list",
+    "release",
 ]
 PUBLIC_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64

@@ -19,7 +19,7 @@ def test_a_signature_is_good_for_one_purpose_only():
     identity = Identity.generate()
     signature = identity.sign("upload", b"data")
     assert verify(identity.public, "upload", b"data", signature)
-    assert not verify(identity.public, "confirmation", b"data", signature)
+    assert not verify(identity.public, "note", b"data", signature)
     assert not verify(identity.public, "upload", b"date", signature)
     assert not verify(Identity.generate().public, "upload", b"data", signature)
     assert not verify(b"short", "upload", b"data", signature)

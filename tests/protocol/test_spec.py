@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import cairn_protocol
 from cairn_protocol.clinic_run import __doc__ as rule_book
 from cairn_protocol.codec import Blob, Field, Fixed, Indices, Real, Text, UInt
 from cairn_protocol.context import LARGEST_ATTEMPT, Context
 from cairn_protocol.fixed_point import RINGS
+from cairn_protocol.identity import Label
 from cairn_protocol.mark import Mark
 from cairn_protocol.member_list import Listed, MemberList
 from cairn_protocol.messages import (
@@ -100,6 +102,11 @@ def test_every_citation_is_of_a_section_that_exists():
     for path in PACKAGE.glob("*.py"):
         for cited in re.findall(r"SPEC (\d+(?:\.\d+)?)", path.read_text()):
             assert cited in sections, f"{path.name} cites section {cited}"
+
+
+def test_the_purposes_of_signatures_are_those_of_section_3():
+    section = SPEC.split("3.1 ")[1].split("3.2 ")[0].split("purposes")[1]
+    assert set(re.findall(r"`([a-z ]+)`", section)) == set(get_args(Label))
 
 
 def test_the_limits_are_those_of_the_code():

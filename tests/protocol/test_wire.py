@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 import tracemalloc
+import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cairn_protocol.codec import MAGIC, VERSION, Reader, Real
+from cairn_protocol.codec import MAGIC, VERSION, Reader, Real, Text
 from cairn_protocol.context import Context
 from cairn_protocol.errors import BudgetRefusal, CairnError, OurFault, PeerFault
 from cairn_protocol.mark import Mark
@@ -264,6 +266,21 @@ def test_a_record_without_a_wire_format_cannot_be_used():
 
     with pytest.raises(TypeError, match="no wire format"):
         Loose(1)
+
+
+def test_text_holds_the_characters_that_the_spec_says():
+    # SPEC 2.2, over all of Unicode: what could move a cursor or turn a line around is refused.
+    text = Text(4)
+    for number in range(sys.maxunicode + 1):
+        character = chr(number)
+        kind = unicodedata.category(character)
+        allowed = character in " \n" or kind[0] not in "CZ"
+        try:
+            text.check(character)
+        except ValueError:
+            assert not allowed, hex(number)
+        else:
+            assert allowed, hex(number)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, -0.0, 1, None])
