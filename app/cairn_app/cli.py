@@ -27,6 +27,7 @@ from cairn_app.members_commands import members_app
 from cairn_app.messages import show_error
 from cairn_app.plan_command import study_plan
 from cairn_app.privacy_command import privacy_app
+from cairn_app.release_command import study_check_release, study_release
 from cairn_app.server_commands import server_app
 from cairn_app.team_commands import (
     server_run,
@@ -72,6 +73,8 @@ for name, command in (
     ("start", study_start),
     ("watch", study_watch),
     ("report", study_report),
+    ("release", study_release),
+    ("check-release", study_check_release),
 ):
     study_app.command(name)(command)
 server_app.command("run")(server_run)

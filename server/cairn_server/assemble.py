@@ -13,6 +13,7 @@ from cairn_privacy.statement import study_statement
 from cairn_protocol.identity import fingerprint
 from cairn_server.results import (
     Absence,
+    LedgerHead,
     Participant,
     QuestionSpend,
     QuestionSums,
@@ -68,7 +69,15 @@ def results_of(
         stopped=run.stopped,
         sums=tuple(_sums(run)),
         incidents=tuple(run.incidents()),
+        heads=tuple(_heads(run)),
     )
+
+
+def _heads(run: StudyRun) -> Iterable[LedgerHead]:
+    newest = {u.clinic: u.mark for record in run.conversation.records for u in record.uploads}
+    for index, entry in enumerate(run.clinics):
+        if (mark := newest.get(index)) is not None and run.study.noised:
+            yield LedgerHead(entry.clinic, mark.epoch, mark.ledger_head.hex(), mark.body.hex())
 
 
 def _sums(run: StudyRun) -> Iterable[QuestionSums]:

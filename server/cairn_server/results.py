@@ -63,6 +63,20 @@ class Participant:
 
 
 @dataclass(frozen=True)
+class LedgerHead:
+    """Where a clinic's ledger stood when it was last charged for this study.
+
+    `epoch` is the keeper's boot, `head` the ledger's head (hex), `mark` the clinic's signed word on
+    both (`cairn_protocol.mark.Mark.body`, hex).
+    """
+
+    clinic: str
+    epoch: int
+    head: str
+    mark: str
+
+
+@dataclass(frozen=True)
 class Absence:
     """A clinic that is not in some of a question's sums; `rounds` count from 1."""
 
@@ -124,6 +138,7 @@ class StudyResults:
         synthetic: the records were made up (a study that says so itself is always synthetic).
         sums: who is in the sums of each question that opened one, in the study's order.
         incidents: clinics that left the run or gave wrong shares.
+        heads: the clinics' ledgers, as their last uploads showed them.
 
     Raises:
         OurFault: an oracle without synthetic data, or a study without its file.
@@ -140,6 +155,7 @@ class StudyResults:
     stopped: str = ""
     sums: tuple[QuestionSums, ...] = ()
     incidents: tuple[Incident, ...] = ()
+    heads: tuple[LedgerHead, ...] = ()
 
     def __post_init__(self) -> None:
         if self.oracle is not None and not self.is_synthetic:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors.numpy import save
@@ -21,6 +22,9 @@ from cairn_server.report.estimates import dump_csv
 from cairn_server.report.page import lay_out, render_page
 from cairn_server.report.results import dump, load_results
 from cairn_server.results import StudyResults
+
+if TYPE_CHECKING:
+    from cairn_server.receipt import Receipt
 
 __all__ = ["Paths", "load_results", "write_results"]
 
@@ -36,10 +40,11 @@ class Paths:
     released: tuple[Path, ...] = ()
 
 
-def write_results(results: StudyResults, out: Path) -> Paths:
+def write_results(results: StudyResults, out: Path, *, receipt: Receipt | None = None) -> Paths:
     """Write all files into the folder `out`, each whole or not at all, results.json first.
 
-    The numbers reach the disk before anything is drawn: a fault in a picture cannot lose them.
+    Without a `receipt` the page calls itself a draft. The numbers reach the disk before anything is
+    drawn: a fault in a picture cannot lose them.
 
     Raises:
         InputError: the folder cannot be written.
@@ -57,7 +62,7 @@ def write_results(results: StudyResults, out: Path) -> Paths:
             replace_atomically(path, data)
             figures.append(path)
     digest = hashlib.sha256(numbers).hexdigest()
-    replace_atomically(paths.report, render_page(page, digest).encode())
+    replace_atomically(paths.report, render_page(page, digest, receipt).encode())
     return Paths(paths.results, paths.report, paths.estimates, tuple(figures), released)
 
 

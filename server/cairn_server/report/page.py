@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -28,6 +28,9 @@ from cairn_server.report.spending import ShownSpend, shown_spend
 from cairn_server.report.tables import ShownTable
 from cairn_server.report.wording import in_words
 from cairn_server.results import StudyResults
+
+if TYPE_CHECKING:
+    from cairn_server.receipt import Receipt
 
 NAMES_WITH_HYPHEN: Final = re.compile(r"\b([A-Z]{2,}-[0-9A-Z]+)\b")
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -93,8 +96,11 @@ def lay_out(results: StudyResults) -> Page:
     )
 
 
-def render_page(page: Page, results_digest: str) -> str:
-    """The page as HTML; `results_digest` is the SHA-256 of results.json, hex."""
+def render_page(page: Page, results_digest: str, receipt: Receipt | None = None) -> str:
+    """The page as HTML; `results_digest` is the SHA-256 of results.json, hex.
+
+    Without a `receipt` it is a draft.
+    """
     template = _environment().get_template("report.html.j2")
     html = template.render(
         page=page,
@@ -105,6 +111,7 @@ def render_page(page: Page, results_digest: str) -> str:
         words=words,
         oracle_label=ORACLE_LABEL,
         results_digest=results_digest,
+        receipt=receipt,
         css=_css(),
     )
     return words.printable(html)

@@ -9,6 +9,7 @@ oracle        null, or an answer with a label that says why it could be computed
 spend         questions[] · total      statement[]      participants[]      run
 sums[]        who is in each question's sums: rounds · clinics · fewest · last · absent[]
 incidents[]   clinics that left the run or gave wrong shares: kind · clinic · text
+heads[]       the clinics' ledgers at their last upload: clinic · epoch · head · mark (hex)
 """
 
 from __future__ import annotations
@@ -27,7 +28,14 @@ from cairn_models.answers import Answer, Bars, Course, Estimate, Figure, Forest,
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import Study, read_bounded
 from cairn_server.journal import Incident
-from cairn_server.results import Participant, QuestionSums, RunFacts, Spend, StudyResults
+from cairn_server.results import (
+    LedgerHead,
+    Participant,
+    QuestionSums,
+    RunFacts,
+    Spend,
+    StudyResults,
+)
 
 SCHEMA: Final = "cairn-results/1"
 ORACLE_LABEL: Final = "synthetic: only possible because the data are synthetic"
@@ -56,6 +64,7 @@ def to_json(results: StudyResults) -> dict[str, Any]:
         "participants": [asdict(p) for p in results.participants],
         "sums": [asdict(s) for s in results.sums],
         "incidents": [asdict(i) for i in results.incidents],
+        "heads": [asdict(h) for h in results.heads],
         "run": asdict(results.run),
     }
     plain: dict[str, Any] = _plain(document)
@@ -116,6 +125,7 @@ def _results(document: dict[str, Any]) -> StudyResults:
         stopped=_of(str, document["stopped"]),
         sums=_of(tuple[QuestionSums, ...], document.get("sums", [])),
         incidents=_of(tuple[Incident, ...], document.get("incidents", [])),
+        heads=_of(tuple[LedgerHead, ...], document.get("heads", [])),
     )
 
 
