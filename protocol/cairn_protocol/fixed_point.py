@@ -116,8 +116,8 @@ def to_wire(vector: Ring, bits: int) -> bytes:
     return b"".join(parts)
 
 
-def from_wire(data: bytes, bits: int, length: int) -> Ring:
-    """The `length` coordinates in `data`, in [0, 2^bits), uint32 or uint64; perhaps read-only.
+def check_wire(data: bytes, bits: int, length: int) -> None:
+    """Refuses bytes that are not `length` coordinates of `bits`.
 
     Raises:
         PeerFault: `peer.vector-size`, not `wire_bytes(length, bits)` bytes; `peer.vector-padding`,
@@ -125,6 +125,18 @@ def from_wire(data: bytes, bits: int, length: int) -> Ring:
     """
     if len(data) != wire_bytes(length, bits):
         refuse("vector-size", "an upload is not of the length that was asked")
+    coordinates, size = _group(bits)
+    if length % coordinates and int.from_bytes(data[-size:], "little") >> bits:
+        refuse("vector-padding", "an upload's padding is not zero")
+
+
+def from_wire(data: bytes, bits: int, length: int) -> Ring:
+    """The `length` coordinates in `data`, in [0, 2^bits), uint32 or uint64; perhaps read-only.
+
+    Raises:
+        PeerFault: see `check_wire`.
+    """
+    check_wire(data, bits, length)
     if bits == 32:
         return np.frombuffer(data, dtype="<u4").astype(np.uint32, copy=False)
     if bits == 64:
@@ -141,10 +153,7 @@ def from_wire(data: bytes, bits: int, length: int) -> Ring:
             part |= ((block >> np.uint64(bits)) & low) << np.uint64(32)
     if coordinates == 1:
         return words.astype(np.uint64, copy=False)
-    pairs = words.view("<u4").astype(np.uint32, copy=False)
-    if pairs[length:].any():
-        refuse("vector-padding", "an upload's padding is not zero")
-    return pairs[:length]
+    return words.view("<u4").astype(np.uint32, copy=False)[:length]
 
 
 def _group(bits: int) -> tuple[int, int]:

@@ -82,6 +82,16 @@ def encapsulate(peer: bytes) -> tuple[bytes, bytes]:
         refuse("key-invalid", "a clinic's ML-KEM key is not one")
 
 
+def check_public(x25519: bytes, mlkem: bytes) -> None:
+    """Refuses public keys with which some clinic could not agree on a secret.
+
+    Raises:
+        PeerFault: `peer.key-weak` or `peer.key-invalid`.
+    """
+    KeyPair.generate().agree(x25519)
+    encapsulate(mlkem)
+
+
 def encapsulates(own: int, peer: int) -> bool:
     """Whether the clinic `own` encapsulates to `peer`, rather than the reverse."""
     low_does = (own + peer) % 2 == 1

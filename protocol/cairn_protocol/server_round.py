@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cairn_protocol.codec import refuse
 from cairn_protocol.context import Context
+from cairn_protocol.fixed_point import check_wire
 from cairn_protocol.identity import Label, verify
 from cairn_protocol.messages import (
     Certificate,
@@ -59,9 +60,9 @@ class ServerRound:
         """Refuses an upload that is not its clinic's whole answer to the header."""
         if reply.header != self.header.digest:
             refuse("header-differs", "an upload answers another request")
-        shape = (self.context.modulus_bits, self.context.vector_bytes)
-        if (reply.modulus_bits, len(reply.vector)) != shape:
-            refuse("vector-size", "an upload is not of the length that was asked")
+        if reply.modulus_bits != self.context.modulus_bits:
+            refuse("vector-size", "an upload is not of the ring that was asked")
+        check_wire(reply.vector, reply.modulus_bits, self.context.length)
         self._signed(reply, "upload", "upload-forged", "its upload")
         key = self._roster.entries[reply.clinic].identity
         if reply.mark.identity != key or not reply.mark.genuine():

@@ -1,7 +1,8 @@
 """`ServerRun`: the server's side of one setup of a run. No I/O: messages in, messages out.
 
-The server learns the sum and nothing else, so it checks only that each reply is its clinic's and
-answers what was asked. A clinic trusts none of these checks.
+The server learns the sum and nothing else, so it checks only that each reply is its clinic's,
+answers what was asked, and is such that the other clinics need not refuse what it goes into: else
+one clinic could drive the others out. A clinic trusts none of these checks.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from cairn_protocol.context import Context, state_digest
 from cairn_protocol.errors import OurFault
 from cairn_protocol.fixed_point import check_headroom
 from cairn_protocol.identity import verify
+from cairn_protocol.keys import check_public
+from cairn_protocol.mark import Mark
 from cairn_protocol.messages import (
     AnyMessage,
     Certificate,
@@ -41,7 +44,7 @@ from cairn_protocol.record import Message
 from cairn_protocol.roster import SignedRoster
 from cairn_protocol.round_messages import LARGEST_HISTORY
 from cairn_protocol.server_round import ServerRound
-from cairn_protocol.setup_checks import check_package
+from cairn_protocol.setup_checks import check_confirmation, check_mark_follows, check_package
 from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.states import Role, State, step
 
@@ -67,6 +70,8 @@ class ServerRun:
         self._t1 = b""
         self._packages: dict[int, KeyPackage] = {}
         self._confirmations: dict[int, Confirmation] = {}
+        self._seen = {u.mark.identity: u.mark for record in records for u in record.uploads}
+        self._genuine: set[Mark] = set()  # marks that notes show
         self._greeted: set[int] = set()  # clinics that have answered a request with their notes
         self._round: ServerRound | None = None
         self._closed: dict[int, Closed] = {}
@@ -219,16 +224,13 @@ class ServerRun:
 
     def _check_package(self, reply: KeyPackage) -> None:
         check_package(reply, self.opening, self.roster)
+        check_mark_follows(reply, self.roster, self._seen)
+        check_public(reply.x25519, reply.mlkem)
+        if any(reply.x25519 == p.x25519 or reply.mlkem == p.mlkem for p in self._packages.values()):
+            refuse("key-shared", f"{self._name(reply.clinic)} sent another clinic's key")
 
     def _check_confirmation(self, reply: Confirmation) -> None:
-        key = self.roster.entries[reply.clinic].identity
-        if reply.t1 != self._t1:
-            refuse("t1-differs", f"{self._name(reply.clinic)} confirmed other keys")
-        others = [c for c in self.participants if c != reply.clinic]
-        if [note.receiver for note in reply.notes] != others:
-            refuse("unconfirmed", f"{self._name(reply.clinic)} did not write to every clinic")
-        if not all(note.genuine(key, reply.run, reply.t1) for note in reply.notes):
-            refuse("note-forged", f"{self._name(reply.clinic)} did not sign its notes")
+        check_confirmation(reply, self.participants, self.roster, self._t1, self._genuine)
 
     def _check_opening(self, reply: Opening) -> None:
         if self.state is State.NAMED and not self._open.everyone:

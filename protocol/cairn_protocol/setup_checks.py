@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from cairn_protocol.codec import refuse
 from cairn_protocol.errors import PolicyRefusal
 from cairn_protocol.identity import verify
+from cairn_protocol.keys import encapsulates
 from cairn_protocol.mark import NO_HEAD, Mark
 from cairn_protocol.roster import Roster
-from cairn_protocol.setup_messages import KeyPackage, Note, OpenRun, Packages
+from cairn_protocol.setup_messages import Confirmation, KeyPackage, Note, OpenRun, Packages
 
 
 def check_packages(
@@ -58,17 +59,60 @@ def check_peers(packages: Packages, roster: Roster, own: int, seen: Mapping[byte
     Raises:
         PeerFault: R14 is broken.
     """
-    for package in packages.packages:  # R14
-        earlier = seen.get(package.mark.identity)
-        if package.clinic == own or earlier is None or package.mark.follows(earlier):
-            continue
-        name = roster.entries[package.clinic].clinic
-        refuse(
-            "peer-set-back",
-            f"{name} shows an older state than this clinic has seen of it",
-            why="it was restored from a backup, or two machines hold its identity",
-            hint=f"tell the research team and {name}; nothing was computed",
-        )
+    for package in packages.packages:
+        if package.clinic != own:
+            check_mark_follows(package, roster, seen)
+
+
+def check_mark_follows(package: KeyPackage, roster: Roster, seen: Mapping[bytes, Mark]) -> None:
+    """Refuses a package whose clinic stands behind the newest mark of it in `seen`, by identity.
+
+    Raises:
+        PeerFault: R14 is broken.
+    """
+    earlier = seen.get(package.mark.identity)
+    if earlier is None or package.mark.follows(earlier):  # R14
+        return
+    name = roster.entries[package.clinic].clinic
+    refuse(
+        "peer-set-back",
+        f"{name} shows an older state than was seen of it",
+        why="it was restored from a backup, or two machines hold its identity",
+        hint=f"tell the research team and {name}; nothing was computed",
+    )
+
+
+def check_confirmation(
+    reply: Confirmation,
+    participants: tuple[int, ...],
+    roster: Roster,
+    t1: bytes,
+    genuine: set[Mark],
+) -> None:
+    """Refuses notes that are not one to each other participant, or that one would have to refuse.
+
+    Args:
+        genuine: marks whose signatures hold; grows by those that were looked at. Most clinics
+            show the same one of a clinic.
+
+    Raises:
+        PeerFault: the receiver of a note would find R7 broken, or the mark in it forged.
+    """
+    entry = roster.entries[reply.clinic]
+    if reply.t1 != t1:
+        refuse("t1-differs", f"{entry.clinic} confirmed other keys")
+    if [note.receiver for note in reply.notes] != [c for c in participants if c != reply.clinic]:
+        refuse("unconfirmed", f"{entry.clinic} did not write to every clinic")
+    for note in reply.notes:
+        if not note.genuine(entry.identity, reply.run, t1):
+            refuse("note-forged", f"{entry.clinic} did not sign its notes")
+        if bool(note.ciphertext) != encapsulates(reply.clinic, note.receiver):
+            refuse("ciphertext", f"a note of {entry.clinic} does not hold what it should")
+        for mark in note.witness:
+            theirs = mark.identity == roster.entries[note.receiver].identity
+            if not theirs or not (mark in genuine or mark.genuine()):
+                refuse("mark-forged", f"{entry.clinic} shows a clinic a mark that is not its own")
+            genuine.add(mark)
 
 
 def check_notes(
