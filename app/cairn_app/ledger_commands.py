@@ -39,7 +39,7 @@ def clinic_ledger(
     from cairn_privacy.chain import verify_export
     from cairn_privacy.ledger_view import LedgerView
 
-    config, lines = config_of(folder), _fetched(folder)
+    config, lines = config_of(folder), fetched(folder)
     if export == Path("-"):
         sys.stdout.write(lines)
         return
@@ -75,9 +75,9 @@ def clinic_ledger_verify(
     """Check an exported ledger and show what it says. Needs no keeper and no server."""
     from cairn_privacy.ledger_view import LedgerView
 
-    account = _verified(file)
+    account = verified(file)
     if since is not None:
-        earlier = _verified(since)
+        earlier = verified(since)
         if not account.contains(earlier.head):
             raise _rewritten(f"it does not continue {since}")
     if head and bytes.fromhex(_hexadecimal(head)) not in account.hashes:
@@ -142,7 +142,7 @@ def clinic_ledger_restore(  # noqa: PLR0917
     print(f"  cairn clinic ledger restore --agree --person NAME{at(folder)}")
 
 
-def _fetched(folder: Path) -> str:
+def fetched(folder: Path) -> str:
     """The whole ledger from the clinic's keeper, part by part."""
     from cairn_protocol.proto import keeper_pb2 as pb
 
@@ -176,7 +176,7 @@ def _show(view: LedgerView, *, as_json: bool) -> None:
     print(json.dumps(asdict(view)) if as_json else ledger_text(view))
 
 
-def _verified(file: Path) -> Account:
+def verified(file: Path) -> Account:
     from cairn_privacy.chain import damaged, verify_export
     from cairn_protocol.study import read_bounded
 

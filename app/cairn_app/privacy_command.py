@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from time import process_time
@@ -40,7 +41,7 @@ def privacy_test(
         if not as_json:
             print(question_text(found), end="\n\n", flush=True)
 
-    result = test_study(asked, show)
+    result = run_privacy_test(asked, show)
     if out is not None:
         _write(out, result)
     if as_json:
@@ -59,7 +60,40 @@ def privacy_test(
         )
 
 
-def test_study(study: Study, show: Callable[[QuestionFound], None]) -> Result:
+@privacy_app.command("statement")
+def privacy_statement(
+    folder: Annotated[Path, typer.Option("--folder", help="The clinic's folder.")] = Path(),
+    ledger: Annotated[
+        Path | None, typer.Option(help="An exported ledger instead; no keeper is needed then.")
+    ] = None,
+    patient: Annotated[
+        bool, typer.Option("--patient", help="In words for a patient or a relative.")
+    ] = False,
+) -> None:
+    """Say in plain words what was spent at a clinic allows anybody to learn about a patient."""
+    from cairn_app.keeper_calls import config_of
+    from cairn_app.ledger_commands import fetched, verified
+    from cairn_privacy.accounting import rho_for
+    from cairn_privacy.chain import verify_export
+    from cairn_privacy.statement import Spend, clinic_statement, patient_statement
+
+    if ledger is not None:
+        spend = Spend.told_by(verified(ledger))
+    elif lines := fetched(folder):
+        config = config_of(folder)
+        spend = Spend.told_by(
+            verify_export(lines),
+            cap_rho=rho_for(config.cap_epsilon, config.delta),
+            synthetic=config.data == "synthetic",
+        )
+    else:
+        print("Nothing about patients was ever asked here, so nothing could be learnt.")
+        return
+    text = patient_statement(spend) if patient else clinic_statement(spend)
+    print("\n\n".join(textwrap.fill(part, 88) for part in text.split("\n\n")))
+
+
+def run_privacy_test(study: Study, show: Callable[[QuestionFound], None]) -> Result:
     """What the test finds on every question of `study`; `show` is called with each.
 
     Raises:

@@ -229,6 +229,11 @@ class Ledger(Witnessed):
             raise OurFault("a void entry needs a reason", code="ledger-reason")
         self._close(entry, {"kind": "void", "reason": reason})
 
+    @property
+    def account(self) -> Account:
+        """What the chain says; to be read, not changed."""
+        return self._account
+
     def spent(self, study: bytes | None = None, *, blocks: Blocks = EVERYONE) -> float:
         """ρ charged so far to the most charged of `blocks`, or in all by one study.
 

@@ -11,7 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Final, Self
 
-from cairn_privacy.accounting import Meaning, tell_rho
+from cairn_privacy.accounting import RHO_UNIT, Meaning, tell_rho
+from cairn_privacy.chain import Account, damaged
 from cairn_privacy.ledger import Ledger
 
 CLINICS: Final = (1, 2)  # at how many clinics a patient was treated: ρ grows with the square
@@ -32,13 +33,24 @@ class Spend:
 
     @classmethod
     def of(cls, ledger: Ledger, *, synthetic: bool = False) -> Self:
-        """The spend that `ledger` holds now."""
-        entries = ledger.entries()
+        """The spend that `ledger` holds now, for the patients who were charged most."""
+        cap = ledger.spent() + ledger.left()
+        return cls.told_by(ledger.account, cap_rho=cap, synthetic=synthetic)
+
+    @classmethod
+    def told_by(
+        cls, account: Account, *, cap_rho: float | None = None, synthetic: bool = False
+    ) -> Self:
+        """The spend that a verified chain tells; `cap_rho`: the cap where it was lowered since."""
+        if account.terms is None:
+            raise damaged("it has no first entry")
+        entries = account.entries.values()
+        rho, cap = account.spent * RHO_UNIT, account.cap * RHO_UNIT
         return cls(
-            clinic=ledger.terms.clinic,
-            rho=ledger.spent(),
-            cap_rho=ledger.spent() + ledger.left(),
-            delta=ledger.terms.delta,
+            clinic=account.terms.clinic,
+            rho=rho,
+            cap_rho=max(rho, cap if cap_rho is None else min(cap, cap_rho)),
+            delta=account.terms.delta,
             releases=len(entries),
             studies=len({entry.study for entry in entries}),
             synthetic=synthetic,
