@@ -15,7 +15,7 @@ import pytest
 
 from cairn_app.audit_records import People
 from cairn_app.audit_subject import subject
-from cairn_app.privacy_command import test_study as run_test
+from cairn_app.privacy_command import run_privacy_test
 from cairn_models.questions import build
 from cairn_models.questions.effect import Effect
 from cairn_privacy.audit.configuration import Configuration, code_version
@@ -48,7 +48,7 @@ def terms_of(study: Study, name: str) -> QuestionTerms:
 
 def test_every_kind_of_question_keeps_its_claim() -> None:
     study, shown = every_kind(), []
-    result = run_test(study, shown.append)
+    result = run_privacy_test(study, shown.append)
     for found in result.questions:
         assert found.holds, found
         assert found.cpu_seconds < LONGEST
