@@ -41,7 +41,7 @@ def privacy_test(
         if not as_json:
             print(question_text(found), end="\n\n", flush=True)
 
-    result = run_privacy_test(asked, show)
+    result = test_study(asked, show)
     if out is not None:
         _write(out, result)
     if as_json:
@@ -93,7 +93,7 @@ def privacy_statement(
     print("\n\n".join(textwrap.fill(part, 88) for part in text.split("\n\n")))
 
 
-def run_privacy_test(study: Study, show: Callable[[QuestionFound], None]) -> Result:
+def test_study(study: Study, show: Callable[[QuestionFound], None]) -> Result:
     """What the test finds on every question of `study`; `show` is called with each.
 
     Raises:

@@ -15,7 +15,7 @@ import pytest
 
 from cairn_app.audit_records import People
 from cairn_app.audit_subject import subject
-from cairn_app.privacy_command import run_privacy_test
+from cairn_app.privacy_command import test_study as run_privacy_test
 from cairn_models.questions import build
 from cairn_models.questions.effect import Effect
 from cairn_privacy.audit.configuration import Configuration, code_version
