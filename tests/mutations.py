@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import linecache
 import textwrap
 from collections.abc import Callable
 from functools import cached_property
@@ -24,13 +25,15 @@ def weaken(monkeypatch, function: Callable | property | cached_property, old: st
     """Replaces `old`, which must stand in the function's source once, by `new`.
 
     The function object stays, only its code is exchanged: every module that imported it has the
-    weakened one, until the test ends.
+    weakened one, until the test ends. It can be weakened again.
     """
     target = plain(function)
     source = textwrap.dedent(inspect.getsource(target))
     assert source.count(old) == 1, f"{target.__qualname__} has not once: {old}"
     namespace = dict(target.__globals__)
-    exec(compile(source.replace(old, new), "weakened", "exec"), namespace)
+    source, name = source.replace(old, new), f"<weakened {hash(source)} {old} {new}>"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    exec(compile(source, name, "exec"), namespace)
     code = plain(namespace[target.__name__]).__code__
     assert code.co_freevars == target.__code__.co_freevars
     monkeypatch.setattr(target, "__code__", code)
