@@ -90,7 +90,10 @@ def _sums(run: StudyRun) -> Iterable[QuestionSums]:
             for index, entry in enumerate(run.clinics)
             if (rounds := tuple(n for n, clinics in enumerate(sums, 1) if index not in clinics))
         )
+        known = run.known.get(question.name)
         yield QuestionSums(
+            known_run=known.run if known else "",
+            known_since=known.opened if known else "",
             name=question.name,
             rounds=len(sums),
             clinics=len(run.clinics),

@@ -11,10 +11,11 @@ from typing import Literal
 class Event:
     """One thing that happened; a round is number `done` of `total` for its question.
 
+    "known": an equal question was answered before, and is not asked again;
     "clinics": one dropped out, came back or left; "trouble": waiting, or a round to ask again.
     """
 
-    stage: Literal["set-up", "round", "answered", "clinics", "trouble", "stopped"]
+    stage: Literal["set-up", "round", "answered", "known", "clinics", "trouble", "stopped"]
     question: str = ""
     done: int = 0
     total: int = 0

@@ -95,6 +95,9 @@ class QuestionSums:
         fewest: clinics in the smallest of these sums.
         last: clinics in the last sum, from which the answer's noise is known.
         absent: who is missing from which.
+        known_run: the earlier run (hex) whose sum answers an equal question, charging nothing;
+            empty where the sums were asked in this run.
+        known_since: the day on which that run began, ISO 8601.
     """
 
     name: str
@@ -103,6 +106,8 @@ class QuestionSums:
     fewest: int
     last: int
     absent: tuple[Absence, ...] = ()
+    known_run: str = ""
+    known_since: str = ""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from cairn_protocol.roster import Roster, RosterEntry, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
 from cairn_server.assemble import results_of
 from cairn_server.coordinator import GridExchange, run_on
+from cairn_server.equal_questions import EqualQuestions
 from cairn_server.events import Event
 from cairn_server.exchange import Deadlines
 from cairn_server.fleet import FleetEndpoint
@@ -214,6 +215,7 @@ class Service:
                 journal=StoreJournal(self.store, run.run),
                 deadlines=self._deadlines,
                 watch=lambda event: self._note(run, event),
+                look=EqualQuestions(self.store, run.run, signed, roster.roster),
                 check=lambda: self._check(roster.roster),
             )
             try:

@@ -25,6 +25,7 @@ from cairn_protocol.messages import RUN_BYTES
 from cairn_protocol.roster import RosterEntry, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
 from cairn_server.conversation import Check, Conversation, Sum
+from cairn_server.equal_questions import Known, Look, nothing_known
 from cairn_server.events import Event, Watch, ignore
 from cairn_server.exchange import Deadlines, Exchange
 from cairn_server.journal import Incident, Journal, MemoryJournal
@@ -40,6 +41,7 @@ class StudyRun:
         run_id: 16 bytes; that of the run to carry on, or a new one.
         journal: what the run remembers; in memory unless given.
         watch: is told what happens.
+        look: says whether an equal question was answered before; it is then not asked again.
         check: asked before anything is sent: clinics that may not be asked any more.
 
     Raises:
@@ -56,6 +58,7 @@ class StudyRun:
         journal: Journal | None = None,
         deadlines: Deadlines | None = None,
         watch: Watch = ignore,
+        look: Look = nothing_known,
         check: Check = dict,
     ) -> None:
         self.study = signed.study()
@@ -70,6 +73,8 @@ class StudyRun:
         self.stopped = ""
         self._roster = roster.roster
         self._watch = watch
+        self.known: dict[str, Known] = {}  # questions that were answered by an earlier run
+        self._look = look
         self._released: dict[str, NDArray[Any]] = {}
         self._journal = journal or MemoryJournal()
         self.conversation = Conversation(
@@ -95,6 +100,8 @@ class StudyRun:
 
     def clinics_in(self, question: str) -> list[tuple[int, ...]]:
         """Indices of the clinics in each opened sum of a question, by round."""
+        if (known := self.known.get(question)) is not None:
+            return [known.clinics]
         return self.conversation.clinics_in(question)
 
     def incidents(self) -> list[Incident]:
@@ -125,6 +132,12 @@ class StudyRun:
         rounds, terms = question.shape.rounds, self.terms[question.name]
         public: Public = question.start(self._released)
         total: Vector = np.zeros(question.shape.length)
+        known = None if self._journal.attempts(question.name) else self._look(question)
+        if known is not None:
+            self.known[question.name] = known
+            total = known.total.astype(np.float64) * terms.scale.step
+            rounds = 0
+            self._watch(Event("known", question.name, text=f"answered on {known.opened}"))
         for round_ in range(rounds):
             state = state_bytes(public)
 

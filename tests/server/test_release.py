@@ -166,7 +166,7 @@ FAULTS: dict[str, tuple[str, Change]] = {
     "an uncounted cell": ("release-disclosure", lambda r: with_estimate(r, count=None)),
     "a count that is no number": ("release-disclosure", lambda r: with_estimate(r, count=np.nan)),
     "too few clinics": ("release-disclosure", lambda r: sums(r, fewest=2)),
-    "unknown clinics": ("release-ledger", lambda r: replace(r, sums=())),
+    "unknown clinics": ("release-disclosure", lambda r: replace(r, sums=())),
 }
 
 

@@ -103,6 +103,7 @@ class Question(ABC, Generic[Prepared]):
     kind: ClassVar[str]
     settings_model: ClassVar[type[Settings]] = Settings
     public_only: ClassVar[bool] = False  # True: refused unless the study's data are public
+    repeatable: ClassVar[bool] = False  # True: no patient's vector depends on which study asks
     category: ClassVar[Literal["train", "query", "evaluate"]] = "query"  # Flower's message type
 
     def __init__(self, spec: QuestionSpec, study: Study) -> None:

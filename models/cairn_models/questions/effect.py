@@ -100,6 +100,7 @@ class Effect(Question[Changes]):
     """One sum of (a, u, 1 − u²) an arm, u = r/limit; bound √(1 + a²) for any number of arms."""
 
     kind: ClassVar[str] = "effect"
+    repeatable: ClassVar[bool] = True
     settings_model: ClassVar[type[Settings]] = EffectSettings
     settings: EffectSettings
 

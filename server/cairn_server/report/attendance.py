@@ -26,12 +26,18 @@ def shown_sums(results: StudyResults) -> tuple[ShownSums, ...]:
 
 
 def note(results: StudyResults, question: str) -> str:
-    """A sentence for an answer whose sums do not hold every clinic; empty where they do."""
+    """What is to be known of an answer's sums: who is missing, or that they are an earlier run's."""
+    said = []
     for sums in results.sums:
+        if sums.name == question and sums.known_run:
+            said.append(
+                f"An equal question was answered by these clinics on {sums.known_since} (run "
+                f"{sums.known_run[:12]}); this is that answer, and nothing was charged for it."
+            )
         if sums.name == question and sums.absent:
             missing = "; ".join(absence(a, sums.rounds) for a in sums.absent)
-            return f"Over {in_sums(sums)} clinics. Missing: {missing}."
-    return ""
+            said.append(f"Over {in_sums(sums)} clinics. Missing: {missing}.")
+    return " ".join(said)
 
 
 def in_sums(sums: QuestionSums) -> str:
