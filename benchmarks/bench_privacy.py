@@ -13,9 +13,11 @@ from time import thread_time
 
 import numpy as np
 
+from benchmarks.large_ledger import large_ledger
 from benchmarks.outcome import Outcome, Target, median, seconds
 from cairn_privacy.accounting import epsilon_of_rho, epsilon_pld
 from cairn_privacy.bound import bounded_sum
+from cairn_privacy.chain import verify_export
 from cairn_privacy.ledger import Ledger
 from cairn_privacy.noise import plan_noise
 from cairn_privacy.sampler import discrete_gaussian
@@ -60,8 +62,33 @@ def main() -> Outcome:
 
             pair = median(seconds(charge, CHARGES))
     outcome.rows.append({"what": "reserve and commit", "seconds": pair})
+    outcome.rows.append(_large())
     outcome.targets = [
         Target("100k coordinates of noise, CPU seconds", slowest, "<=", 0.05),
         Target("accounting both ways, seconds", forth + back + pld, "<=", 1.0),
     ]
     return outcome
+
+
+def _large() -> dict[str, str | float]:
+    """A ledger of 100,000 links: opened with every link verified, charged, checked as an export."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.db"
+        study = large_ledger(path)[0]
+        opening = median(seconds(lambda: Ledger.open(path).close(), 3, thread_time))
+        with Ledger.open(path) as ledger:
+            attempts = iter(range(CHARGES + 1))
+
+            def charge() -> None:
+                number = bytes.fromhex(study.study)
+                ledger.reserve(number, "effect", 0, next(attempts), 1e-9, account=study)
+
+            charging = median(seconds(charge, CHARGES))
+            text = ledger.export()
+    checking = median(seconds(lambda: verify_export(text), 1, thread_time))
+    return {
+        "what": "ledger of 100,000 links",
+        "open_cpu_seconds": opening,
+        "reserve_seconds": charging,
+        "verify_cpu_seconds": checking,
+    }
