@@ -59,7 +59,10 @@ STATE = b"\0\0\x80\x3f" * 3  # 1.0, three times, little-endian float32
 
 @dataclass(frozen=True)
 class Scenario:
-    """So many clinics, and who is lost in each round; where `recovers` is false, nobody may be."""
+    """So many clinics, and who is lost in each attempt at a round.
+
+    An attempt that too few survive is void, and the next one is at the same round.
+    """
 
     clinics: int = 4
     survivors: int = 3
@@ -86,8 +89,13 @@ class Scenario:
         return [digit, -digit, self.reach, -self.reach, clinic]
 
     def head(self, clinic: int, number: int) -> bytes:
-        """The clinic's ledger head: 0 at the start, r + 1 after round r."""
+        """The clinic's ledger head: 0 at the start, k + 1 after the k-th attempt."""
         return fixed(f"head {clinic} {number}")
+
+    def void(self, number: int) -> bool:
+        """Whether too few survive the `number`-th attempt."""
+        least = self.survivors if self.recovers else self.clinics
+        return self.clinics - len(self.lost[number]) < least
 
 
 class Run:
@@ -104,6 +112,7 @@ class Run:
         self._keys()
         self.records: list[Values] = []
         self.headers: list[Values] = []
+        self.attempt = 0
         self.last = dict.fromkeys(range(scenario.clinics), 0)
         for number in range(len(scenario.lost)):
             self._round(number)
@@ -186,11 +195,11 @@ class Run:
         body = encode("Note", note | {"signature": bytes(64)})[:-64]
         return note | {"signature": sign(sender.secret, "note", RUN + self.t1 + body)}
 
-    def context(self, number: int) -> Values:
+    def context(self, round_: int, attempt: int = 0) -> Values:
         """SPEC 6."""
         return {
-            **{"study": self.study, "roster": self.roster, "question": "effect", "round": number},
-            **{"attempt": 0, "state": h("public state", STATE), "length": 5},
+            **{"study": self.study, "roster": self.roster, "question": "effect", "round": round_},
+            **{"attempt": attempt, "state": h("public state", STATE), "length": 5},
             **{"bound": 1.0, "sigma": 4.25, "grid": 2.0**-10, "reach": self.scenario.reach},
             "modulus_bits": self.scenario.bits,
         }
@@ -199,16 +208,16 @@ class Run:
         return self.roots[min(i, j), max(i, j)]
 
     def _round(self, number: int) -> None:
+        transcript, round_ = h("genesis", RUN), len(self.records)
         if self.records:
             transcript = h("transcript", encode("RoundRecord", self.records[-1]))
+        if self.records and not self.attempt:  # a void attempt turns nothing
             self.roots = {pair: ratcheted(key, transcript) for pair, key in self.roots.items()}
-        else:
-            transcript = h("genesis", RUN)
         everyone = list(range(self.scenario.clinics))
         header = {
-            **{"run": RUN, "t1": self.t1, "question": "effect", "round": number, "attempt": 0},
-            **{"participants": everyone, "previous": transcript},
-            "context": h("context", encode("Context", self.context(number))),
+            **{"run": RUN, "t1": self.t1, "question": "effect", "round": round_},
+            **{"attempt": self.attempt, "participants": everyone, "previous": transcript},
+            "context": h("context", encode("Context", self.context(round_, self.attempt))),
         }
         self.headers.append(header)
         self.digest = h("header", encode("Header", header))
@@ -227,6 +236,9 @@ class Run:
         }
         for i, upload in uploads.items():
             self._send(i, "Upload", upload)
+        if self.scenario.void(number):
+            self.attempt += 1
+            return
         signed_uploads = [
             {
                 "clinic": i,
@@ -240,8 +252,9 @@ class Run:
         openings = self._unmask(number, uploads, record) if self.scenario.recovers else {}
         self.sums.append(self._sum(uploads, openings))
         self.records.append(record)
+        self.attempt = 0
         for i in uploads:
-            self.last[i] = number
+            self.last[i] = round_
 
     def _greeted(self, i: int) -> bool:
         return any(i == one["clinic"] for record in self.records for one in record["uploads"])
