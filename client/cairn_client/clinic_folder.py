@@ -95,7 +95,7 @@ class ClinicFolder:
             )
         if ledger.windowed and not self.pins_file.is_file():
             ledger.close()
-            raise lost_pins()
+            raise lost_pins(f"{PINS} is not there")
         EntryPins.make(self.pins_file)
         (self.state / LEDGER_MADE).touch(mode=0o600)
         sync_folder(self.state)

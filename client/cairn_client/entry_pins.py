@@ -7,6 +7,7 @@ does not charge that quarter leaves the patient out from then on. A study that c
 needs no pin: wherever a patient moves, that charge counts.
 
 Patients stand here under a keyed hash; the file lies beside the clinic's keys and never leaves.
+Every turn waits for the disk once, so that its time does not tell whether somebody was new.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from cairn_privacy.durable import sync_folder
 from cairn_protocol.errors import InputError
 
 _SCHEMA: Final = """
-CREATE TABLE key (key BLOB NOT NULL) STRICT;
+CREATE TABLE key (key BLOB NOT NULL, turns INTEGER NOT NULL) STRICT;
 CREATE TABLE pins (patient BLOB PRIMARY KEY, quarter INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TRIGGER kept BEFORE DELETE ON pins BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE TRIGGER fixed BEFORE UPDATE ON pins BEGIN SELECT RAISE(ABORT, 'append-only'); END;
@@ -39,7 +40,11 @@ class EntryPins:
 
     @classmethod
     def make(cls, path: Path) -> None:
-        """An empty file of pins, mode 0600, if there is none; all there when it appears."""
+        """An empty file of pins, mode 0600, if there is none; all there when it appears.
+
+        Raises:
+            InputError: it cannot be written.
+        """
         if path.exists():
             return
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -47,9 +52,11 @@ class EntryPins:
             os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             with closing(_connect(draft)) as database:
                 database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-                database.execute("INSERT INTO key VALUES (?)", (secrets.token_bytes(32),))
+                database.execute("INSERT INTO key VALUES (?, 0)", (secrets.token_bytes(32),))
             draft.rename(path)
             sync_folder(path.parent)
+        except (sqlite3.Error, OSError) as error:
+            raise lost_pins(str(error)) from None
         finally:
             draft.unlink(missing_ok=True)
 
@@ -59,10 +66,10 @@ class EntryPins:
         What is new is on disk when this returns.
 
         Raises:
-            InputError: the file is lost or damaged.
+            InputError: the file is lost or damaged, or cannot be written.
         """
         if not self._path.is_file():
-            raise lost_pins()
+            raise lost_pins("the file is not there")
         try:
             with closing(_connect(self._path)) as database:
                 (key,) = database.execute("SELECT key FROM key").fetchone()
@@ -70,19 +77,22 @@ class EntryPins:
                 hashes = {patient: _hash(key, patient) for patient in quarters}
                 new = [(hashes[p], q) for p, q in quarters.items() if hashes[p] not in known]
                 database.execute("BEGIN IMMEDIATE")
+                database.execute("UPDATE key SET turns = turns + 1")
                 database.executemany("INSERT INTO pins VALUES (?, ?)", new)
                 database.execute("COMMIT")
-        except (sqlite3.Error, TypeError):
-            raise lost_pins() from None
+        except (sqlite3.Error, TypeError) as error:
+            raise lost_pins(str(error)) from None
         return {patient: known.get(hashes[patient], q) for patient, q in quarters.items()}
 
 
-def lost_pins() -> InputError:
-    """The error for pins that cannot be read although patients were charged under them."""
+def lost_pins(why: str) -> InputError:
+    """The error for pins that cannot be read or written."""
     return InputError(
-        "the record of the quarters under which patients were charged is lost or damaged",
+        "the record of the quarters under which patients were charged cannot be used",
         code="entry-pins",
-        hint="restore the clinic's backup of .cairn as a whole",
+        why=why,
+        hint="check the disk; if the file was lost, restore the clinic's backup of .cairn as a "
+        "whole, and answer nothing meanwhile",
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -127,6 +129,36 @@ def test_pins_name_nobody_and_are_private(tmp_path: Path, pins: EntryPins) -> No
     EntryPins.make(tmp_path / "pins")
     assert (tmp_path / "pins").read_bytes() == content, "never made anew over what is there"
     assert [file.name for file in tmp_path.iterdir()] == ["pins"]
+
+
+def test_every_turn_waits_for_the_disk_whether_or_not_somebody_is_new(
+    tmp_path: Path, pins: EntryPins
+) -> None:
+    """A turn without a write would be the faster one, and say that nobody had come."""
+    content = set()
+    for some in (records(), records(a=BORN), records(a=BORN), records(a=BORN, b=BORN)):
+        content.add((tmp_path / "pins").read_bytes())
+        admitted(some, study(OF_2023), pins)
+    content.add((tmp_path / "pins").read_bytes())
+    assert len(content) == 5
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    with no_file_grows(), pytest.raises(InputError, match="entry-pins") as told:
+        EntryPins.make(tmp_path / "pins")
+    assert "check the disk" in told.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+@contextmanager
+def no_file_grows() -> Iterator[None]:
+    """Every write beyond a file's first bytes fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_public_data_need_no_pins() -> None:
