@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from cairn_protocol.context import Context
@@ -29,7 +29,7 @@ from cairn_server import stops
 from cairn_server.attendance import RETURNS, Attendance
 from cairn_server.events import Watch
 from cairn_server.exchange import Deadlines, Exchange
-from cairn_server.gathering import RESTARTED, Fault, Gathering, Heard, Stage
+from cairn_server.gathering import RESTARTED, Fault, Gathering, Stage
 from cairn_server.journal import Journal, Total
 from cairn_server.stops import Trouble
 from cairn_server.telling import Telling
@@ -222,14 +222,8 @@ class Conversation:
         stage = Stage(f"{kind}.round", requests, seconds, beside=self._probes(server))
         self._gather(exchange, server, stage)
         if named := server.survivors():
-            stage = Stage(f"{kind}.survivors", named, seconds)
-            heard = self._gather(exchange, server, stage)
-            if len(named) < len(server.participants):
-                # Whoever missed the survivors may still open them; whoever cannot voids the round.
-                if never := [clinic for clinic in heard.faults if clinic in named]:
-                    why = self._why(server, replace(stage, everyone=True))
-                    raise Trouble(stops.missing(self._names, never, heard.faults, seconds, why))
-                certified = server.certificate()
+            self._gather(exchange, server, Stage(f"{kind}.survivors", named, seconds))
+            if certified := server.certificate():
                 self._gather(exchange, server, Stage(f"{kind}.certify", certified, seconds, True))
         try:
             total = server.total()
@@ -254,7 +248,7 @@ class Conversation:
 
     # Replies, and clinics that give none.
 
-    def _gather(self, exchange: Exchange, server: ServerRun, stage: Stage) -> Heard:
+    def _gather(self, exchange: Exchange, server: ServerRun, stage: Stage) -> None:
         heard = self._gathering.gather(exchange, server, stage)
         for clinic in heard.back:
             self._came_back(clinic)
@@ -262,7 +256,7 @@ class Conversation:
             self._faulty(clinic, fault, asked=clinic in stage.messages)
         missing = [i for i in server.missing if i in stage.messages]
         if server.enough and not (stage.everyone and missing):
-            return heard
+            return
         if not self._policy.recovers:
             for clinic in (i for i in missing if i in heard.faults):
                 raise Trouble(stops.refusal(self._names[clinic], heard.faults[clinic].error))

@@ -233,6 +233,22 @@ def test_a_keeper_restarted_while_a_loss_is_made_good_voids_the_round(make: Make
     assert max(waited) < 1, "no answer can come any more, so nobody waits for it"
 
 
+def test_nobody_waits_for_a_round_that_cannot_be_opened_any_more(make: Make) -> None:
+    slow = {("round", "ash"): 500.0}
+    c = make(retries=1, takes=lambda stage, name: slow.get((stage, name), 0.01))
+    c.lost = any_of(restarting(c, "round", "elm"), restarting(c, "round", "oak"))
+    c.execute(c.run())
+    assert seconds_of(c, "round")[0] < 1, "two of five are lost, whatever ash says"
+
+
+def test_nobody_waits_for_a_loss_that_cannot_be_made_good_any_more(make: Make) -> None:
+    slow = {("certify", "ash"): 500.0}
+    c = make(retries=1, threshold=3, takes=lambda stage, name: slow.get((stage, name), 0.01))
+    c.lost = any_of(once("round", "elm"), restarting(c, "certify", "oak"))
+    c.execute(c.run())
+    assert seconds_of(c, "certify")[0] < 1
+
+
 def test_a_keeper_that_is_restarted_again_and_again_leaves(make: Make) -> None:
     c = make(rounds=9)
 

@@ -26,7 +26,7 @@ def shown_sums(results: StudyResults) -> tuple[ShownSums, ...]:
 
 
 def note(results: StudyResults, question: str) -> str:
-    """What is to be known of an answer's sums: who is missing, whether an earlier run opened them."""
+    """What to know of an answer's sums: who is missing, or that they are an earlier run's."""
     said = []
     for sums in results.sums:
         if sums.name == question and sums.known_run:
