@@ -277,7 +277,7 @@ class ClinicRun:
         if self._roots:
             self._roots.erase()
         self._roots, self._greeted = roots, None
-        self.marks = self._marks_in(news) or self.marks
+        self.marks = self._marks_in(news)
         self.progress, self.state = self.progress.asked(header), after
         self._round = ClinicRound(
             self._identity,
@@ -387,7 +387,7 @@ class ClinicRun:
         if message.run != self._opening.run:
             refuse("run-foreign", "the closing is of another run")
         news = self._history().follow(self.progress, None, message.records)
-        self.marks = self._marks_in(news) or self.marks
+        self.marks = self._marks_in(news)
         unsigned = Closed(message.run, self.index, self.progress.head, UNSIGNED)
         reply = unsigned.with_signature(self._identity.sign("closed", unsigned.signed))
         self.erase()

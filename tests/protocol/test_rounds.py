@@ -190,6 +190,15 @@ class TestTranscript:
             four.identities[clinic].public for clinic in (1, 2)
         }
 
+    def test_a_request_without_news_shows_no_mark_again(self, four, second):
+        # Of one boot the mark that was shown last is kept: an old one, shown again, would replace
+        # what another run has shown meanwhile.
+        four.runs[0].accept(second, four.context(round_=1), bool)
+        assert four.runs[0].marks
+        again = four.requests(four.context(round_=1, attempt=1))[0]
+        four.runs[0].accept(replace(again, records=()), four.context(round_=1, attempt=1), bool)
+        assert four.runs[0].marks == ()
+
     def test_notes_are_sent_until_a_clinic_has_answered(self, four, second):
         assert second.notes == ()
         assert len(four.requests(four.context(round_=1, attempt=1))[3].notes) == 3
