@@ -361,10 +361,11 @@ class Keeper:
     def _close(self, message: CloseRun, digest: bytes) -> Message:
         if kept := self.state.reply(message.run, digest):
             return decode(kept)
-        active = self._active.pop(message.run, None)
+        active = self._active.get(message.run)
         if active is not None:
             place = active.place
             reply: Message = active.run.close(message)
+            del self._active[message.run]
             self.state.keep_marks(active.run.marks)  # K7
             self._imports.pop(place.study, None)
         elif (known := self.state.place(message.run)) is not None:  # its keys went with a restart

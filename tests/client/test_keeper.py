@@ -17,7 +17,15 @@ from cairn_models.records import Records
 from cairn_protocol.context import state_bytes
 from cairn_protocol.errors import InputError
 from cairn_protocol.identity import Identity
-from cairn_protocol.messages import Confirmation, KeyPackage, OpenRun, Refusal, Upload, decode
+from cairn_protocol.messages import (
+    Closed,
+    Confirmation,
+    KeyPackage,
+    OpenRun,
+    Refusal,
+    Upload,
+    decode,
+)
 from cairn_protocol.record import Message
 from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
@@ -40,6 +48,22 @@ def test_a_run_from_opening_to_closing(bench: Make) -> None:
     assert b.server.total().shape == (6,)
     b.everyone(b.server.close("done"))
     assert refused(b.ask(b.opening)) != ""
+
+
+def test_a_closing_with_a_forged_history_is_refused_and_changes_nothing(bench: Make) -> None:
+    b = bench()
+    b.set_up()
+    b.everyone(b.requests())
+    b.server.total()
+    closing = b.server.close("done")[0]
+    record = closing.records[-1]
+    forged = replace(record, uploads=tuple(replace(u, upload=bytes(32)) for u in record.uploads))
+    lie = replace(closing, records=(*closing.records[:-1], forged))
+    assert refused(b.ask(lie)) == "peer.transcript-differs"
+    run = b.keepers[0]._active[closing.run].run
+    assert run._roots is not None
+    assert isinstance(b.ask(closing), Closed)
+    assert run._roots is None, "erased"
 
 
 def test_k1_a_study_that_was_not_approved_is_refused(bench: Make) -> None:
