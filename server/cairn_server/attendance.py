@@ -37,7 +37,12 @@ class Attendance:
         return news
 
     def grace(self, clinic: int, full: float) -> float:
-        """How much of the `full` grace the clinic is waited for."""
+        """How much of the `full` grace the clinic is waited for: all of it, if it has just come.
+
+        A service that was restarted reads its records before it makes keys.
+        """
+        if clinic in self._back:
+            return full
         return full / 2.0 ** min(self._misses[clinic], HALVINGS)
 
     def returned(self, clinic: int) -> bool:

@@ -211,6 +211,15 @@ def test_a_restarted_keeper_is_out_for_a_round_and_taken_back_under_new_keys(
         ledgers(c, run)
 
 
+def test_a_restarted_keeper_has_time_to_read_its_records(make: Make) -> None:
+    slow = {("open", "elm"): 15.0}
+    c = make(takes=lambda stage, name: slow.get((stage, name), 0.01))
+    c.lost = restarting(c, "round", "elm")
+    run = c.run()
+    c.execute(run)
+    assert c.names_in(run, "effect") + c.names_in(run, "course") == ["afoy", ALL, ALL, ALL]
+
+
 def test_a_keeper_restarted_after_its_upload_is_in_the_sum(make: Make) -> None:
     c, journal = make(), MemoryJournal()
     c.lost = restarting(c, "survivors", "elm")
