@@ -52,6 +52,7 @@ class Server:
         self.keeper = CrashingKeeper(folder, step, number)
         self.lost = lost
         self.deaths = 0
+        self.after_death: type[Message] | None = None  # what it says to what it died over
         self.setup = 0
         self.left: dict[bytes, set[bytes]] = {}  # uploads by header, as they left
         self.survivors: dict[bytes, set[bytes]] = {}  # survivors by header, as it answered them
@@ -65,6 +66,7 @@ class Server:
             self.keeper.__exit__(None, None, None)
             self.keeper = CrashingKeeper(self.folder)
             reply = self.keeper.ask(message)
+            self.after_death = type(reply)
         assert reply is not None
         if isinstance(reply, Upload):
             self.left.setdefault(reply.header, set()).add(reply.upload_digest)
@@ -173,26 +175,37 @@ def test_the_study_ends_right_after_a_death_at(bench: Make, step: str) -> None:
     check(server, folder, b)
 
 
-@pytest.mark.parametrize("step", ["kept", *RECOVERY])
-def test_after_a_dropout_the_study_ends_right_after_a_death_at(bench: Make, step: str) -> None:
+@pytest.mark.parametrize(
+    ("step", "again"),
+    [
+        ("kept", Upload),
+        ("considered", Refusal),
+        ("survivors kept", Consent),
+        ("certified", Refusal),
+        ("opening kept", Opening),
+    ],
+)
+def test_after_a_dropout_the_study_ends_right_after_a_death_at(
+    bench: Make, step: str, again: type[Message]
+) -> None:
     """Four of five uploaded, and all four are needed to open their sum."""
     b, folder = prepare(bench, RECOVERED)
     server = Server(b, folder, step, 1, (YEW,))
     asked = server.run()
     assert server.deaths == 1
-    # An opening that was kept is sent again. Anything else needs roots that died: a new attempt.
-    assert asked == len(PLAN) + 1
+    assert server.after_death is again, "what was kept is sent again, and nothing else"
+    assert asked == len(PLAN) + 1, "whatever comes next needs roots that died"
     check(server, folder, b)
 
 
-@pytest.mark.parametrize("step", ["considered", "survivors kept"])
+@pytest.mark.parametrize(("step", "again"), [("considered", Refusal), ("survivors kept", Opening)])
 def test_where_all_uploaded_the_others_open_without_the_one_that_died_at(
-    bench: Make, step: str
+    bench: Make, step: str, again: type[Message]
 ) -> None:
     b, folder = prepare(bench, RECOVERED)
     server = Server(b, folder, step, 1)
     assert server.run() == len(PLAN), "no attempt was lost"
-    assert server.deaths == 1
+    assert (server.deaths, server.after_death) == (1, again)
     check(server, folder, b)
 
 
