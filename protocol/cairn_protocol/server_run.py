@@ -180,7 +180,7 @@ class ServerRun:
             case Upload() | Consent() | Opening() if self._round is None:
                 refuse("out-of-order", "a clinic answered before a round was asked")
             case Upload():
-                self._take(self._open.uploads, clinic, reply, self._open.check_upload)
+                self._take(self._open.uploads, clinic, reply, self._check_upload)
             case Consent():
                 self._take(self._open.consents, clinic, reply, self._open.check_consent)
             case Opening():
@@ -224,13 +224,18 @@ class ServerRun:
 
     def _check_package(self, reply: KeyPackage) -> None:
         check_package(reply, self.opening, self.roster)
-        check_mark_follows(reply, self.roster, self._seen)
+        check_mark_follows(reply.mark, self._name(reply.clinic), self._seen)
         check_public(reply.x25519, reply.mlkem)
         if any(reply.x25519 == p.x25519 or reply.mlkem == p.mlkem for p in self._packages.values()):
             refuse("key-shared", f"{self._name(reply.clinic)} sent another clinic's key")
 
     def _check_confirmation(self, reply: Confirmation) -> None:
         check_confirmation(reply, self.participants, self.roster, self._t1, self._genuine)
+
+    def _check_upload(self, reply: Upload) -> None:
+        self._open.check_upload(reply)
+        package = self._packages[reply.clinic].mark
+        check_mark_follows(reply.mark, self._name(reply.clinic), {package.identity: package})
 
     def _check_opening(self, reply: Opening) -> None:
         if self.state is State.NAMED and not self._open.everyone:

@@ -61,23 +61,23 @@ def check_peers(packages: Packages, roster: Roster, own: int, seen: Mapping[byte
     """
     for package in packages.packages:
         if package.clinic != own:
-            check_mark_follows(package, roster, seen)
+            check_mark_follows(package.mark, roster.entries[package.clinic].clinic, seen)
 
 
-def check_mark_follows(package: KeyPackage, roster: Roster, seen: Mapping[bytes, Mark]) -> None:
-    """Refuses a package whose clinic stands behind the newest mark of it in `seen`, by identity.
+def check_mark_follows(mark: Mark, name: str, seen: Mapping[bytes, Mark]) -> None:
+    """Refuses the mark of the clinic called `name` if it stands behind that in `seen`, by identity.
 
     Raises:
         PeerFault: R14 is broken.
     """
-    earlier = seen.get(package.mark.identity)
-    if earlier is None or package.mark.follows(earlier):  # R14
+    earlier = seen.get(mark.identity)
+    if earlier is None or mark.follows(earlier):  # R14
         return
-    name = roster.entries[package.clinic].clinic
     refuse(
         "peer-set-back",
         f"{name} shows an older state than was seen of it",
-        why="it was restored from a backup, or two machines hold its identity",
+        why="it was restored from a backup, two machines hold its identity, or what it sent before "
+        "it was last started came late",
         hint=f"tell the research team and {name}; nothing was computed",
     )
 

@@ -139,6 +139,15 @@ class TestUploads:
         four.server.receive(1, upload)
         assert four.unmask().tolist() == VECTORS.sum(axis=0).tolist()
 
+    @pytest.mark.parametrize(("epoch", "boot"), [(0, b"b"), (1, b"c")])
+    def test_a_mark_behind_the_one_that_came_with_the_keys(self, four, refuses, epoch, boot):
+        # The others would keep the package's, the records would show this one.
+        four.agreed().ask(VECTORS, lost=(1,))
+        upload = four.upload(1, four.requests_again[1], four.server._open.context, VECTORS[1])
+        with refuses("peer.peer-set-back", four.server):
+            four.server.receive(1, resigned(four, upload, mark=four.mark(1, epoch, boot)))
+        four.server.receive(1, resigned(four, upload, mark=four.mark(1, head=b"h" * 32)))
+
     @pytest.mark.parametrize("bits", [20, 24, 28, 32, 40, 48, 56, 64])
     @pytest.mark.parametrize("length", [1, 2, 3])
     def test_whatever_was_packed_is_whole(self, bits, length):
