@@ -19,6 +19,7 @@ from flwr.serverapp import Grid, ServerApp
 from cairn_app.flower_private import FIRST_NODE, Run, act_as_server, assign_id, empty_run
 
 CLIENT_APP_RAISED: Final = 2  # Flower's error code for a ClientApp that raised
+WITHDRAWN: Final = 0  # Flower's for an unknown reason; nobody waits for such a reply
 
 
 class EmbeddedGrid(Grid):
@@ -35,6 +36,7 @@ class EmbeddedGrid(Grid):
             node: Context(self._run.run_id, node, {}, RecordDict({"state": ConfigRecord()}), {})
             for node in apps
         }
+        self._withdrawn: set[str] = set()
         self._locks = {node: Lock() for node in apps}
         self._pool = ThreadPoolExecutor(max_workers=max(1, workers))
         self._pending: dict[str, Future[Message]] = {}
@@ -86,8 +88,8 @@ class EmbeddedGrid(Grid):
     def withdraw(self, message_ids: Iterable[str]) -> None:
         """Take messages back; one that its node works on already is answered to nobody."""
         for identifier in message_ids:
-            if future := self._pending.pop(identifier, None):
-                future.cancel()
+            if self._pending.pop(identifier, None):
+                self._withdrawn.add(identifier)
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
@@ -100,6 +102,8 @@ class EmbeddedGrid(Grid):
         node = message.metadata.dst_node_id
         try:
             with self._locks[node]:
+                if message.metadata.message_id in self._withdrawn:
+                    return Message(Error(WITHDRAWN, "withdrawn"), reply_to=message)
                 return self._apps[node](message, self._contexts[node])
         except Exception as error:  # as Flower does: a ClientApp's crash is an error reply
             return Message(Error(CLIENT_APP_RAISED, type(error).__name__), reply_to=message)

@@ -151,7 +151,8 @@ def test_the_comparison_with_the_truth_pools_the_clinics_that_are_in_the_sum(
     assert seen == {"effect": everyone - {"elm"}, "again": everyone}
 
 
-def test_a_message_that_was_taken_back_is_not_worked_on() -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_message_that_was_taken_back_is_not_worked_on(workers: int) -> None:
     gate, worked = threading.Event(), []
 
     def slow(body: bytes) -> bytes:
@@ -159,7 +160,7 @@ def test_a_message_that_was_taken_back_is_not_worked_on() -> None:
         gate.wait(10)
         return body
 
-    with EmbeddedGrid({2: client_app(slow)}, workers=1) as grid:
+    with EmbeddedGrid({2: client_app(slow)}, workers=workers) as grid:
         exchange = GridExchange(grid)
         assert exchange("query.round", {2: b"first"}, 0.1) == {}
         assert exchange("query.round", {2: b"second"}, 0.1) == {}, "one at a time"
