@@ -14,6 +14,7 @@ from cairn_client.keeper_store import KeeperStore
 from cairn_models.questions import build
 from cairn_privacy.question_terms import QuestionTerms
 from cairn_protocol.context import state_bytes
+from cairn_protocol.identity import Identity
 from cairn_protocol.messages import RoundRequest, decode
 from cairn_protocol.record import Message
 from cairn_protocol.roster import SignedRoster
@@ -92,6 +93,7 @@ class Bench:
     server: ServerRun
     opening: Message
     keepers: list[Keeper]
+    team: Identity
 
     def ask(self, message: Message | Mapping[int, Message], keeper: int = 0) -> Message:
         """What one keeper answers, to its own message where there is one for each."""

@@ -28,6 +28,7 @@ import hashlib
 import logging
 import threading
 from dataclasses import dataclass
+from typing import Final
 
 from cairn_client.askable import Askable, askable, asked_for, study_cap
 from cairn_client.clinic_folder import ClinicFolder
@@ -39,7 +40,7 @@ from cairn_client.keeper_steps import Passing, no_step
 from cairn_client.own_mark import OwnMark
 from cairn_client.readers import Import
 from cairn_client.reconcile import reconcile
-from cairn_models.questions.base import instrument_of
+from cairn_client.study_records import StudyRecords
 from cairn_models.records import Records
 from cairn_privacy.ledger import Ledger
 from cairn_protocol.clinic_run import ClinicRun
@@ -47,7 +48,6 @@ from cairn_protocol.codec import refuse
 from cairn_protocol.errors import (
     BudgetRefusal,
     CairnError,
-    InputError,
     OurFault,
     PeerFault,
     PolicyRefusal,
@@ -71,6 +71,7 @@ from cairn_protocol.study import Study
 from cairn_protocol.wire_types import UNSIGNED
 
 log = logging.getLogger("cairn.keeper")
+MOST_RUNS: Final = 2  # of one study, with keys in memory
 
 
 @dataclass
@@ -112,7 +113,7 @@ class Keeper:
         self._passing = passing
         self._ledger: Ledger | None = None
         self._opening = threading.Lock()  # of the ledger: status is asked beside a round
-        self._imports: dict[bytes, Import] = {}
+        self._read = StudyRecords(clinic)
         self._active: dict[bytes, _Active] = {}
         self.mark = OwnMark(self.identity, self.state, self.open_ledger_if_any)
 
@@ -151,10 +152,7 @@ class Keeper:
         Raises:
             InputError: a file or the mapping cannot be used at all.
         """
-        own = tuple(instrument_of(study, i.name) for i in study.instruments)
-        read = self.clinic.read(own)
-        self._imports[study.digest] = read
-        return read
+        return self._read.read(study)
 
     def forward(self, request: bytes) -> bytes:
         """The reply to one request; a refusal is a reply. Never raises."""
@@ -237,6 +235,17 @@ class Keeper:
             )
         return approval
 
+    def _allowed(self, active: _Active) -> Approval:
+        """The standing approval of the run's study, under the run's own roster (K1)."""
+        approval = self._approval(active.run.study.digest)
+        if approval.roster not in (None, active.run.roster.digest):
+            raise PolicyRefusal(
+                "this clinic has acknowledged another roster since the run was opened",
+                code="roster-changed",
+                hint="a new run, under the new roster, can ask what is left",
+            )
+        return approval
+
     def _open(self, message: OpenRun) -> Message:
         digest = message.study.digest
         approval = self._approval(digest)
@@ -254,8 +263,7 @@ class Keeper:
             data_are_public=self.clinic.config.data == "public",
             progress=place.progress if place else None,
         )
-        if digest not in self._imports:
-            self._read_unseen(run.study)
+        self._read.have(run.study)
         ledger = self.ledger if run.study.noised else None
         pins = EntryPins(self.clinic.pins_file)
         door = Door(lambda: self._records(digest), ledger, pins)
@@ -264,31 +272,23 @@ class Keeper:
         if active:
             active.run.erase()
         self._active[message.run] = opened
+        self._let_go(digest)
         self._passing("opened")
         return package
 
-    def _read_unseen(self, study: Study) -> None:
-        """Reads the records for a run; what is wrong with the files is the clinic's to know."""
-        try:
-            read = self.read_records(study)
-        except InputError as error:
-            log.error("cannot read the clinic's files: %s; hint: %s", error, error.hint)
-            raise OurFault(
-                "the clinic cannot read its files",
-                code="records-unreadable",
-                hint="the clinic's log says which and why; nothing was charged",
-            ) from None
-        if read.findings:
-            where = read.write_quarantine(self.clinic.path)
-            log.warning("some rows were set aside; %s lists them", where)
+    def _let_go(self, study: bytes) -> None:
+        """Gives up a study's oldest runs: a server asks one at a time, and a lying one many."""
+        runs = [run for run, active in self._active.items() if active.run.study.digest == study]
+        for run in runs[:-MOST_RUNS]:
+            self._active.pop(run).run.erase()
 
     def _records(self, study: bytes) -> Records:
         self._passing("charged")
-        return self._imports[study].records
+        return self._read.of(study)
 
     def _confirm(self, message: Packages) -> Message:
         active = self._run(message.run)
-        self._approval(active.run.study.digest)
+        self._allowed(active)
         if known := active.run.cached(message):
             return known
         seen = self.state.marks([entry.identity for entry in active.run.roster.entries])
@@ -299,8 +299,7 @@ class Keeper:
 
     def _round(self, message: RoundRequest, digest: bytes) -> Message:
         header = message.header
-        if place := self.state.place(header.run):
-            self._approval(place.study)
+        self._check_approved(header.run)
         if kept := self.state.reply(header.run, digest):  # K5
             return decode(kept)
         active = self._run(header.run)
@@ -326,24 +325,22 @@ class Keeper:
                 attempt=header.attempt,
                 public=public,
                 study_cap=active.study_cap,
-                team=self._approval(active.run.study.digest).team,
+                team=self._allowed(active).team,
             )
         )
         self._passing("answered")
         upload = active.run.upload(message, leaving.vector, self.mark.sign())
         self.state.keep(active.place, digest, upload.to_bytes())  # K5
         self._passing("kept")
-        self._approval(active.run.study.digest)  # people may have paused it meanwhile
         if leaving.entry is not None:
             self.ledger.commit(leaving.entry, upload.upload_digest)
         self._passing("committed")
+        self._allowed(active)  # people may have paused it meanwhile
         return upload
 
     def _unmask(self, message: Survivors | Certificate, digest: bytes) -> Message:
-        place = self.state.place(message.run)
-        if place is None:
+        if not self._check_approved(message.run):  # K6
             raise _run_unknown()
-        self._approval(place.study)  # K6
         if kept := self.state.reply(message.run, digest):  # K5
             return decode(kept)
         active = self._run(message.run)
@@ -355,19 +352,30 @@ class Keeper:
             self._passing("certified")
         self.state.keep(active.place, digest, reply.to_bytes())  # K5
         self._passing("survivors kept" if isinstance(message, Survivors) else "opening kept")
-        self._approval(place.study)  # people may have paused it meanwhile
+        self._allowed(active)  # people may have paused it meanwhile
         return reply
 
+    def _check_approved(self, run: bytes) -> bool:
+        """Whether the run is known here, once it is sure that its study still is approved."""
+        if active := self._active.get(run):
+            self._allowed(active)
+            return True
+        place = self.state.place(run)
+        if place is not None:
+            self._approval(place.study)
+        return place is not None
+
     def _close(self, message: CloseRun, digest: bytes) -> Message:
-        if kept := self.state.reply(message.run, digest):
-            return decode(kept)
         active = self._active.get(message.run)
+        if active is None and (kept := self.state.reply(message.run, digest)):
+            return decode(kept)
         if active is not None:
             place = active.place
             reply: Message = active.run.close(message)
             del self._active[message.run]
             self.state.keep_marks(active.run.marks)  # K7
-            self._imports.pop(place.study, None)
+            if all(other.run.study.digest != place.study for other in self._active.values()):
+                self._read.forget(place.study)
         elif (known := self.state.place(message.run)) is not None:  # its keys went with a restart
             place = known
             unsigned = Closed(message.run, place.clinic, place.progress.head, UNSIGNED)

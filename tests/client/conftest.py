@@ -44,6 +44,6 @@ def bench(tmp_path: Path) -> Callable[..., Bench]:
                 keeper.approve(signed)
             keeper.read_records(study)
         server, opening = ServerRun.open(bytes(16), signed, roster)
-        return Bench(study, signed, roster, server, opening, in_order)
+        return Bench(study, signed, roster, server, opening, in_order, team)
 
     return make
