@@ -64,12 +64,12 @@ def test_closing_one_of_two_runs_leaves_the_records_to_the_other(bench: Make) ->
 def test_a_pause_between_an_upload_and_its_leaving_does_not_undo_the_charge(bench: Make) -> None:
     b = bench()
     b.settle(0)
-    store = b.boot(0, passing=lambda step: paused(step))
 
     def paused(step: str) -> None:
         if step == "kept":
             store.decide(b.signed.digest, b.roster.roster.digest, "paused", "Ada")
 
+    store = b.boot(0, passing=paused)
     b.set_up()
     asked = b.requests()
     assert refused(b.ask(asked)) == "policy.study-not-approved"
