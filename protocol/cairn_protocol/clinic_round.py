@@ -16,7 +16,7 @@ from cairn_protocol.errors import OurFault
 from cairn_protocol.fixed_point import to_wire, word
 from cairn_protocol.identity import Identity, Label, verify
 from cairn_protocol.mark import Mark
-from cairn_protocol.masks import Ring, masked
+from cairn_protocol.masks import Ring, masked, masked_bytes
 from cairn_protocol.messages import (
     Certificate,
     Consent,
@@ -86,9 +86,9 @@ class ClinicRound:
                 own, header.participants, self._rules.threshold, self._roots, header.digest
             )
         seeds = self._roots.seeds(header.digest)
-        wire = to_wire(
-            masked(vector, own, seeds, mask.stream if mask else None), context.modulus_bits
-        )
+        masks, bits = (own, seeds, mask.stream if mask else None), context.modulus_bits
+        whole = bits == 8 * vector.dtype.itemsize  # words travel as they are
+        wire = masked_bytes(vector, *masks) if whole else to_wire(masked(vector, *masks), bits)
         shares = (mask.commitment, mask.sealed, mask.commitments) if mask else _NO_SHARES
         digest = upload_digest(context.modulus_bits, wire, *shares)
         if self.uploaded not in (b"", digest):  # R12

@@ -63,9 +63,9 @@ class Reader:
             refuse("trailing", "a message has bytes after its end")
 
 
-def framed(kind: int, body: bytes) -> bytes:
-    """`body` behind magic, version and `kind`."""
-    return MAGIC + bytes((VERSION, kind)) + body
+def framed(kind: int, *body: bytes) -> bytes:
+    """The pieces of a body behind magic, version and `kind`."""
+    return b"".join((MAGIC, bytes((VERSION, kind)), *body))
 
 
 def unframed(data: bytes, limit: int) -> tuple[int, Reader]:
@@ -99,6 +99,10 @@ class Field(ABC):
     @abstractmethod
     def write(self, value: Any) -> bytes:
         """The one encoding of a checked `value`."""
+
+    def pieces(self, value: Any) -> tuple[bytes, ...]:
+        """`write` in pieces to be joined, so that a vector is copied once and not by each layer."""
+        return (self.write(value),)
 
     @abstractmethod
     def read(self, reader: Reader, what: str) -> Any:
@@ -150,7 +154,10 @@ class Blob(Field):
             raise ValueError(f"must be at most {self.most} bytes")
 
     def write(self, value: bytes) -> bytes:
-        return len(value).to_bytes(4, "big") + value
+        return b"".join(self.pieces(value))
+
+    def pieces(self, value: bytes) -> tuple[bytes, ...]:
+        return len(value).to_bytes(4, "big"), value
 
     def read(self, reader: Reader, what: str) -> bytes:
         return reader.take(reader.length(self.most, what), what)

@@ -14,6 +14,7 @@ length ends with a coordinate 0. Everything is little-endian.  # SPEC 9
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -75,11 +76,15 @@ def encode(values: NDArray[np.int64], *, reach: int, modulus_bits: int) -> Ring:
         raise OurFault("a vector must be (d,) int64", code="vector-type")
     narrow = word(modulus_bits) == np.uint32
     reach = min(reach, largest_reach(1, modulus_bits))
-    if values.size and (int(values.max()) > reach or int(values.min()) < -reach):
-        raise OurFault(
-            "a coordinate is beyond the reach that the study allows", code="beyond-reach"
-        )
-    return values.astype(np.uint32) if narrow else values.astype(np.uint64)
+    ring: Ring = np.empty(values.size, np.uint32) if narrow else np.empty(values.size, np.uint64)
+    for start in range(0, values.size, _BLOCK):  # so that each value is read from memory once
+        block = values[start : start + _BLOCK]
+        if int(block.max()) > reach or int(block.min()) < -reach:
+            raise OurFault(
+                "a coordinate is beyond the reach that the study allows", code="beyond-reach"
+            )
+        ring[start : start + _BLOCK] = block
+    return ring
 
 
 def decode(total: Ring, bits: int) -> NDArray[np.int64]:
@@ -88,7 +93,13 @@ def decode(total: Ring, bits: int) -> NDArray[np.int64]:
         raise OurFault("a sum is not of its ring", code="vector-type")
     spare = 8 * total.dtype.itemsize - bits
     signed = total.view(f"i{total.dtype.itemsize}")
-    return ((signed << spare) >> spare).astype(np.int64)
+    if not spare:
+        return signed.astype(np.int64)
+    result = np.empty(signed.size, dtype=np.int64)
+    for start in range(0, result.size, _BLOCK):
+        block = signed[start : start + _BLOCK] << spare
+        result[start : start + _BLOCK] = np.right_shift(block, spare, out=block)
+    return result
 
 
 def wire_bytes(length: int, bits: int) -> int:
@@ -154,6 +165,44 @@ def from_wire(data: bytes, bits: int, length: int) -> Ring:
     if coordinates == 1:
         return words.astype(np.uint64, copy=False)
     return words.view("<u4").astype(np.uint32, copy=False)[:length]
+
+
+def sum_of(wires: Sequence[bytes], bits: int, length: int) -> Ring:
+    """The sum of one or more packed vectors, (length,) uint32 or uint64; only its low `bits` count.
+
+    Packed groups are added as words that reach into the next group, which stands above their own
+    bits and so changes nothing in them. Two coordinates are told apart at the end: with
+    A = Σ (first + second·2^w + …) and B = Σ first, both modulo 2^64, Σ second = (A − B) / 2^w
+    modulo 2^w.
+
+    Raises:
+        PeerFault: see `check_wire`.
+    """
+    if bits in (32, 64):
+        total = from_wire(wires[0], bits, length).copy()
+        for data in wires[1:]:
+            np.add(total, from_wire(data, bits, length), out=total)
+        return total
+    for data in wires:
+        check_wire(data, bits, length)
+    coordinates, size = _group(bits)
+    groups, low = len(wires[0]) // size, np.uint64((1 << bits) - 1)
+    sums = np.empty((groups, coordinates), dtype=word(bits))
+    for start in range(0, groups, _BLOCK):
+        count = min(_BLOCK, groups - start)
+        whole, first = np.zeros(count, dtype="<u8"), np.zeros(count, dtype="<u8")
+        for data in wires:
+            piece = data[start * size : (start + count) * size] + bytes(8 - size)
+            words = np.ndarray(count, "<u8", piece, 0, (size,))  # they overlap, and are only read
+            whole += words
+            if coordinates == 2:
+                first += words & low
+        if coordinates == 2:
+            sums[start : start + count, 0] = first
+            sums[start : start + count, 1] = (whole - first) >> np.uint64(bits)
+        else:
+            sums[start : start + count, 0] = whole
+    return sums.reshape(-1)[:length]
 
 
 def _group(bits: int) -> tuple[int, int]:

@@ -9,8 +9,9 @@ lower index adds the stream and the other takes it off; a self mask is added.  #
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from io import BytesIO
 from itertools import islice
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -79,6 +80,23 @@ def masked(vector: Ring, index: int, seeds: Mapping[int, bytes], own: bytes | No
         own: seed of the self mask, if there is one.
     """
     result: Ring = vector.copy()
-    streams = [(seed, pair_sign(index, peer)) for peer, seed in seeds.items()]
-    add_streams(result, streams if own is None else [(own, 1), *streams])
+    add_streams(result, _streams(index, seeds, own))
     return result
+
+
+def masked_bytes(
+    vector: Ring, index: int, seeds: Mapping[int, bytes], own: bytes | None = None
+) -> bytes:
+    """`masked` as little-endian bytes, made in them: the vector is copied once."""
+    little = vector.dtype.newbyteorder("<")
+    room = BytesIO(vector.astype(little, copy=False).tobytes())
+    with room.getbuffer() as writable:
+        words = cast("Ring", np.frombuffer(writable, dtype=little))
+        add_streams(words, _streams(index, seeds, own))
+        del words  # or the bytes stay lent
+    return room.getvalue()
+
+
+def _streams(index: int, seeds: Mapping[int, bytes], own: bytes | None) -> list[tuple[bytes, int]]:
+    streams = [(seed, pair_sign(index, peer)) for peer, seed in seeds.items()]
+    return streams if own is None else [(own, 1), *streams]

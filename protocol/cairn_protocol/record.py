@@ -7,6 +7,7 @@ made, by whichever side, so that an invalid one cannot exist.  # SPEC 2
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self, get_args, get_origin, get_type_hints
@@ -44,7 +45,11 @@ class Record:
     @cached_property
     def body(self) -> bytes:
         """All fields in the order of their declaration."""
-        return b"".join(f.write(getattr(self, name)) for name, f in layout(type(self)).items())
+        return b"".join(self._pieces())
+
+    def _pieces(self) -> Iterator[bytes]:
+        for name, field in layout(type(self)).items():
+            yield from field.pieces(getattr(self, name))
 
     @cached_property
     def digest(self) -> bytes:
@@ -121,7 +126,7 @@ class Message(Record):
 
     def to_bytes(self) -> bytes:
         """The frame that holds this message."""
-        return framed(self.kind, self.body)
+        return framed(self.kind, *self._pieces())
 
 
 _LAYOUTS: dict[type[Record], dict[str, Field]] = {}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cairn_protocol import self_mask, shares
 from cairn_protocol.context import Context
 from cairn_protocol.errors import PeerFault
-from cairn_protocol.fixed_point import decode, from_wire, word
+from cairn_protocol.fixed_point import decode, sum_of
 from cairn_protocol.masks import Ring, add_streams, pair_sign
 from cairn_protocol.messages import Header, Opening, Upload
 from cairn_protocol.policy import Policy
@@ -73,10 +73,7 @@ class Unmasking:
 
     def _added(self) -> Ring:
         bits, length = self._context.modulus_bits, self._context.length
-        total: Ring = np.zeros(length, dtype=word(bits))
-        for clinic in self._survivors:
-            np.add(total, from_wire(self._uploads[clinic].vector, bits, length), out=total)
-        return total
+        return sum_of([self._uploads[clinic].vector for clinic in self._survivors], bits, length)
 
     def _left_over(self) -> list[tuple[bytes, int]]:
         """Seeds of the pair masks that did not cancel, each with the sign that takes it off."""
