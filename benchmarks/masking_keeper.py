@@ -27,13 +27,11 @@ from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.study import Study
 
 CLINICS: Final = 10
-ALL: Final = f"survivors = {CLINICS}\nthreshold = {CLINICS}\n"
-RECOVERS: Final = 'survivors = 8\nthreshold = 8\ncolluding = 2\ndropout = "recovered"\n'
 
 
 def keeper_row(rounds: int) -> dict[str, Any]:
     """Medians over all clinics and rounds, from bytes to bytes, with what the disk takes."""
-    text = study_text(CLINICS, rounds).replace(ALL, RECOVERS)
+    text = study_text(CLINICS, rounds, recovers=True)
     with patch.dict(KINDS, REGISTERED), tempfile.TemporaryDirectory() as folder:
         write_clinics(Path(folder), CLINICS)
         return _run(Study.parse(text.encode()), Path(folder), rounds)
