@@ -185,7 +185,7 @@ class Conversation:
         packages = server.packages()
         each = dict.fromkeys(server.participants, packages)
         try:
-            self._gather(exchange, server, Stage("query.confirm", each, seconds, everyone=True))
+            self._gather(exchange, server, Stage("query.confirm", each, seconds))
         except Trouble:
             if self._policy.recovers:
                 self._stall([i for i in server.missing if stalled[i] < STALLS], stalled)
@@ -224,13 +224,17 @@ class Conversation:
         if named := server.survivors():
             self._gather(exchange, server, Stage(f"{kind}.survivors", named, seconds))
             if certified := server.certificate():
-                self._gather(exchange, server, Stage(f"{kind}.certify", certified, seconds, True))
+                self._gather(exchange, server, Stage(f"{kind}.certify", certified, seconds))
         try:
             total = server.total()
         except PeerFault as fault:
             raise Trouble(StudyStopped(fault.what, code="shares-wrong", why=fault.why)) from None
         finally:
             self._telling.blamed(server.blamed, asked.question, asked.round_)
+            self._telling.disputed(server.disputed, asked.question, asked.round_)
+            for clinic in server.blamed:  # it would void every attempt, each of them charged
+                what = f"{self._names[clinic]}: its shares were not as it promised"
+                self._leave(clinic, StudyStopped(what, code="shares-wrong"))
         record = server.records[-1]
         self._journal.opened(asked.question, asked.round_, total, record)
         self.records.append(record)
@@ -255,7 +259,7 @@ class Conversation:
         for clinic, fault in heard.faults.items():
             self._faulty(clinic, fault, asked=clinic in stage.messages)
         missing = [i for i in server.missing if i in stage.messages]
-        if server.enough and not (stage.everyone and missing):
+        if server.enough:
             return
         if not self._policy.recovers:
             for clinic in (i for i in missing if i in heard.faults):
@@ -268,7 +272,7 @@ class Conversation:
             return "every clinic of this study must answer"
         if stage.name == "query.confirm":
             return "whoever offers keys must confirm those of the others"
-        if stage.everyone:
+        if server.fewest == len(server.asked):
             return "while the loss of a clinic is made good, all others must answer"
         return f"the study needs {server.fewest} of its {len(self._names)} clinics"
 

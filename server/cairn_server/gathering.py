@@ -42,14 +42,12 @@ class Stage:
     """What is asked: Flower's message type, each clinic's message, and how long it may take.
 
     Args:
-        everyone: whether the run cannot go on without any of these clinics.
         beside: messages to clinics that nothing depends on; a key package is their only answer.
     """
 
     name: str
     messages: Mapping[int, Message]
     seconds: float
-    everyone: bool = False
     beside: Mapping[int, Message] = field(default_factory=dict)
 
 
@@ -92,11 +90,10 @@ class Gathering:
             nonlocal enough
             self._take(server, stage, replies, heard)
             waiting = [i for i in server.missing if i in stage.messages and i not in heard.faults]
-            lost = len(server.missing) > len(waiting) if stage.everyone else False
             hopeless = len(server.asked) - len(server.missing) + len(waiting) < server.fewest
-            if not waiting or lost or hopeless:
+            if not waiting or hopeless:
                 return self._beside(begun, stage, heard)
-            if stage.everyone or not server.enough:
+            if not server.enough:
                 return begun + stage.seconds
             now = time.monotonic()
             enough = enough or now

@@ -64,6 +64,16 @@ class Telling:
             self._journal.note(Incident("blamed", self._names[clinic], text))
             self._watch(Event("clinics", question, text=f"{self._names[clinic]}: {text}"))
 
+    def disputed(self, pairs: Iterable[tuple[int, int]], question: str, round_: int) -> None:
+        """A share that its receiver calls unreadable: dealer or receiver is at fault."""
+        for dealer, opener in pairs:
+            text = (
+                f"{self._names[opener]} could not read its share from {self._names[dealer]} in "
+                f"round {round_ + 1} of {question}: one of the two is at fault"
+            )
+            self._journal.note(Incident("blamed", self._names[dealer], text))
+            self._watch(Event("clinics", question, text=text))
+
     @property
     def _all(self) -> frozenset[int]:
         return frozenset(range(len(self._names)))
