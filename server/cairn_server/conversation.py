@@ -272,7 +272,7 @@ class Conversation:
             return "every clinic of this study must answer"
         if stage.name == "query.confirm":
             return "whoever offers keys must confirm those of the others"
-        if server.fewest == len(server.asked):
+        if stage.name.endswith(".certify"):
             return "while the loss of a clinic is made good, all others must answer"
         return f"the study needs {server.fewest} of its {len(self._names)} clinics"
 
