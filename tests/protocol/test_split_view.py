@@ -278,16 +278,22 @@ class TestPolicies:
             assert found.largest > 1, policy
 
 
-SYBILS = [
-    Case(n, m, t, f, participants, inside, sybils=True)
-    for size in (4, 5, 6)
-    for n, m, t, f in policies(size)
-    for participants in range(m, n + 1)
-    for inside in range(f + 1, participants - 1)
-]
+def sybils(size: int) -> list[Case]:
+    """Rosters with more colluders than f, of whom no clinic has verified one."""
+    return [
+        Case(n, m, t, f, participants, inside, sybils=True)
+        for n, m, t, f in policies(size)
+        for participants in range(m, n + 1)
+        for inside in range(f + 1, participants - 1)
+    ]
 
 
-@pytest.mark.parametrize("case", SYBILS, ids=str)
+SYBILS = [case for size in (4, 5, 6) for case in sybils(size)]
+
+
+@pytest.mark.parametrize(
+    "case", SYBILS + [pytest.param(case, marks=pytest.mark.soak) for case in sybils(7)], ids=str
+)
 def test_h_verified_survivors_keep_the_claim_beyond_f_colluders(case):
     # Every clinic of the roster that is not verified colludes, however many these are.
     found = worst(case)
