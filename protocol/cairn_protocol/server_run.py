@@ -7,7 +7,7 @@ one clinic could drive the others out. A clinic trusts none of these checks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Self, TypeVar
 
 import numpy as np
@@ -60,7 +60,9 @@ class ServerRun:
     and a killed server carries on with `ServerRun.open(..., setup=setup + 1, records=records)`.
     """
 
-    def __init__(self, opening: OpenRun, records: Sequence[RoundRecord]) -> None:
+    def __init__(
+        self, opening: OpenRun, records: Sequence[RoundRecord], seen: Iterable[Mark]
+    ) -> None:
         self.opening = opening
         self.roster = opening.roster.roster
         self.policy = opening.study.study().policy
@@ -70,7 +72,8 @@ class ServerRun:
         self._t1 = b""
         self._packages: dict[int, KeyPackage] = {}
         self._confirmations: dict[int, Confirmation] = {}
-        self._seen = {u.mark.identity: u.mark for record in records for u in record.uploads}
+        shown = (u.mark for record in records for u in record.uploads)
+        self._seen = {mark.identity: mark for mark in (*seen, *shown)}
         self._genuine: set[Mark] = set()  # marks that notes show
         self._greeted: set[int] = set()  # clinics that have answered a request with their notes
         self._round: ServerRound | None = None
@@ -86,6 +89,7 @@ class ServerRun:
         *,
         setup: int = 0,
         records: Sequence[RoundRecord] = (),
+        seen: Iterable[Mark] = (),
     ) -> tuple[Self, OpenRun]:
         """A run and the message that opens it at every clinic.
 
@@ -96,9 +100,11 @@ class ServerRun:
             setup: from 0; one more each time that keys must be made anew (a keeper or the
                 server was restarted).
             records: of all rounds that were finished, in a later setup.
+            seen: clinics' marks from earlier runs, oldest first. A clinic that stands behind its
+                own is refused before the others see it, and refuse to go on.
         """
         message = OpenRun(run, setup, study, roster)
-        return cls(message, records), message
+        return cls(message, records, seen), message
 
     @property
     def transcript(self) -> bytes:

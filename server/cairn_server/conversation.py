@@ -76,6 +76,7 @@ class Conversation:
         check: Check,
     ) -> None:
         self.records: list[RoundRecord] = journal.records()
+        self._seen = journal.marks()
         self._run, self._signed, self._roster = run, signed, roster
         self._policy = signed.study().policy
         self._names = [entry.clinic for entry in roster.roster.entries]
@@ -173,7 +174,12 @@ class Conversation:
 
     def _agree(self, exchange: Exchange, stalled: Counter[int]) -> ServerRun:
         server, opening = ServerRun.open(
-            self._run, self._signed, self._roster, setup=self._number(), records=self.records
+            self._run,
+            self._signed,
+            self._roster,
+            setup=self._number(),
+            records=self.records,
+            seen=self._seen,
         )
         self._setup = None
         asked = [i for i in self._attendance.asked if stalled[i] < STALLS]

@@ -20,8 +20,9 @@ from cairn_server.exchange import Deadlines, Exchange, Replies, Until
 
 BESIDE: Final = 0.5  # seconds for a clinic that dropped out to say that it is back
 RESTARTED: Final = frozenset({"peer.run-unknown", "peer.out-of-order"})
-PASSING: Final = RESTARTED | {"policy.attempt-repeated"}
-"""Refusals that a new set-up or a new attempt can mend: the clinic's service was restarted."""
+PASSING: Final = RESTARTED | {"policy.attempt-repeated", "peer.peer-set-back"}
+"""Refusals that a new set-up or a new attempt can mend, or that another clinic is the cause of: the
+clinic's service was restarted, or it was shown a peer that was set back."""
 
 
 @dataclass(frozen=True)

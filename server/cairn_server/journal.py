@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cairn_protocol.mark import Mark
 from cairn_protocol.messages import RoundRecord
 
 Total = NDArray[np.int64]
@@ -61,6 +62,10 @@ class Journal(Protocol):
         """The records of all finished rounds, in the order in which they were opened."""
         ...
 
+    def marks(self) -> list[Mark]:
+        """Where clinics stood at the end of other runs, oldest first."""
+        ...
+
     def note(self, incident: Incident) -> None:
         """Remember an incident."""
         ...
@@ -106,6 +111,9 @@ class MemoryJournal:
 
     def records(self) -> list[RoundRecord]:
         return list(self._records)
+
+    def marks(self) -> list[Mark]:
+        return []
 
     def note(self, incident: Incident) -> None:
         self._incidents.append(incident)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Table, func, insert, select
 
 from cairn_protocol.errors import InputError, PeerFault
+from cairn_protocol.mark import Mark
 from cairn_protocol.messages import RoundRecord
 from cairn_server import store_tables as t
 from cairn_server.journal import Incident, Total
@@ -89,6 +91,28 @@ class StoreJournal:
                 why="its rounds were recorded under an earlier protocol",
                 hint="sign and offer a new study; what was charged stays charged",
             ) from None
+
+    def marks(self) -> list[Mark]:
+        """Where clinics stood at the end of other runs, oldest first."""
+        last = (
+            select(t.sums.c.run, func.max(t.sums.c.seq).label("seq"))
+            .where(t.sums.c.run != self._run)
+            .group_by(t.sums.c.run)
+            .subquery()
+        )
+        query = (
+            select(t.sums.c.record)
+            .join(last, (t.sums.c.run == last.c.run) & (t.sums.c.seq == last.c.seq))
+            .join(t.runs, t.runs.c.run == t.sums.c.run)
+            .order_by(t.runs.c.started)
+        )
+        with self._store.transaction() as c:
+            found = c.execute(query).scalars().all()
+        marks = []
+        for body in found:
+            with suppress(PeerFault):
+                marks += [upload.mark for upload in RoundRecord.from_body(body).uploads]
+        return marks
 
     def note(self, incident: Incident) -> None:
         """Keep an incident."""

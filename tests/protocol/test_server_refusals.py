@@ -153,3 +153,15 @@ class TestUploads:
     def test_whatever_was_packed_is_whole(self, bits, length):
         word = np.uint32 if bits <= 32 else np.uint64
         check_wire(to_wire(np.full(length, -1).astype(word), bits), bits, length)
+
+
+def test_a_clinic_that_stands_behind_an_earlier_run_is_refused_before_others_see_it(four, refuses):
+    ahead = four.mark(1, epoch=9)
+    four.server, four.opening = ServerRun.open(
+        b"another run here", four.signed, four.signed_roster, seen=(four.mark(1), ahead)
+    )
+    package = four.open(1)[1]  # of boot 1
+    with refuses("peer.peer-set-back", four.server):
+        four.server.receive(1, package)
+    four.server.receive(0, four.open(0)[1])
+    four.server.receive(1, four.open(1, mark=four.mark(1, epoch=10))[1])

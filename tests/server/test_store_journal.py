@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from sqlalchemy import text, update
 
 from cairn_protocol.errors import InputError
-from cairn_protocol.messages import Header, RoundRecord
+from cairn_protocol.identity import Identity
+from cairn_protocol.mark import NO_HEAD, Mark
+from cairn_protocol.messages import Header, RoundRecord, SignedDigest
 from cairn_server import store_tables
 from cairn_server.journal import Incident
 from cairn_server.store import Store
@@ -64,6 +67,28 @@ def test_a_journal_goes_on_where_it_was(tmp_path: Path) -> None:
         assert again.total("effect", 1) is None
         assert again.records() == RECORDS, "all, in the order in which they were opened"
         assert again.incidents() == [LEFT, BLAMED]
+
+
+def test_a_journal_tells_where_clinics_stood_at_the_end_of_other_runs(tmp_path: Path) -> None:
+    keys = [Identity.generate() for _ in "ab"]
+    marks = [Mark.sign(key, epoch, bytes(16), NO_HEAD) for epoch in (1, 2) for key in keys]
+
+    def shown(round_: int, *mark: Mark) -> RoundRecord:
+        uploads = tuple(SignedDigest(i, bytes(32), m, bytes(64)) for i, m in enumerate(mark))
+        return replace(record(round_), uploads=uploads)
+
+    with Store.open_file(tmp_path / "store.sqlite") as store:
+        store.add_study(StoredStudy(b"d" * 32, "s", b"signed", b"", "signed", NOW))
+        for run in (b"1" * 16, b"2" * 16):
+            store.start_run(StoredRun(run, b"d" * 32, "finished", NOW, None, ""))
+        first = StoreJournal(store, b"1" * 16)
+        first.opened("effect", 0, EXTREME, shown(0, marks[0], marks[1]))
+        first.opened("effect", 1, EXTREME, shown(1, marks[2], marks[3]))
+        assert first.marks() == [], "its own records tell"
+        assert StoreJournal(store, b"2" * 16).marks() == marks[2:]
+        with store.transaction() as c:  # as an earlier version wrote it
+            c.execute(update(store_tables.sums).values(record=b"old"))
+        assert StoreJournal(store, b"2" * 16).marks() == []
 
 
 def test_a_store_from_before_incidents_gets_their_table(tmp_path: Path) -> None:
