@@ -73,7 +73,10 @@ class ServerRun:
         self._packages: dict[int, KeyPackage] = {}
         self._confirmations: dict[int, Confirmation] = {}
         shown = (u.mark for record in records for u in record.uploads)
-        self._seen = {mark.identity: mark for mark in (*seen, *shown)}
+        self._seen: dict[bytes, Mark] = {}  # the newest of each identity
+        for mark in (*seen, *shown):
+            if mark.follows(self._seen.get(mark.identity, mark)):
+                self._seen[mark.identity] = mark
         self._genuine: set[Mark] = set()  # marks that notes show
         self._greeted: set[int] = set()  # clinics that have answered a request with their notes
         self._round: ServerRound | None = None
@@ -100,7 +103,7 @@ class ServerRun:
             setup: from 0; one more each time that keys must be made anew (a keeper or the
                 server was restarted).
             records: of all rounds that were finished, in a later setup.
-            seen: clinics' marks from earlier runs, oldest first. A clinic that stands behind its
+            seen: clinics' marks from other runs. A clinic that stands behind its
                 own is refused before the others see it, and refuse to go on.
         """
         message = OpenRun(run, setup, study, roster)

@@ -165,3 +165,18 @@ def test_a_clinic_that_stands_behind_an_earlier_run_is_refused_before_others_see
         four.server.receive(1, package)
     four.server.receive(0, four.open(0)[1])
     four.server.receive(1, four.open(1, mark=four.mark(1, epoch=10))[1])
+
+
+def test_an_older_mark_in_the_runs_own_records_does_not_hide_a_newer_one(four, refuses):
+    four.agreed().round(VECTORS)  # its records hold boot 1
+    server, opening = ServerRun.open(
+        four.opening.run,
+        four.signed,
+        four.signed_roster,
+        setup=1,
+        records=four.server.records,
+        seen=(four.mark(1, epoch=9), four.mark(1, epoch=4)),
+    )
+    with refuses("peer.peer-set-back", server):
+        server.receive(1, four.open(1, opening, mark=four.mark(1, epoch=5))[1])
+    server.receive(1, four.open(1, opening, mark=four.mark(1, epoch=10))[1])
