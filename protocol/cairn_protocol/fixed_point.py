@@ -15,6 +15,7 @@ length ends with a coordinate 0. Everything is little-endian.  # SPEC 9
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Final
 
 import numpy as np
@@ -118,13 +119,13 @@ def to_wire(vector: Ring, bits: int) -> bytes:
     if bits in (32, 64):
         return little.tobytes()
     words, low = little.view("<u8"), np.uint64((1 << bits) - 1)
-    parts = []
+    room = BytesIO(bytes(wire_bytes(vector.size, bits)))
     for start in range(0, words.size, _BLOCK):
         block = words[start : start + _BLOCK]
         if coordinates == 2:  # the second moves down from bit 32 to bit w
             block = (block & low) | ((block >> np.uint64(32 - bits)) & (low << np.uint64(bits)))
-        parts.append(block.view("V8").astype(f"V{size}").tobytes())  # the low bytes of each word
-    return b"".join(parts)
+        room.write(block.view("V8").astype(f"V{size}").tobytes())  # the low bytes of each word
+    return room.getvalue()  # the same bytes, not copied
 
 
 def check_wire(data: bytes, bits: int, length: int) -> None:
