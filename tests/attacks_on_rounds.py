@@ -13,6 +13,7 @@ from cairn_protocol.clinic_run import ClinicRun
 from cairn_protocol.fixed_point import encode
 from cairn_protocol.history import History
 from cairn_protocol.masks import pair_sign
+from cairn_protocol.messages import RoundRecord
 from cairn_protocol.roots import Roots
 from lying_server import LyingServer
 
@@ -99,6 +100,28 @@ def a_history_that_the_clinic_did_not_see(federate):
     request = federation.requests(context)[0]
     elsewhere = replace(request, header=replace(request.header, previous=b"e" * 32))
     return federation.upload(0, elsewhere, context, np.arange(5)).clinic == 0
+
+
+@attack(
+    "differencing across rounds",
+    "peer.record-forged",
+    (
+        History._check,
+        'upload.mark.identity != key or not verify(key, "upload", signed, upload.signature)',
+        "False",
+    ),
+)
+def a_finished_round_that_the_others_never_answered(federate):
+    federation = three(federate)
+    context = federation.context()
+    asked = federation.requests(context)[0]
+    own = federation.upload(0, asked, context, np.arange(5)).signed_digest
+    invented = (own, replace(own, clinic=1), replace(own, clinic=2))
+    record = RoundRecord(asked.header, invented)
+    context = federation.context(round_=1)
+    header = replace(asked.header, round=1, context=context.digest, previous=record.digest)
+    request = replace(asked, header=header, notes=(), records=(record,))
+    return federation.upload(0, request, context, np.arange(5)).clinic == 0
 
 
 @attack(

@@ -120,6 +120,15 @@ def test_first_round_request(three, snapshots):
         assert not survivors(request, keepers_accept(three, 1))
 
 
+def test_a_request_behind_a_round_of_all(three, snapshots):
+    # No certificate stands over the uploads in this record, only their own signatures.
+    three.round(np.ones((3, 5), dtype=np.int64))
+    request = three.requests(three.context(round_=1))[1]
+    assert request.records
+    with untouched(three.runs[1], snapshots):
+        assert not survivors(request, keepers_accept(three, 1))
+
+
 def test_a_request_behind_a_recovered_round(four, snapshots):
     four.agreed().round(np.ones((4, 5), dtype=np.int64), lost=(3,))
     request = four.requests(four.context(round_=1))[1]
