@@ -28,10 +28,17 @@ instrument = "PHQ-9"
 arms = ["waiting", "dmhi_unguided", "dmhi_guided"]
 planned_patients = 40
 largest_clinic = 40
+[variables.sex]
+levels = ["female", "male", "999", ""]
 [[questions]]
 name = "effect"
 kind = "effect"
 epsilon = 1
+[[questions]]
+name = "rates"
+kind = "rates"
+epsilon = 1
+by = "sex"
 [[questions]]
 name = "trajectory"
 kind = "trajectory"

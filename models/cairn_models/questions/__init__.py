@@ -16,6 +16,7 @@ KINDS: Final[dict[str, str]] = {
     "effect": "cairn_models.questions.effect:Effect",
     "trajectory": "cairn_models.questions.trajectory:Trajectory",
     "error": "cairn_models.questions.error:Error",
+    "rates": "cairn_models.questions.rates:Rates",
     "mixed_model": "cairn_models.questions.mixed_model:MixedModel",
 }
 

@@ -1,0 +1,242 @@
+"""The answer to a "rates" question: sentences, forests of differences, rates by group, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from cairn_models.answers import Answer, Bars, Cell, Estimate, Figure, Forest, Table
+from cairn_models.questions.effect_answer import PEOPLE, UNADJUSTED
+from cairn_models.questions.rates_estimates import (
+    Frame,
+    Group,
+    Rate,
+    RatesEstimates,
+    estimates_of,
+)
+
+KIND: Final = "rates"
+MANY_TIMES: Final = 10.0  # a ratio whose interval is wider than this is not put into words
+
+
+def answer(frame: Frame, rate: Rate, *, noise_sd: float) -> Answer:
+    """The answer from `rate`, which reads the noised sum; never a NaN, whatever it reads."""
+    found = [estimates_of(frame, rate, outcome) for outcome in frame.outcomes]
+    label = "" if frame.randomised else f", {UNADJUSTED}"
+    of = _joined([o.label for o in frame.outcomes])
+    title = f"{of[0].upper()}{of[1:]} at week {frame.week:g} by arm{label}"
+    return Answer(
+        question=frame.question,
+        kind=KIND,
+        title=title,
+        sentences=tuple(_sentences(frame, found)),
+        estimates=tuple(e for part in found for e in part),
+        tables=(_counts(frame, found),),
+        figures=tuple(_figures(frame, found)),
+        notes=tuple(_notes(frame, found, noised=noise_sd > 0)),
+    )
+
+
+def _joined(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _people(frame: Frame, arm: int) -> str:
+    name = frame.arms[arm]
+    return PEOPLE.get(name, f"people in arm “{name}”")
+
+
+def _sentences(frame: Frame, found: list[RatesEstimates]) -> Iterator[str]:
+    for part in found:
+        for arm in frame.others:
+            yield from _contrast(frame, part, arm)
+    if not frame.levels:
+        return
+    part = found[0]
+    for level in range(1, len(frame.levels)):
+        yield _gap(frame, part, level)
+
+
+def _contrast(frame: Frame, part: RatesEstimates, arm: int) -> Iterator[str]:
+    gap, outcome = part.differences[arm, None], part.outcome
+    one, other = part.rates[arm, None], part.rates[frame.reference, None]
+    who, whom = _people(frame, arm), _people(frame, frame.reference)
+    among = " of those at caseness first" if outcome.of_cases else ""
+    if gap.value is None or one.value is None or other.value is None:
+        yield (
+            f"Nothing can be said about {outcome.label} of {who} against {whom}: {gap.suppressed}."
+        )
+        return
+    yield (
+        f"At week {frame.week:g}, {_percent(one.value)} of {who} had {outcome.phrase} and "
+        f"{_percent(other.value)} of {whom}{among}: {_points(gap)}"
+        f"{_times(part.ratios[arm, None])}" + ("." if frame.randomised else f", {UNADJUSTED}.")
+    )
+    if gap.low is not None and gap.high is not None and gap.low <= 0.0 <= gap.high:
+        yield "The interval includes no difference at all."
+
+
+def _gap(frame: Frame, part: RatesEstimates, level: int) -> str:
+    gap, first = part.gaps[level], frame.levels[0]
+    where = f"{frame.at(level)} against {first}"
+    if gap.value is None:
+        return f"Nothing can be said about {part.outcome.label} of {where}: {gap.suppressed}."
+    said = f"Equity gap in {part.outcome.label}, {where}, all arms together: {_points(gap)}."
+    if gap.low is not None and gap.high is not None and gap.low <= 0.0 <= gap.high:
+        said += " The interval includes no gap at all."
+    return said
+
+
+def _points(gap: Estimate) -> str:
+    """'12 percentage points more (95 % interval 6 to 18)', turned so that the middle is ≥ 0."""
+    if gap.value is None or gap.low is None or gap.high is None:
+        return ""
+    side = 1.0 if gap.value >= 0 else -1.0
+    low, high = sorted((side * gap.low, side * gap.high))
+    share = gap.noise_share or 0.0
+    noise = f", of which {max(share, 0.01):.0%} of the variance is privacy noise" if share else ""
+    return (
+        f"{_number(100 * abs(gap.value))} percentage points {'more' if side > 0 else 'fewer'} "
+        f"(95 % interval {_number(100 * low)} to {_number(100 * high)}"
+        f"{noise.replace('%', ' %')})"
+    )
+
+
+def _times(ratio: Estimate) -> str:
+    if ratio.value is None or ratio.low is None or ratio.high is None:
+        return ""
+    if ratio.high > MANY_TIMES * ratio.low:
+        return ""
+    return (
+        f", or {ratio.value:.2g} times as many (95 % interval {ratio.low:.2g} to {ratio.high:.2g})"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{_number(100 * share)} %"
+
+
+def _number(value: float) -> str:
+    """One decimal, a true minus, and no minus before zero."""
+    return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
+
+
+def _figures(frame: Frame, found: list[RatesEstimates]) -> Iterator[Figure]:
+    label = "" if frame.randomised else f", {UNADJUSTED}"
+    for good in (True, False):
+        same = [part for part in found if part.outcome.is_good is good]
+        if not same:
+            continue
+        of = _joined([part.outcome.label for part in same])
+        yield Forest(
+            title=f"Differences from {frame.arms[frame.reference]}: {of}{label}",
+            x_label="difference in the share of people",
+            estimates=tuple(part.differences[k, None] for part in same for k in frame.others),
+            better="right" if good else "left",
+        )
+    yield Bars(
+        title=f"Rates by arm, week {frame.week:g}{label}",
+        x_label="outcome",
+        y_label="share of people",
+        groups=tuple(part.outcome.label for part in found),
+        series={
+            name: tuple(part.rates[arm, None] for part in found)
+            for arm, name in enumerate(frame.arms)
+        },
+    )
+    if frame.levels:
+        for part in found:
+            yield from _by_level(frame, part, label)
+
+
+def _by_level(frame: Frame, part: RatesEstimates, label: str) -> Iterator[Figure]:
+    outcome, levels, by = part.outcome, range(len(frame.levels)), frame.by.replace("_", " ")
+    better = "right" if outcome.is_good else "left"
+    yield Bars(
+        title=f"{outcome.label.capitalize()} by {by} and arm, week {frame.week:g}{label}",
+        x_label=by,
+        y_label="share of people",
+        groups=frame.levels,
+        series={
+            name: tuple(part.rates[arm, level] for level in levels)
+            for arm, name in enumerate(frame.arms)
+        },
+    )
+    yield Forest(
+        title=f"Differences from {frame.arms[frame.reference]} in {outcome.label} by {by}{label}",
+        x_label="difference in the share of people",
+        estimates=tuple(part.differences[k, level] for level in levels for k in frame.others),
+        better=better,
+    )
+    yield Forest(
+        title=f"Equity gaps in {outcome.label}: {by} against {frame.levels[0]}, all arms",
+        x_label="difference in the share of people",
+        estimates=tuple(part.gaps.values()),
+        better=better,
+    )
+
+
+def _counts(frame: Frame, found: list[RatesEstimates]) -> Table:
+    """How many people each rate rests on, one row a group; what is not shown has its reason."""
+    assessed = next((p for p in found if not p.outcome.of_cases), None)
+    cases = next((p for p in found if p.outcome.of_cases), None)
+
+    def counted(part: RatesEstimates | None, group: Group) -> int | None:
+        count = part.rates[group].count if part else None
+        return None if count is None else round(count)
+
+    def row(group: Group) -> tuple[Cell, ...]:
+        held = {p.rates[group].suppressed for p in found} - {""}
+        why = "; ".join(sorted(held))
+        return frame.words(group), counted(assessed, group), counted(cases, group), why
+
+    return Table(
+        title=f"People behind the rates, week {frame.week:g}",
+        columns=(
+            "group",
+            "with all scores (noised)",
+            "of these at caseness first (noised)",
+            "why not shown",
+        ),
+        rows=tuple(row(group) for group in frame.groups),
+        note="Improvement and deterioration are counted among all who have all scores, recoveries "
+        "among those at caseness first.",
+    )
+
+
+def _notes(frame: Frame, found: list[RatesEstimates], *, noised: bool) -> Iterator[str]:
+    if frame.synthetic:
+        yield "Synthetic data: these are not people."
+    scales = _joined([scale.name for scale in frame.scales])
+    change = _joined([f"{s.reliable_change:g} on {s.name}" for s in frame.scales])
+    caseness = _joined([f"{s.caseness:g} on {s.name}" for s in frame.scales])
+    yield (
+        f"Estimand: share of people, among those with {scales} at baseline and at week "
+        f"{frame.week:g} (± {frame.window:g}). Reliable change: at least {change}, on one scale "
+        f"and not the other way on another. Caseness: {caseness} or more, on any. Recovery: at "
+        "caseness first, then on no scale. Rules of NHS Talking Therapies, which counts finished "
+        "courses of treatment; here people are counted at a week, whatever they had."
+    )
+    yield (
+        "People without all scores are left out: if they did worse than those who stayed, the "
+        "answer does not show it."
+    )
+    if frame.by:
+        yield (
+            f"People whose {frame.by.replace('_', ' ')} is not one of the study's levels are in "
+            "none of these numbers. Differences between levels describe; they explain nothing."
+        )
+    if not frame.randomised:
+        yield (
+            f"{UNADJUSTED.capitalize()}: arms were not assigned at random, so people who differ "
+            "may have chosen or been given different arms. An arm that starts after listing holds "
+            "only people who were still there to start (immortal time), which flatters it."
+        )
+    if noised:
+        yield "Intervals count the privacy noise in the numerators and in the denominators."
+    if any(e.suppressed for part in found for e in part):
+        yield (
+            f"A group is shown from {frame.fewest} people on, by its noised count, and only where "
+            "that count exceeds three standard deviations of its noise; a ratio only where as much "
+            "holds for the people who had the outcome, five at least."
+        )

@@ -1,0 +1,215 @@
+"""Every number of a "rates" answer: rates, differences, ratios, gaps; what may not be shown is not.
+
+With levels, arm totals and level totals are shown beside the cells of arm × level, so a cell that
+is held back takes others with it until none follows by subtraction (`disclosure`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+
+from cairn_models.answers import Estimate
+from cairn_models.disclosure import held_back
+from cairn_models.measures import Instrument
+from cairn_models.proportions import Contrast, Proportion, difference, noise_share, ratio
+from cairn_models.reliable_change import Outcome
+
+RATE: Final = "rate"
+DIFFERENCE: Final = "difference"
+RATIO: Final = "ratio"
+GAP: Final = "gap"
+EVERY_ARM: Final = "all-arms"
+SHARE: Final = "share"
+TOO_FEW: Final = "too few people to tell through the noise"
+WOULD_TELL: Final = "held back, since a smaller group could be worked out from it"
+TOO_RARE: Final = "too few people had the outcome to tell a ratio"
+
+Group = tuple[int | None, int | None]
+"""Arm and level by number; None: all of them."""
+
+
+class Rate(Protocol):
+    """A rate from the noised sum, for one group."""
+
+    def __call__(
+        self, outcome: Outcome, *, arm: int | None = None, level: int | None = None
+    ) -> Proportion: ...
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The public facts that an answer is worded with."""
+
+    question: str
+    scales: tuple[Instrument, ...]
+    week: float
+    window: float
+    outcomes: tuple[Outcome, ...]
+    arms: tuple[str, ...]
+    reference: int
+    by: str
+    levels: tuple[str, ...]
+    randomised: bool
+    synthetic: bool
+    fewest: int
+
+    @property
+    def others(self) -> list[int]:
+        """The arms that are compared with the reference."""
+        return [k for k in range(len(self.arms)) if k != self.reference]
+
+    @property
+    def groups(self) -> Iterator[Group]:
+        """The arms; with levels also every arm's levels, and the levels over all arms."""
+        arms = range(len(self.arms))
+        yield from ((arm, None) for arm in arms)
+        for level in range(len(self.levels)):
+            yield None, level
+            yield from ((arm, level) for arm in arms)
+
+    def at(self, level: int) -> str:
+        """A level in words, e.g. 'age band 16-25'."""
+        return f"{self.by.replace('_', ' ')} {self.levels[level]}"
+
+    def words(self, group: Group) -> str:
+        """A group in words, by the arm's name."""
+        arm, level = group
+        name = "all arms" if arm is None else self.arms[arm]
+        return name if level is None else f"{name}, {self.at(level)}"
+
+
+def name_of(outcome: Outcome, what: str, *groups: str) -> str:
+    """The name of an estimate, e.g. 'recovery-difference-dmhi_guided-waiting'."""
+    return "-".join((outcome.name, what, *groups))
+
+
+@dataclass(frozen=True)
+class RatesEstimates:
+    """All estimates of one outcome; arms are compared with the reference, levels with the first."""
+
+    outcome: Outcome
+    rates: dict[Group, Estimate]
+    differences: dict[Group, Estimate]
+    ratios: dict[Group, Estimate]
+    gaps: dict[int, Estimate]
+
+    def __iter__(self) -> Iterator[Estimate]:
+        """Contrasts of arms first: they are what is asked."""
+        yield from self.differences.values()
+        yield from self.ratios.values()
+        yield from self.gaps.values()
+        yield from self.rates.values()
+
+
+def estimates_of(frame: Frame, rate: Rate, outcome: Outcome) -> RatesEstimates:
+    """All estimates of `outcome`; those that must not be shown hold a reason instead of numbers."""
+    found = {g: rate(outcome, arm=g[0], level=g[1]) for g in frame.groups}
+    why = _reasons(frame, found)
+    rates = {g: _rate(frame, outcome, g, found[g], why[g]) for g in found}
+    pairs = {
+        (arm, level): _against_reference(frame, found, why, outcome, (arm, level))
+        for arm, level in found
+        if arm is not None and arm != frame.reference
+    }
+    differences = {group: pair[0] for group, pair in pairs.items()}
+    ratios = {group: pair[1] for group, pair in pairs.items()}
+    gaps = {
+        level: _contrast(
+            name_of(outcome, GAP, frame.levels[level], frame.levels[0]),
+            f"{outcome.label}: {frame.at(level)} minus {frame.levels[0]}, all arms",
+            difference(found[None, level], found[None, 0]),
+            SHARE,
+            why[None, level] or why[None, 0],
+        )
+        for level in range(1, len(frame.levels))
+    }
+    return RatesEstimates(outcome, rates, differences, ratios, gaps)
+
+
+def _against_reference(
+    frame: Frame,
+    found: dict[Group, Proportion],
+    why: dict[Group, str],
+    outcome: Outcome,
+    group: tuple[int, int | None],
+) -> tuple[Estimate, Estimate]:
+    """Difference and ratio of `group` and the reference arm at the same level."""
+    arm, level = group
+    base = (frame.reference, level)
+    hidden = why[group] or why[base]
+    at = () if level is None else (frame.levels[level],)
+    where = "" if level is None else f", {frame.at(level)}"
+    one, other = frame.arms[arm], frame.arms[frame.reference]
+    times = ratio(found[group], found[base])
+    return (
+        _contrast(
+            name_of(outcome, DIFFERENCE, one, other, *at),
+            f"{outcome.label}: {one} minus {other}{where}",
+            difference(found[group], found[base]),
+            SHARE,
+            hidden,
+        ),
+        _contrast(
+            name_of(outcome, RATIO, one, other, *at),
+            f"{outcome.label}: {one} over {other}, ratio{where}",
+            times,
+            "",
+            hidden or ("" if times.readable else TOO_RARE),
+        ),
+    )
+
+
+def _reasons(frame: Frame, found: dict[Group, Proportion]) -> dict[Group, str]:
+    """Why a group is not shown, '' where it is."""
+    why = {g: "" if p.readable else TOO_FEW for g, p in found.items()}
+    if frame.levels:
+        cells = [
+            [found[arm, level] for level in range(len(frame.levels))]
+            for arm in range(len(frame.arms))
+        ]
+        counts = np.array([[float(p.count) for p in row] for row in cells])
+        for arm, level in np.argwhere(held_back(counts, cells[0][0].least, totals=True)):
+            group = (int(arm), int(level))
+            why[group] = why[group] or WOULD_TELL
+    return why
+
+
+def _rate(frame: Frame, outcome: Outcome, group: Group, found: Proportion, why: str) -> Estimate:
+    arm, level = group
+    names = (EVERY_ARM if arm is None else frame.arms[arm],)
+    names += () if level is None else (frame.levels[level],)
+    name = name_of(outcome, RATE, *names)
+    label = f"{outcome.label}, {frame.words(group)}"
+    if why:
+        return Estimate(name, label, None, unit=SHARE, suppressed=why)
+    return Estimate(
+        name,
+        label,
+        float(found.value),
+        float(found.low),
+        float(found.high),
+        float(np.sqrt(found.sampling + found.noise)),
+        float(noise_share(found.sampling, found.noise)),
+        SHARE,
+        count=float(found.count),
+    )
+
+
+def _contrast(name: str, label: str, found: Contrast, unit: str, why: str) -> Estimate:
+    if why:
+        return Estimate(name, label, None, unit=unit, suppressed=why)
+    return Estimate(
+        name,
+        label,
+        float(found.value),
+        float(found.low),
+        float(found.high),
+        float(found.standard_error),
+        float(found.noise_share),
+        unit,
+        count=float(found.count),
+    )
