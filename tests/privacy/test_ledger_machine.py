@@ -290,4 +290,4 @@ class ManySteps(Clinic):
 
 
 TestManySteps = pytest.mark.soak(ManySteps.TestCase)
-TestManySteps.settings = settings(max_examples=1500, stateful_step_count=60, deadline=None)
+TestManySteps.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
