@@ -70,6 +70,7 @@ class StudyPlan:
     bytes_up: int  # from one clinic, all rounds, once each
     bytes_down: int
     seconds: float
+    window_ends: bool = False
 
     @property
     def rounds(self) -> int:
@@ -90,6 +91,11 @@ class StudyPlan:
                 "each time"
             )
         return tuple(faults)
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether patients who are still to come pay for it too: no `entry_until` is named."""
+        return self.noised and not self.window_ends
 
     def check(self) -> None:
         """Refuses a study that is not worth its patients' budget.
@@ -143,6 +149,7 @@ def plan_study(study: Study) -> StudyPlan:
         bytes_up=sum(line.rounds * line.upload_bytes for line in lines),
         bytes_down=sum(line.rounds * size for line, size in zip(lines, states, strict=True)),
         seconds=sum(line.rounds for line in lines) * attempts * SECONDS_A_ROUND,
+        window_ends=study.cohort.entry_until is not None,
     )
 
 

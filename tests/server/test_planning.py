@@ -78,6 +78,14 @@ def test_noise_that_swamps_the_answer_is_refused_unless_the_study_insists():
     plan_study(study(patients=900)).check()
 
 
+def test_a_study_without_an_end_of_its_window_says_that_later_patients_pay_too():
+    assert plan_study(study()).open_ended
+    closed = SMALL.format(patients=900, retries=0, more="").replace(
+        "largest_clinic = 100", "largest_clinic = 100\nentry_until = 2024-12-31"
+    )
+    assert not plan_study(Study.parse(closed.encode())).open_ended
+
+
 def test_a_result_that_is_not_primary_does_not_count():
     demo = DEMO.read_text()
     assert plan_study(Study.parse(demo.encode())).faults == ()
