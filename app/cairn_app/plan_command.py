@@ -113,7 +113,7 @@ def _in_all(plan: StudyPlan) -> Iterator[str]:
                 f"{_count(plan.retries, 'round')} must be asked again (privacy.retries)"
             )
     if plan.open_ended:
-        yield "                      charged to patients still to come as well: no entry_until is set"
+        yield "                      of patients still to come as well: no entry_until is set"
     yield f"  rounds              {plan.rounds:,}, {plan.attempts:.2f} attempts each at that loss"
     yield f"  a clinic sends      {_bytes(plan.bytes_up)}, and receives {_bytes(plan.bytes_down)}"
     yield f"  time                about {_duration(plan.seconds)} between machines"

@@ -5,8 +5,8 @@
 Rules, in the order in which the code keeps them:
 
 D1  The charge is durable in the ledger before any record is used for the question. (The clinic's
-    files are read when a run is opened: that they cannot be read is all that this shows.) It goes to
-    every block of patients that the study's window touches, and nobody else is admitted.
+    files are read when a run is opened; that they cannot be read is all that this shows.) It goes
+    to every block of patients that the study's window touches, and nobody else is admitted.
 D2  Each patient's vector is clipped to the question's bound C and truncated toward zero onto a
     grid of step C/S, so that one patient moves the integer sum by at most S in L2 norm.
 D3  The sum is clamped coordinate by coordinate to what the ring holds; clamping moves no two

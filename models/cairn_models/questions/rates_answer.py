@@ -61,15 +61,15 @@ def _contrast(frame: Frame, part: RatesEstimates, arm: int) -> Iterator[str]:
     gap, outcome = part.differences[arm, None], part.outcome
     one, other = part.rates[arm, None], part.rates[frame.reference, None]
     who, whom = _people(frame, arm), _people(frame, frame.reference)
-    among = " of those at caseness first" if outcome.of_cases else ""
+    among = "of those at caseness first, " if outcome.of_cases else ""
     if gap.value is None or one.value is None or other.value is None:
         yield (
             f"Nothing can be said about {outcome.label} of {who} against {whom}: {gap.suppressed}."
         )
         return
     yield (
-        f"At week {frame.week:g}, {_percent(one.value)} of {who} had {outcome.phrase} and "
-        f"{_percent(other.value)} of {whom}{among}: {_points(gap)}"
+        f"At week {frame.week:g}, {among}{_percent(one.value)} of {who} had {outcome.phrase} and "
+        f"{_percent(other.value)} of {whom}: {_points(gap)}"
         f"{_times(part.ratios[arm, None])}" + ("." if frame.randomised else f", {UNADJUSTED}.")
     )
     if gap.low is not None and gap.high is not None and gap.low <= 0.0 <= gap.high:
@@ -169,7 +169,7 @@ def _by_level(frame: Frame, part: RatesEstimates, label: str) -> Iterator[Figure
         better=better,
     )
     yield Forest(
-        title=f"Equity gaps in {outcome.label}: {by} against {frame.levels[0]}, all arms",
+        title=f"Equity gaps in {outcome.label} by {by}, all arms together",
         x_label="difference in the share of people",
         estimates=tuple(part.gaps.values()),
         better=better,
@@ -224,7 +224,8 @@ def _notes(frame: Frame, found: list[RatesEstimates], *, noised: bool) -> Iterat
     if frame.by:
         yield (
             f"People whose {frame.by.replace('_', ' ')} is not one of the study's levels are in "
-            "none of these numbers. Differences between levels describe; they explain nothing."
+            "none of these numbers. Gaps between levels describe; they explain nothing, and where "
+            "levels differ in the arms that they are in, the gaps hold that too."
         )
     if not frame.randomised:
         yield (
