@@ -290,6 +290,14 @@ class TestUploads:
             three.server.receive(0, replace(reply, **change))
         assert three.server.missing == (0, 1, 2)
 
+    def test_a_clinic_that_signs_a_vector_of_another_ring(self, three, refuses):
+        context = three.context()
+        reply = three.upload(0, three.requests(context)[0], context, np.arange(5))
+        other = replace(reply, modulus_bits=32, vector=bytes(20))
+        other = replace(other, signature=three.identities[0].sign("upload", other.signed))
+        with refuses("peer.vector-size", three.server):
+            three.server.receive(0, other)
+
     def test_a_clinic_that_answers_twice_differently(self, three, refuses):
         context = three.context()
         reply = three.upload(0, three.requests(context)[0], context, np.arange(5))
