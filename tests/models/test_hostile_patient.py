@@ -40,6 +40,15 @@ kind = "rates"
 epsilon = 1
 by = "sex"
 [[questions]]
+name = "retention"
+kind = "retention"
+epsilon = 1
+[[questions]]
+name = "programme"
+kind = "retention"
+event = "programme"
+epsilon = 1
+[[questions]]
 name = "trajectory"
 kind = "trajectory"
 epsilon = 2
@@ -61,10 +70,20 @@ WORDS = (None, "", "dmhi_guided", "waiting", "999", "-5", "²³", "٣٤", "१�
 DATES = (None, datetime.date(1, 1, 1), datetime.date(9999, 12, 31))
 NAMES = {
     "instrument": ("PHQ-9", "GAD-7", "", None),
-    "measure": ("logins", "modules", "started", "credibility", "steps", "sleep_hours", None),
+    "measure": (
+        "logins",
+        "modules",
+        "started",
+        "stopped",
+        "completed",
+        "credibility",
+        "steps",
+        "sleep_hours",
+        None,
+    ),
 }
 ASKED: dict[str, Question[Any]] = {
-    spec.kind: build(spec, study)
+    spec.name: build(spec, study)
     for study in [Study.parse(STUDY.encode())]
     for spec in study.questions
 }
@@ -77,12 +96,12 @@ def test_digits_of_another_script_in_an_age_are_no_age(others: Records) -> None:
     assert len(ASKED["trajectory"].prepare(both)) == 1
 
 
-@pytest.mark.parametrize("kind", ASKED)
+@pytest.mark.parametrize("name", ASKED)
 @pytest.mark.parametrize("seed", range(40))
 def test_a_hostile_patient_is_answered_and_disturbs_nobody(
-    kind: str, seed: int, others: Records
+    name: str, seed: int, others: Records
 ) -> None:
-    rng, question = np.random.default_rng(seed), ASKED[kind]
+    rng, question = np.random.default_rng(seed), ASKED[name]
     before, after = (
         counted(question, records) for records in (others, with_hostile(rng, others, rows=30))
     )
@@ -124,8 +143,8 @@ def counted(question: Question[Any], records: Records) -> dict[bytes, int]:
     rng = np.random.default_rng(0)
     half = question.state_length // 2
     released = {
-        f"{name}/{part}": rng.normal(0, 0.1, half).astype(np.float32)
-        for name in question.builds_on
+        f"{earlier}/{part}": rng.normal(0, 0.1, half).astype(np.float32)
+        for earlier in question.builds_on
         for part in ("parameters", "prior")
     }
     found: dict[bytes, int] = {}

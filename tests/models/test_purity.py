@@ -41,6 +41,15 @@ kind = "rates"
 epsilon = 1
 by = "sex"
 [[questions]]
+name = "retention"
+kind = "retention"
+epsilon = 1
+[[questions]]
+name = "programme"
+kind = "retention"
+event = "programme"
+epsilon = 1
+[[questions]]
 name = "trajectory"
 kind = "trajectory"
 epsilon = 2
@@ -75,14 +84,14 @@ max_visits = 6
 
 def questions() -> dict[str, Question[Any]]:
     studies = [Study.parse(text.encode()) for text in (PATIENTS, PUBLIC)]
-    return {spec.kind: build(spec, study) for study in studies for spec in study.questions}
+    return {spec.name: build(spec, study) for study in studies for spec in study.questions}
 
 
 ASKED = questions()
 
 
 def test_every_kind_is_here() -> None:
-    assert set(ASKED) == set(KINDS)
+    assert {question.kind for question in ASKED.values()} == set(KINDS)
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +105,8 @@ def public_state(question: Question[Any]) -> np.ndarray:
     rng = np.random.default_rng(0)
     half = question.state_length // 2
     released = {
-        f"{name}/{part}": rng.normal(0, 0.1, half).astype(np.float32)
-        for name in question.builds_on
+        f"{earlier}/{part}": rng.normal(0, 0.1, half).astype(np.float32)
+        for earlier in question.builds_on
         for part in ("parameters", "prior")
     }
     return question.start(released)
@@ -117,30 +126,30 @@ def as_set(values: np.ndarray) -> dict[bytes, int]:
     return counted
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_removing_a_patient_changes_no_other_row(kind: str, records: Records) -> None:
-    question = ASKED[kind]
+@pytest.mark.parametrize("name", sorted(ASKED))
+def test_removing_a_patient_changes_no_other_row(name: str, records: Records) -> None:
+    question = ASKED[name]
     everyone = as_set(rows(question, records))
     assert everyone, "the test has power only if somebody contributes"
     removed = 0
     for patient in records.patients["patient"]:
         rest = as_set(rows(question, records.without(patient)))
         gone = {row: n - rest.get(row, 0) for row, n in everyone.items() if n != rest.get(row, 0)}
-        assert set(rest) <= set(everyone), f"{kind}: another patient's row changed"
+        assert set(rest) <= set(everyone), f"{name}: another patient's row changed"
         assert sum(gone.values()) <= 1
         removed += sum(gone.values())
     assert removed == sum(everyone.values()), "each row is one patient's"
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_the_state_has_the_length_that_clinics_check(kind: str) -> None:
-    assert public_state(ASKED[kind]).size == ASKED[kind].state_length
+@pytest.mark.parametrize("name", sorted(ASKED))
+def test_the_state_has_the_length_that_clinics_check(name: str) -> None:
+    assert public_state(ASKED[name]).size == ASKED[name].state_length
 
 
-@pytest.mark.parametrize("kind", sorted(k for k in KINDS if not ASKED[k].public_only))
-def test_rows_keep_the_bound_or_the_door_will_clip_them(kind: str, records: Records) -> None:
+@pytest.mark.parametrize("name", sorted(k for k in ASKED if not ASKED[k].public_only))
+def test_rows_keep_the_bound_or_the_door_will_clip_them(name: str, records: Records) -> None:
     """Statistics keep their bound themselves; gradients are the door's to clip."""
-    question = ASKED[kind]
+    question = ASKED[name]
     norms = np.linalg.norm(rows(question, records), axis=1)
     assert np.isfinite(norms).all()
     if question.category != "train":
@@ -151,10 +160,10 @@ def test_rows_keep_the_bound_or_the_door_will_clip_them(kind: str, records: Reco
 HORRORS = (float("nan"), -float("inf"), 1e300)
 
 
-@pytest.mark.parametrize("kind", sorted(k for k in KINDS if not ASKED[k].public_only))
+@pytest.mark.parametrize("name", sorted(k for k in ASKED if not ASKED[k].public_only))
 @pytest.mark.parametrize("horror", HORRORS)
-def test_an_impossible_patient_disturbs_nobody(kind: str, horror: float, records: Records) -> None:
-    question = ASKED[kind]
+def test_an_impossible_patient_disturbs_nobody(name: str, horror: float, records: Records) -> None:
+    question = ASKED[name]
     before = as_set(rows(question, records))
     monster = records.patients.head(1).with_columns(patient=pl.lit("zz-monster"))
     scores = pl.DataFrame(

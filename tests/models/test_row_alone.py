@@ -8,8 +8,11 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from cairn_models.endings import Endings, How
+from cairn_models.questions import build
 from cairn_models.trajectory.error_sums import ErrorSums
 from cairn_models.trajectory.features import HORIZONS
+from cairn_protocol.study import Study
 
 HORIZON_SETS = [c for n in range(1, len(HORIZONS) + 1) for c in combinations(HORIZONS, n)]
 
@@ -28,4 +31,31 @@ def test_an_error_row_alone_is_the_row_among_others(
     together = sums.encode(*errors, known)
     for i in range(shape[0]):
         alone = sums.encode(*(e[i : i + 1] for e in errors), known[i : i + 1])
+        assert alone[0].tobytes() == together[i].tobytes()
+
+
+@pytest.mark.parametrize("event", ["measurement", "programme"])
+def test_a_retention_row_alone_is_the_row_among_others(event: str) -> None:
+    text = f"""
+        cairn = 1
+        name = "alone"
+        title = "Alone"
+        outcome = {{ instrument = "PHQ-9" }}
+        cohort = {{ arms = ["waiting", "blended"], planned_patients = 9, largest_clinic = 9 }}
+        [[questions]]
+        name = "stay"
+        kind = "retention"
+        epsilon = 1
+        event = "{event}"
+        """
+    study = Study.parse(text.encode())
+    question = build(study.questions[0], study)
+    rng = np.random.default_rng(3)
+    how = rng.integers(0, len(How) if event == "programme" else 1, 300)
+    ended = Endings(rng.integers(-1, 2, 300), rng.uniform(0, 15, 300), how)
+    public = question.start({})
+    (together,) = question.contributions(ended, public)
+    for i in range(300):
+        one = Endings(ended.arm[i : i + 1], ended.time[i : i + 1], ended.how[i : i + 1])
+        (alone,) = question.contributions(one, public)
         assert alone[0].tobytes() == together[i].tobytes()

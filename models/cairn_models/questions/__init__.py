@@ -17,6 +17,7 @@ KINDS: Final[dict[str, str]] = {
     "trajectory": "cairn_models.questions.trajectory:Trajectory",
     "error": "cairn_models.questions.error:Error",
     "rates": "cairn_models.questions.rates:Rates",
+    "retention": "cairn_models.questions.retention:Retention",
     "mixed_model": "cairn_models.questions.mixed_model:MixedModel",
 }
 

@@ -1,0 +1,67 @@
+"""A public matrix through which one-hot patients are seen, so that noise spares what is asked.
+
+A patient in cell c contributes column c of a matrix F (cells, cells) whose columns are no longer
+than 1, instead of the unit vector e_c. Sums y = F x + noise give the table back as F⁻¹y, exactly
+where there is no noise, with the noise's covariance sd²·(FᵀF)⁻¹. Unit vectors are the case F = I.
+
+**Which F.** Let the answers of interest have the gradients g_k with respect to the table, and
+weights w_k. Their summed noise variance is sd²·tr(W G⁻¹), W = Σ w_k g_k g_kᵀ, G = FᵀF. Least under
+diag(G) ≤ 1 means G⁻¹ W G⁻¹ = diag(v) for some v ≥ 0 (the multipliers), hence with D = diag(v)^½
+G = D⁻¹ (D W D)^½ D⁻¹, and diag(G) = 1 gives v = diag((D W D)^½): a fixed point, reached by
+repetition from v = 1 (Denisov et al. 2022, 'Improved differential privacy for SGD via optimal
+private linear operators on adaptive streams', Theorem 3.2). F is the root of G.
+
+Everything comes from public numbers. F is cut to multiples of 2⁻²⁰ toward zero, so that it has the
+same bits on machines whose linear algebra differs in the last place, and columns only get shorter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+REPETITIONS: Final = 200
+STEPS: Final = 2.0**20
+
+
+@dataclass(frozen=True)
+class Shaping:
+    """`seen` (cells, cells): F, a patient of cell c contributes column c."""
+
+    seen: Array
+
+    @classmethod
+    def plain(cls, cells: int) -> Shaping:
+        """Unit vectors: every cell equally noised, sums exact."""
+        return cls(np.eye(cells))
+
+    @classmethod
+    def toward(cls, wanted: Array) -> Shaping:
+        """The F of least weighted noise; `wanted` (cells, cells) is W, positive definite."""
+        v = np.ones(len(wanted))
+        for _ in range(REPETITIONS):
+            d = np.sqrt(v)
+            v = np.diag(_root(d[:, None] * wanted * d)).copy()
+        d = np.sqrt(v)
+        seen = _root(_root(d[:, None] * wanted * d) / np.outer(d, d))
+        longest = np.maximum(np.linalg.norm(seen, axis=0), 1.0)
+        return cls(np.trunc(seen / longest * STEPS) / STEPS)
+
+    def table(self, sums: Array) -> Array:
+        """(..., cells) noised counts from sums (..., cells)."""
+        return np.asarray(np.linalg.solve(self.seen, sums[..., None])[..., 0])
+
+    @property
+    def covariance(self) -> Array:
+        """(cells, cells) of the table's noise, for noise of variance 1 in every sum."""
+        return np.asarray(np.linalg.inv(self.seen.T @ self.seen))
+
+
+def _root(matrix: Array) -> Array:
+    """The symmetric root of a positive semidefinite matrix."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
