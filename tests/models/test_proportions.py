@@ -47,6 +47,33 @@ def test_without_noise_contrasts_are_newcombes_and_katz(n, m, data):
         np.testing.assert_allclose([times.low, times.high], ends, rtol=1e-9)
 
 
+@pytest.mark.parametrize("having", [0.0, 3.0, 60.0, 199.0, 280.0, 300.0])
+@pytest.mark.parametrize("cells", [(3, 6), (1, 1), (2, 4)])
+def test_with_noise_the_interval_ends_where_a_test_begins_to_refuse(having, cells):
+    sd, n, (a, b) = 5.0, 300.0, cells
+    found = proportion(np.array(having), np.array(n - having), cells, noise_sd=sd, fewest=10)
+
+    def z(p):
+        """A − pN in its own standard deviations, from the definition."""
+        noise = sd**2 * ((1 - p) ** 2 * a + p**2 * b)
+        return abs(having - p * n) / np.sqrt(n * p * (1 - p) + noise)
+
+    for end, edge in ((float(found.low), 0.0), (float(found.high), 1.0)):
+        assert z(end) == pytest.approx(1.959964, abs=1e-5) or (end == edge and z(end) < 1.96)
+    assert z(float(found.value)) == 0.0
+
+
+def test_a_sum_over_levels_carries_the_noise_of_each():
+    table = RatesTable(2, 3, tuple(OUTCOMES.values()))
+    rng = np.random.default_rng(6)
+    flat = np.full(table.length, 40.0)
+    noised = flat + NOISE_SD * rng.standard_normal((4000, table.length))
+    for outcome in table.outcomes:
+        for group in ({"arm": 1}, {"level": 2}, {"arm": 0, "level": 1}):
+            found = table.proportion(noised, outcome, noise_sd=NOISE_SD, fewest=10, **group)
+            assert np.mean(found.noise) == pytest.approx(np.var(found.value), rel=0.1)
+
+
 def simulate(shares, people, studies, seed, noise_sd=NOISE_SD, table=TABLE):
     """(studies, length) noised totals of multinomial tables, one row of shares an arm."""
     rng = np.random.default_rng(seed)

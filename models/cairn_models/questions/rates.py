@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, model_validator
 
 from cairn_models.answers import Answer
-from cairn_models.cohort import NO_ARM, changes
+from cairn_models.cohort import changes
 from cairn_models.levels import levels_of
 from cairn_models.proportions import variances
 from cairn_models.questions.base import (
@@ -144,7 +144,7 @@ class Rates(Question[NDArray[np.int64]]):
         level = np.zeros(len(arm), dtype=np.int64)
         if self.levels:
             level = levels_of(records, asked.by, self.levels)
-        return self.table.coordinates(np.where(complete, arm, NO_ARM), level, course)
+        return self.table.coordinates(arm, level, course)
 
     def contributions(self, prepared: NDArray[np.int64], public: Public) -> Iterator[Vector]:
         """One-hot rows; zero where arm, level or a total is missing."""
