@@ -251,6 +251,24 @@ def test_removing_one_patient_changes_no_other_row():
         np.testing.assert_array_equal(rest, np.delete(rows, gone, axis=0))
 
 
+def test_a_patient_alone_has_the_row_that_they_have_among_others():
+    """Also in months, where times are scaled: two scores are nearly as far from week 8."""
+    q, people = question(BY), cohort(30)
+    held = records(people)
+    days = held.scores.with_columns(pl.col("time") * (61 / 7 / 8))
+    earlier = days.filter(pl.col("time") > 0).with_columns(
+        (pl.col("time") - 10 / 7), pl.lit(0.0).alias("value")
+    )
+    for unit, factor in (("week", 1.0), ("month", 12 * 7 / 365.25)):
+        scores = pl.concat([days, earlier]).with_columns(pl.col("time") * factor)
+        told = Records(held.patients, scores, time_unit=unit)
+        (rows,) = q.contributions(q.prepare(told), EMPTY)
+        assert rows.sum() >= 20
+        for place, name in enumerate(held.patients["patient"]):
+            (alone,) = q.contributions(q.prepare(told.only(pl.Series([name]))), EMPTY)
+            assert alone[0].tobytes() == rows[place].tobytes()
+
+
 def test_the_order_of_rows_is_immaterial():
     q, held = question(BY), records(cohort(60))
     shuffled = Records(
