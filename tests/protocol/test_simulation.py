@@ -390,7 +390,7 @@ def test_a_run_among_chaos(federate, snapshots, truthful):
 @pytest.mark.soak
 @pytest.mark.parametrize("truthful", [True, False])
 def test_a_long_run_among_chaos(federate, snapshots, truthful):
-    simulate(federate, snapshots, 500, 50, truthful=truthful)
+    simulate(federate, snapshots, 200, 50, truthful=truthful)
 
 
 LOOKUP = "TRANSITIONS[role].get((state, message))"
