@@ -455,7 +455,7 @@ def test_the_plan_foretells_the_error_that_is_found(monkeypatch):
         ('outcomes = ["remission"]', "outcomes"),
         ('outcomes = ["recovery", "recovery"]', "outcomes"),
         ('scales = ["PHQ-9", "WSAS"]', "'WSAS'"),
-        ('arms = ["waiting"]', "two arms"),
+        ('arms = ["waiting"]', "2 arms"),
         ('arms = ["waiting", "waiting"]', "arms"),
         ('arms = ["waiting", "placebo"]', "'placebo'"),
         ('reference = "placebo"', "reference: 'placebo'"),

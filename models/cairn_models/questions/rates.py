@@ -31,6 +31,7 @@ from cairn_models.answers import Answer
 from cairn_models.cohort import changes
 from cairn_models.levels import levels_of
 from cairn_models.proportions import variances
+from cairn_models.questions.arms import named_arms
 from cairn_models.questions.base import (
     Expected,
     Public,
@@ -82,7 +83,7 @@ class RatesSettings(Settings):
             raise ValueError(
                 "baseline_window: it must end before week − window, so that no score is both"
             )
-        for name in ("outcomes", "scales", "arms"):
+        for name in ("outcomes", "scales"):
             named = getattr(self, name)
             if len(set(named)) != len(named):
                 raise ValueError(f"{name}: name each once")
@@ -100,7 +101,9 @@ class Rates(Question[NDArray[np.int64]]):
     def __init__(self, spec: QuestionSpec, study: Study) -> None:
         super().__init__(spec, study)
         asked = self.settings
-        self.arms = self._arms(asked)
+        self.arms = named_arms(
+            asked.arms, study.cohort.arms, asked.reference, fewest=2, refusal=self._refusal
+        )
         self.reference = asked.reference or self.arms[0]
         self.levels = self._levels(asked.by)
         names = asked.scales or SCALES
@@ -229,27 +232,6 @@ class Rates(Question[NDArray[np.int64]]):
             synthetic=self.study.synthetic,
             fewest=self.study.disclosure.patients,
         )
-
-    def _arms(self, asked: RatesSettings) -> tuple[str, ...]:
-        of_study = self.study.cohort.arms
-        arms = asked.arms or of_study
-        if len(arms) < 2:
-            raise self._refusal(
-                "a difference needs at least two arms",
-                "name them in the study's cohort.arms or in the question's arms",
-            )
-        strangers = [arm for arm in arms if of_study and arm not in of_study]
-        if strangers:
-            raise self._refusal(
-                f"arms: the study's cohort has no arm {', '.join(map(repr, strangers))}",
-                f"cohort.arms: {', '.join(of_study)}",
-            )
-        if asked.reference and asked.reference not in arms:
-            raise self._refusal(
-                f"reference: {asked.reference!r} is not one of the arms",
-                f"one of: {', '.join(arms)}",
-            )
-        return arms
 
     def _levels(self, by: str) -> tuple[str, ...]:
         """The levels of the variable `by`; none where nobody is divided."""
