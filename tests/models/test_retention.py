@@ -27,7 +27,7 @@ PROGRAMME = 'event = "programme"'
 NOISE = SumNoise(5.45)
 
 
-def question(more="", *, arms=ARMS, unit="week", extra="", privacy=""):
+def question(more="", *, arms=ARMS, unit="week", extra="", privacy="", cohort=""):
     listed = ", ".join(f'"{a}"' for a in arms)
     study = Study.parse(
         f"""
@@ -36,7 +36,7 @@ def question(more="", *, arms=ARMS, unit="week", extra="", privacy=""):
         title = "Who stays?"
         synthetic = true
         outcome = {{ instrument = "PHQ-9", time_unit = "{unit}" }}
-        cohort = {{ arms = [{listed}], planned_patients = 3000, largest_clinic = 3000 }}
+        cohort = {{ arms = [{listed}], planned_patients = 3000, largest_clinic = 3000{cohort} }}
         {extra}
         {privacy}
         [[questions]]
@@ -242,12 +242,15 @@ def test_ten_people_left_are_shown_without_noise_and_not_with_it():
 @pytest.mark.filterwarnings("error")
 @settings(max_examples=100, deadline=None)
 @given(
-    st.lists(st.floats(-1e5, 1e5), min_size=18, max_size=18),
+    st.lists(st.floats(-1e5, 1e5), min_size=26, max_size=26),
     st.sampled_from([0.0, 1e-6, 5.0, 1e3]),
     st.sampled_from([1, 10]),
+    st.sampled_from(["", PROGRAMME]),
 )
-def test_any_noised_sum_gives_a_finite_answer(total, sd, fewest):
-    q = question(extra=f"disclosure = {{ patients = {fewest} }}")
+def test_any_noised_sum_gives_a_finite_answer(total, sd, fewest, more):
+    more += "\nends = [2, 4, 6, 8]"
+    q = question(more, arms=ARMS[:2], extra=f"disclosure = {{ patients = {fewest} }}")
+    total = total[: q.shape.length]
     answer = q.estimate(EMPTY, np.array(total), SumNoise(sd))
     for e in answer.estimates:
         assert (e.value is None) == bool(e.suppressed)
@@ -275,8 +278,8 @@ def test_words_figures_and_numbers_at_risk():
     q = question()
     answer = q.estimate(EMPTY, total_of(q, FULL), NOISE)
     said = " ".join(answer.sentences)
-    assert "At week 8 89 % of people waiting were still giving PHQ-9 scores." in said
-    assert "Of people offered an unguided programme 8.0 percentage points fewer were kept" in said
+    assert "At week 8, 89 % of people waiting still gave PHQ-9 scores." in said
+    assert "Of people offered an unguided programme, 8.0 percentage points fewer were kept" in said
     assert "of its variance privacy noise), unadjusted for confounding." in said
     assert "times as high" in said
     assert any("immortal time" in n for n in answer.notes)
@@ -287,6 +290,7 @@ def test_words_figures_and_numbers_at_risk():
     assert set(course.series) == set(ARMS)
     assert [r[2] for r in table.rows if r[0] == "waiting"] == [400, 392, 380, 365, 355, 330]
     assert answer.figures[2].no_difference == 1.0
+    assert answer.figures[1].estimates[0].label == "dmhi_unguided against waiting"
     assert draw(course, key="k").png
 
 
@@ -296,6 +300,23 @@ def test_a_randomised_study_is_not_labelled_unadjusted():
     written = json.dumps(answer.to_json()).lower()
     assert "unadjusted" not in written
     assert "immortal" not in written
+
+
+def test_an_answer_about_the_programme_says_how_use_ended():
+    q = question(PROGRAMME + "\nends = [4, 8]", arms=("dmhi_guided",))
+    answer = q.estimate(EMPTY, total_of(q, [(40, 0, 0, 36, 72, 0, 252)]), SumNoise(0.0))
+    assert answer.sentences == (
+        "By week 8 from first use, 19 % of people offered a guided programme who started had left "
+        "the programme and 18 % had completed it.",
+    )
+    assert set(answer.figures[1].series) == {"dmhi_guided: left", "dmhi_guided: completed"}
+
+
+def test_an_open_window_of_entry_is_said_to_look_like_loss():
+    closed = question(cohort=", entry_until = 2025-01-01")
+    for q, times in ((question(), 1), (closed, 0)):
+        notes = q.estimate(EMPTY, total_of(q, FULL), NOISE).notes
+        assert sum("no entry_until" in n for n in notes) == times
 
 
 def test_one_arm_has_a_curve_and_no_contrast():

@@ -198,6 +198,7 @@ class Retention(Question[Endings]):
             randomised=asked.randomised,
             synthetic=self.study.synthetic,
             fewest=self.study.disclosure.patients,
+            window_of_entry_open=self.study.cohort.entry_until is None,
         )
 
     def _refusal(self, why: str, hint: str) -> InputError:

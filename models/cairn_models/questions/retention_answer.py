@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -62,8 +63,7 @@ def _sentences(
     for k, own in enumerate(curves):
         who = frame.people(k)
         if own.kept.readable[place]:
-            share = min(max(float(own.kept.value[place]), 0.0), 1.0)
-            said.append(f"At {frame.at(place)} {100 * share:.0f} % of {who} were {_still(frame)}.")
+            said.append(_standing(frame, own, who))
         else:
             said.append(f"Nothing can be said about {who} at {frame.at(place)}: {UNREADABLE}.")
     for k, gap in gaps.items():
@@ -73,7 +73,7 @@ def _sentences(
         span = " to ".join(_one(v) for v in sorted((side * gap.low, side * gap.high)))
         noise = f", {100 * (gap.noise_share or 0):.0f} % of its variance privacy noise"
         said.append(
-            f"Of {frame.people(k)} {_one(abs(gap.value))} percentage points "
+            f"Of {frame.people(k)}, {_one(abs(gap.value))} percentage points "
             f"{'more' if side > 0 else 'fewer'} were kept than of {frame.people(frame.reference)} "
             f"(95 % interval {span}{noise if gap.noise_share else ''})"
             + ("." if frame.randomised else f", {UNADJUSTED}.")
@@ -87,11 +87,19 @@ def _sentences(
     return said
 
 
-def _still(frame: Frame) -> str:
-    """What staying means, after 'were'."""
-    if frame.event == "programme":
-        return "in the programme or had not given it up"
-    return f"still giving {frame.instrument} scores"
+def _standing(frame: Frame, own: Curves, who: str) -> str:
+    """How many of one arm were still there at the named time, and how the others ended."""
+    place, when = frame.named, frame.at(frame.named)
+
+    def percent(fitted: Fitted) -> str:
+        return f"{100 * min(max(float(fitted.value[place]), 0.0), 1.0):.0f} %"
+
+    if own.left is None or own.completed is None:
+        return f"At {when}, {percent(own.kept)} of {who} still gave {frame.instrument} scores."
+    return (
+        f"By {when} from first use, {percent(own.left)} of {who} who started had left the "
+        f"programme and {percent(own.completed)} had completed it."
+    )
 
 
 def _one(value: float) -> str:
@@ -153,7 +161,7 @@ def _figures(
         _course(
             frame,
             f"People {frame.kept}",
-            f"people {frame.kept}, %",
+            "people kept, %, higher is better",
             {name: (own.kept, 1.0) for name, own in names.items()},
         )
     ]
@@ -172,7 +180,7 @@ def _figures(
             Forest(
                 title=f"Difference in people kept at {when}{label}",
                 x_label=f"difference, {POINTS}",
-                estimates=tuple(gaps.values()),
+                estimates=_short(frame, gaps),
                 better="right",
             )
         )
@@ -180,12 +188,17 @@ def _figures(
             Forest(
                 title=f"Hazard of leaving{label}",
                 x_label="hazard ratio",
-                estimates=tuple(ratios.values()),
+                estimates=_short(frame, ratios),
                 no_difference=1.0,
                 better="left",
             )
         )
     return tuple(figures)
+
+
+def _short(frame: Frame, contrasts: dict[int, Estimate]) -> tuple[Estimate, ...]:
+    """The contrasts under the arms' names alone: the figure says the rest."""
+    return tuple(replace(e, label=frame.against(arm)) for arm, e in contrasts.items())
 
 
 def _course(
@@ -226,6 +239,11 @@ def _notes(frame: Frame, curves: tuple[Curves, ...], *, noised: bool) -> tuple[s
         "of an interval, their ratio is one number over all intervals, and the mean time takes "
         "the curve as straight between cuts.",
     ]
+    if frame.event == "measurement" and frame.window_of_entry_open:
+        notes.append(
+            "The study admits people until the day its records are read (no entry_until): whoever "
+            f"entered less than {frame.at(-1)} before counts as lost too early."
+        )
     if frame.synthetic:
         notes.insert(0, "Synthetic data: these are not people.")
     if not frame.randomised and len(frame.arms) > 1:

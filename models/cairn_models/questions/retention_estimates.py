@@ -48,6 +48,7 @@ class Frame:
     randomised: bool
     synthetic: bool
     fewest: int
+    window_of_entry_open: bool
 
     def people(self, arm: int) -> str:
         """The arm in words for a reader."""
@@ -65,6 +66,10 @@ class Frame:
         """What times are counted from."""
         origin = "first use" if self.event == "programme" else "entry"
         return f"{self.unit}s since {origin}"
+
+    def against(self, arm: int) -> str:
+        """A contrast by name, 'dmhi_guided against waiting'."""
+        return f"{self.arms[arm]} against {self.arms[self.reference]}"
 
     def at(self, place: int) -> str:
         """A time in words, 'week 8'."""
@@ -102,7 +107,7 @@ class Curves:
 def difference(frame: Frame, curves: tuple[Curves, ...], arm: int) -> Estimate:
     """Share kept in `arm` at the named time, minus the reference's."""
     place = frame.named
-    label = f"{_against(frame, arm)}, kept at {frame.at(place)}"
+    label = f"{frame.against(arm)}, kept at {frame.at(place)}"
     blank = Estimate(f"difference-{_pair(frame, arm)}", label, None, unit=POINTS)
     fitted = minus(curves[arm].kept, curves[frame.reference].kept)
     return filled(blank, fitted, place, _fewer(curves, place + 1, arm, frame.reference))
@@ -110,7 +115,7 @@ def difference(frame: Frame, curves: tuple[Curves, ...], arm: int) -> Estimate:
 
 def mean_difference(frame: Frame, curves: tuple[Curves, ...], arm: int) -> Estimate:
     """Restricted mean of `arm` minus the reference's, in the study's time unit."""
-    label = f"{_against(frame, arm)}, mean time kept until {frame.at(-1)}"
+    label = f"{frame.against(arm)}, mean time kept until {frame.at(-1)}"
     blank = Estimate(f"mean_difference-{_pair(frame, arm)}", label, None, unit=f"{frame.unit}s")
     fitted = minus(curves[arm].mean, curves[frame.reference].mean)
     count = _fewer(curves, len(frame.ends), arm, frame.reference)
@@ -120,7 +125,7 @@ def mean_difference(frame: Frame, curves: tuple[Curves, ...], arm: int) -> Estim
 def ratio(frame: Frame, curves: tuple[Curves, ...], arm: int) -> Estimate:
     """Hazard of leaving in `arm` as a multiple of the reference's; interval on the log scale."""
     fitted = log_hazard_ratio(curves[arm].table, curves[frame.reference].table)
-    name, label = f"hazard_ratio-{_pair(frame, arm)}", f"{_against(frame, arm)}, hazard ratio"
+    name, label = f"hazard_ratio-{_pair(frame, arm)}", f"{frame.against(arm)}, hazard ratio"
     if not fitted.readable[0]:
         return Estimate(name, label, None, suppressed=TOO_FEW_EVENTS)
     value, error = float(fitted.value[0]), float(fitted.standard_error[0])
@@ -182,10 +187,6 @@ def filled(
 
 def _pair(frame: Frame, arm: int) -> str:
     return f"{frame.arms[arm]}-{frame.arms[frame.reference]}"
-
-
-def _against(frame: Frame, arm: int) -> str:
-    return f"{frame.arms[arm]} against {frame.arms[frame.reference]}"
 
 
 def _fewer(curves: tuple[Curves, ...], place: int, *arms: int) -> float:
