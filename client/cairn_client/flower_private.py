@@ -54,6 +54,7 @@ from cairn_protocol.messages import LARGEST_MESSAGE
 
 HEARTBEAT_SECONDS: Final = 30.0
 CALL_SECONDS: Final = 30.0  # for each part of a call; the server holds an empty pull for two
+NOT_TAKEN: Final = "reply-not-taken"
 MOST_OBJECTS: Final = 8  # in one message; Cairn's have three: message, records, one record
 CARRIERS: Final = frozenset({"Message", "RecordDict", "ConfigRecord"})
 LARGEST_RESPONSE: Final = LARGEST_MESSAGE + 64 * 1024
@@ -150,20 +151,29 @@ class Fleet:
         return Asked(message.metadata.message_type, body, message)
 
     def push(self, asked: Asked, reply: bytes) -> None:
-        """Send the clinic's reply."""
+        """Send the clinic's reply.
+
+        Raises:
+            PeerFault: `peer.reply-not-taken`: the server no longer waits for it.
+        """
         content = RecordDict({RECORD: ConfigRecord({**wrap(reply)})})
         message = Message(content, reply_to=asked.message)
         objects, tree = get_all_nested_objects(message), get_object_tree(message)
         message.metadata.__dict__["_message_id"] = tree.object_id
         run = message.metadata.run_id
-        accepted = self._client.PushMessages(
-            PushMessagesRequest(
-                node=self._node,
-                messages_list=[message_to_proto(remove_content_from_message(message))],
-                message_object_trees=[tree],
-                clientapp_runtime_list=[0.0],
+        try:
+            accepted = self._client.PushMessages(
+                PushMessagesRequest(
+                    node=self._node,
+                    messages_list=[message_to_proto(remove_content_from_message(message))],
+                    message_object_trees=[tree],
+                    clientapp_runtime_list=[0.0],
+                )
             )
-        )
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == httpx.codes.GONE:
+                raise _not_taken() from None
+            raise
         for wanted in accepted.objects_to_push:
             if wanted not in objects:
                 raise _foreign("it wants a part that the reply does not have")
@@ -177,11 +187,7 @@ class Fleet:
                 )
             )
             if not stored.stored:
-                raise PeerFault(
-                    "the server did not take the reply",
-                    code="reply-not-taken",
-                    why="it no longer waits for it, or has begun anew",
-                )
+                raise _not_taken()
 
     def close(self) -> None:
         """Ends the connection."""
@@ -234,6 +240,14 @@ def _bounded(response: httpx.Response) -> None:
             why=f"it says {told[:18] or 'no'} bytes; {LARGEST_RESPONSE} are allowed",
             hint="tell the research team; nothing was read",
         )
+
+
+def _not_taken() -> PeerFault:
+    return PeerFault(
+        "the server did not take the reply",
+        code=NOT_TAKEN,
+        why="it no longer waits for it, or has begun anew",
+    )
 
 
 def _foreign(why: str) -> PeerFault:

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from cairn_client.flower_private import Asked, Fleet
+from cairn_client.flower_private import NOT_TAKEN, Asked, Fleet
 from cairn_client.keeper_client import KeeperClient
 from cairn_client.link_home import LinkHome
 from cairn_client.link_report import LinkReport
@@ -130,7 +130,7 @@ class LinkDaemon:
                 if asked is not None:
                     if (reply := self._ask(asked)) is None:
                         return
-                    fleet.push(asked, reply)
+                    self._push(fleet, asked, reply)
                     wait = FAST
                 elif time.monotonic() - began >= HELD:
                     wait = FAST
@@ -139,6 +139,15 @@ class LinkDaemon:
                 self.stop.wait(wait * random.uniform(0.75, 1.25))  # noqa: S311
         finally:
             beats.end()
+
+    def _push(self, fleet: Carrier, asked: Asked, reply: bytes) -> None:
+        """Sends a reply; one that came too late is nobody's fault."""
+        try:
+            fleet.push(asked, reply)
+        except PeerFault as fault:
+            if fault.code != f"{PeerFault.family}.{NOT_TAKEN}":
+                raise
+            log.info("a reply came too late: the server no longer waited for it")
 
     def _ask(self, asked: Asked) -> bytes | None:
         """The keeper's reply; None if the link is stopped before there is one."""

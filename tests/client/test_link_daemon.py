@@ -159,6 +159,29 @@ def test_a_server_that_restarts_is_found_again(team: Authority, tmp_path: Path) 
         first._server = None
 
 
+def test_a_reply_that_comes_too_late_does_not_break_the_connection(
+    fleet: FleetEndpoint, team: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clinic = tmp_path / "oak"
+    node = fleet.enrol(write_link(clinic, fleet.address, team.ca))
+    withdrawn = threading.Event()
+
+    def answer(body: bytes) -> bytes:
+        if body == b"slow":
+            withdrawn.wait(15)
+        return body
+
+    with stand_in(clinic, answer), running(LinkDaemon(clinic)):
+        standing(clinic, "connected")
+        exchange = GridExchange(fleet.grid("s"))
+        assert exchange("query.round", {node: b"slow"}, 1.0) == {}, "taken back at its end"
+        withdrawn.set()
+        assert exchange("query.round", {node: b"next"}, 15) == {node: b"next"}
+    said = [record.message for record in caplog.records]
+    assert any("came too late" in line for line in said)
+    assert not any("server-busy" in line for line in said)
+
+
 Mend = Callable[[Path], None]
 
 
