@@ -11,8 +11,9 @@ G = D⁻¹ (D W D)^½ D⁻¹, and diag(G) = 1 gives v = diag((D W D)^½): a fixe
 repetition from v = 1 (Denisov et al. 2022, 'Improved differential privacy for SGD via optimal
 private linear operators on adaptive streams', Theorem 3.2). F is the root of G.
 
-Everything comes from public numbers. F is cut to multiples of 2⁻²⁰ toward zero, so that it has the
-same bits on machines whose linear algebra differs in the last place, and columns only get shorter.
+Everything comes from public numbers. F is cut to multiples of 2⁻²⁰ toward zero: columns only get
+shorter, and machines whose linear algebra differs in the last place have the same F, but for rare
+steps of 2⁻²⁰, a millionth of a person each.
 """
 
 from __future__ import annotations

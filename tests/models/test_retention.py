@@ -128,6 +128,8 @@ def test_a_study_in_months_counts_months_and_its_window_is_two_weeks():
         ([(1, "started")], 2),
         ([(3, "started"), (1, "stopped")], 0),
         ([(1, "started"), (4, "stopped", 0), (5, "logins", 2)], 8),
+        ([(1, "started"), (5, "stopped", float("nan"))], 8),
+        ([(1, "started"), (5, "stopped", 1e30)], 8),
     ],
 )
 def test_how_use_ended_decides_the_cell(rows, place):
