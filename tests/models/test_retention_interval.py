@@ -27,11 +27,11 @@ RATIO = 1.4
 REFERENCE = 0.8  # kept at week 8; the public guess is another
 
 
-def tables(grid, patients, studies, seed, noise_sd=NOISE_SD, told_sd=None):
+def tables(grid, patients, studies, seed, noise_sd=NOISE_SD, told_sd=None, kept=REFERENCE):
     """Noised tables of many studies with two arms, and the cells' true chances in each."""
     rng, shaping = np.random.default_rng(seed), shaping_for(grid, AT, 0.75)
     told = noise_sd if told_sd is None else told_sd
-    chances = [typical_table(grid, AT, REFERENCE**h) for h in (1.0, RATIO)]
+    chances = [typical_table(grid, AT, kept**h) for h in (1.0, RATIO)]
     found = []
     for chance in chances:
         cells = rng.multinomial(patients // 2, chance, studies).astype(float)
@@ -97,6 +97,16 @@ def test_intervals_that_forget_the_noise_cover_too_little():
     assert found["kept"].max() < 0.93
     assert found["kept"].mean() < 0.87
     assert found["ratio"][0] < 0.92
+
+
+@pytest.mark.parametrize("patients", [400, 600, 1000])
+def test_few_studies_show_a_wrong_point_where_too_few_are_left(patients):
+    """Whether a point is shown depends on the noise, so what is seldom shown is often high."""
+    (_, arm), (_, chance) = tables(PROGRAMME, patients, 2000, 3, kept=0.4)
+    kept = arm.fit(lambda t: survival(PROGRAMME, t))
+    off = np.abs(kept.value - survival(PROGRAMME, chance)) > 1.959964 * kept.standard_error
+    assert (kept.readable & off).mean(axis=0).max() < 0.065
+    assert kept.readable[:, -1].mean() < 0.5
 
 
 @pytest.mark.parametrize("grid", GRIDS)
