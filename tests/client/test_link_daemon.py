@@ -318,9 +318,23 @@ def tls(team: Authority) -> ssl.SSLContext:
     return context
 
 
+def hear(connection: socket.socket) -> None:
+    """Takes a whole request: what is left unread at the end of a connection would reset it."""
+    heard = b""
+    while b"\r\n\r\n" not in heard:
+        if not (more := connection.recv(65536)):
+            return
+        heard += more
+    front, rest = heard.split(b"\r\n\r\n", 1)
+    told = [line for line in front.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    left = int(told[0].split(b":")[1]) - len(rest) if told else 0
+    while left > 0 and (more := connection.recv(65536)):
+        left -= len(more)
+
+
 def saying(head: str, body: bytes = b"") -> Callable[[socket.socket], None]:
     def say(connection: socket.socket) -> None:
-        connection.recv(65536)
+        hear(connection)
         connection.sendall(head.encode() + b"\r\n\r\n" + body)
 
     return say
