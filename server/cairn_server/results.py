@@ -1,17 +1,23 @@
 """`StudyResults`: all that a finished study gives the research team, and nothing about one clinic.
 
 Participants are named without their sizes: the number of patients at a clinic is secret.
-`cairn_server.report` writes these to files and reads them back.
+`cairn_server.report` writes these to files; `read` reads them back, and `estimates`, `tables` and
+`figures_data` give them as data frames (docs/notebook.md).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cairn_models.answers import Answer
 from cairn_protocol.errors import OurFault
 from cairn_protocol.study import Study
 from cairn_server.journal import Incident
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -175,3 +181,34 @@ class StudyResults:
     def is_synthetic(self) -> bool:
         """Whether every page and file must say 'synthetic'."""
         return self.synthetic or self.study.synthetic
+
+    def estimates(self) -> DataFrame:
+        """Every number with its interval, one row each; columns as `frames.ESTIMATES` has them."""
+        from cairn_server.frames import estimates  # noqa: PLC0415  pandas is slow to import
+
+        return estimates(self)
+
+    def tables(self) -> dict[tuple[str, str], DataFrame]:
+        """The answers' tables by (question, title); a table's note is in its `attrs["note"]`."""
+        from cairn_server.frames import tables  # noqa: PLC0415
+
+        return tables(self)
+
+    def figures_data(self) -> DataFrame:
+        """Every point of every figure, one row each; columns as `frames.FIGURES` has them."""
+        from cairn_server.frames import figures_data  # noqa: PLC0415
+
+        return figures_data(self)
+
+
+def read(path: Path | str) -> StudyResults:
+    """The results in a folder that a run or a release wrote, or in its `results.json`.
+
+    Arrays that questions released, such as a model's parameters, stay in their files.
+
+    Raises:
+        InputError: no results there, another version's, or damaged.
+    """
+    from cairn_server.report.results import load_results  # noqa: PLC0415  it imports this module
+
+    return load_results(Path(path))

@@ -25,6 +25,7 @@ COLUMNS: Final = (
     "high",
     "standard_error",
     "noise_share",
+    "count",
     "unit",
     "suppressed",
 )
@@ -87,6 +88,7 @@ def _numbers(e: Estimate) -> Row:
         "high": e.high,
         "standard_error": e.standard_error,
         "noise_share": e.noise_share,
+        "count": e.count,
         "unit": e.unit,
         "suppressed": e.suppressed,
     }
