@@ -101,11 +101,7 @@ class Keeper:
     """
 
     def __init__(
-        self,
-        clinic: ClinicFolder,
-        store: KeeperState | None = None,
-        *,
-        passing: Passing = no_step,
+        self, clinic: ClinicFolder, store: KeeperState | None = None, *, passing: Passing = no_step
     ) -> None:
         self.clinic = clinic
         self.identity = clinic.identity()
@@ -387,9 +383,9 @@ class Keeper:
         return reply
 
     def _run(self, run: bytes) -> _Active:
-        if run not in self._active:
+        if (active := self._active.get(run)) is None:
             raise _run_unknown()
-        return self._active[run]
+        return active
 
 
 def _run_unknown() -> PeerFault:

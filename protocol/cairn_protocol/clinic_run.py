@@ -100,6 +100,7 @@ class ClinicRun:
         self._verified: frozenset[int] | None = None
         if verified is not None:
             self._verified = self.roster.indices_of(verified | {identity.public})
+        self._recovers = self.study.policy.recovers
         self._agreement: Agreement | None = Agreement(self.index, KeyPair.generate())
         self._greeted: Greeted | None = None
         self._packages: Packages | None = None
@@ -154,14 +155,14 @@ class ClinicRun:
         here = progress.at_setup(message.setup)
         run = cls(identity, message, here, mark=mark, verified=verified)
         everyone = tuple(range(len(roster)))
-        check_verified(run._rules(everyone), everyone, run._needed(everyone))  # R3
+        needed = run.study.policy.verified_needed(len(everyone))
+        check_verified(run._rules(everyone), everyone, needed)  # R3
         return run, run._offer()
 
     @property
     def _least(self) -> int:
         """m; every clinic of the roster where a study forbids dropout."""
-        policy = self.study.policy
-        return policy.survivors if policy.recovers else len(self.roster)
+        return self.study.policy.survivors if self._recovers else len(self.roster)
 
     def _rules(self, participants: tuple[int, ...]) -> SurvivorRules:
         policy = self.study.policy
@@ -173,9 +174,6 @@ class ClinicRun:
             verified_least=policy.honest,
             verified=self._verified if self.study.noised else None,
         )
-
-    def _needed(self, participants: tuple[int, ...]) -> int:
-        return self.study.policy.verified_needed(len(participants))
 
     def _offer(self) -> KeyPackage:
         if self._agreement is None:
@@ -213,7 +211,8 @@ class ClinicRun:
         check_packages(packages, self._opening, self.roster, own, least=self._least)
         check_peers(packages, self.roster, self.index, seen)
         here = packages.participants
-        check_verified(self._rules(here), here, self._needed(here))
+        needed = self.study.policy.verified_needed(len(here))
+        check_verified(self._rules(here), here, needed)
         greeted = self._agreement.greet(packages)
         run, t1 = packages.run, packages.t1
         notes = tuple(
@@ -286,7 +285,7 @@ class ClinicRun:
             roots=roots,
             rules=self._rules(header.participants),
             keys={i: entry.identity for i, entry in enumerate(self.roster.entries)},
-            recovers=self.study.policy.recovers,
+            recovers=self._recovers,
         )
         for kind in (RoundRequest, Survivors, Certificate):
             self._replies.pop(kind, None)
