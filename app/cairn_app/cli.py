@@ -25,6 +25,7 @@ from cairn_app.ledger_commands import ledger_app
 from cairn_app.logs import set_up_logs
 from cairn_app.members_commands import members_app
 from cairn_app.messages import show_error
+from cairn_app.new_command import study_new
 from cairn_app.plan_command import study_plan
 from cairn_app.privacy_command import privacy_app
 from cairn_app.release_command import study_check_release, study_release
@@ -66,6 +67,7 @@ for act, clinic_command in (
 ):
     clinic_app.command(act)(clinic_command)
 for name, command in (
+    ("new", study_new),
     ("plan", study_plan),
     ("sign", study_sign),
     ("offer", study_offer),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cairn_app.study_source import with_epsilons, write_new
 from cairn_protocol.errors import InputError
-from cairn_protocol.study import LARGEST_STUDY_FILE, Study, read_bounded
+from cairn_protocol.study import Study
 
 if TYPE_CHECKING:
     from cairn_server.planning import QuestionPlan, StudyPlan
@@ -39,34 +40,15 @@ def study_plan(
         )
     asked = Study.read(study)
     if epsilon is not None:
-        source = with_epsilons(study, split_budget(asked, epsilon))
+        source = with_epsilons(asked.source, split_budget(asked, epsilon), where=str(study))
         asked = Study.parse(source, where=str(write or study))
         if write is not None:
-            _write(write, source)
+            write_new(write, source)
     plan = plan_study(asked)
     print(json.dumps(plan.to_json()) if as_json else "\n".join(in_words(plan)))
     if not as_json and write is not None:
         print(f"\nWritten  {write}")
     plan.check()
-
-
-def with_epsilons(study: Path, epsilons: dict[str, float]) -> bytes:
-    """The study file with these ε's; every comment and line else stays as it is.
-
-    Raises:
-        InputError: the file is no TOML.
-    """
-    import tomlkit
-    from tomlkit.exceptions import TOMLKitError
-
-    try:
-        document = tomlkit.parse(read_bounded(study, LARGEST_STUDY_FILE).decode("utf-8"))
-    except (TOMLKitError, UnicodeDecodeError) as error:
-        raise InputError(f"{study} is not valid TOML", code="not-toml", why=str(error)) from None
-    for question in document["questions"]:
-        if question["name"] in epsilons:
-            question["epsilon"] = epsilons[question["name"]]
-    return tomlkit.dumps(document).encode("utf-8")
 
 
 def in_words(plan: StudyPlan) -> Iterator[str]:
@@ -117,20 +99,6 @@ def _in_all(plan: StudyPlan) -> Iterator[str]:
     yield f"  rounds              {plan.rounds:,}, {plan.attempts:.2f} attempts each at that loss"
     yield f"  a clinic sends      {_bytes(plan.bytes_up)}, and receives {_bytes(plan.bytes_down)}"
     yield f"  time                about {_duration(plan.seconds)} between machines"
-
-
-def _write(path: Path, source: bytes) -> None:
-    try:
-        with path.open("xb") as file:
-            file.write(source)
-    except FileExistsError:
-        raise InputError(
-            f"{path} exists already", code="file-exists", hint="choose another name"
-        ) from None
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path}", code="file-unwritable", why=error.strerror or str(error)
-        ) from None
 
 
 def _wrapped(text: str) -> list[str]:
