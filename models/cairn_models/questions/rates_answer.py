@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal
 
 from cairn_models.answers import Answer, Bars, Cell, Estimate, Figure, Forest, Table
 from cairn_models.questions.effect_answer import PEOPLE, UNADJUSTED
@@ -151,7 +151,7 @@ def _figures(frame: Frame, found: list[RatesEstimates]) -> Iterator[Figure]:
 
 def _by_level(frame: Frame, part: RatesEstimates, label: str) -> Iterator[Figure]:
     outcome, levels, by = part.outcome, range(len(frame.levels)), frame.by.replace("_", " ")
-    better = "right" if outcome.is_good else "left"
+    better: Literal["left", "right"] = "right" if outcome.is_good else "left"
     yield Bars(
         title=f"{outcome.label.capitalize()} by {by} and arm, week {frame.week:g}{label}",
         x_label=by,

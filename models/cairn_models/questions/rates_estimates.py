@@ -115,8 +115,8 @@ def estimates_of(frame: Frame, rate: Rate, outcome: Outcome) -> RatesEstimates:
         for arm, level in found
         if arm is not None and arm != frame.reference
     }
-    differences = {group: pair[0] for group, pair in pairs.items()}
-    ratios = {group: pair[1] for group, pair in pairs.items()}
+    differences: dict[Group, Estimate] = {group: pair[0] for group, pair in pairs.items()}
+    ratios: dict[Group, Estimate] = {group: pair[1] for group, pair in pairs.items()}
     gaps = {
         level: _contrast(
             name_of(outcome, GAP, frame.levels[level], frame.levels[0]),
@@ -180,8 +180,8 @@ def _reasons(frame: Frame, found: dict[Group, Proportion]) -> dict[Group, str]:
 
 def _rate(frame: Frame, outcome: Outcome, group: Group, found: Proportion, why: str) -> Estimate:
     arm, level = group
-    names = (EVERY_ARM if arm is None else frame.arms[arm],)
-    names += () if level is None else (frame.levels[level],)
+    at = () if level is None else (frame.levels[level],)
+    names = (EVERY_ARM if arm is None else frame.arms[arm], *at)
     name = name_of(outcome, RATE, *names)
     label = f"{outcome.label}, {frame.words(group)}"
     if why:
