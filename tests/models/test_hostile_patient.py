@@ -30,6 +30,9 @@ planned_patients = 40
 largest_clinic = 40
 [variables.sex]
 levels = ["female", "male", "999", ""]
+[variables.deprivation]
+lowest = -3
+highest = 3
 [[questions]]
 name = "effect"
 kind = "effect"
@@ -48,6 +51,11 @@ name = "programme"
 kind = "retention"
 event = "programme"
 epsilon = 1
+[[questions]]
+name = "describe"
+kind = "describe"
+epsilon = 1
+parts = ["score", "funnel", "variables", "quartiles", "course"]
 [[questions]]
 name = "trajectory"
 kind = "trajectory"

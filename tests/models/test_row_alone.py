@@ -10,6 +10,7 @@ import pytest
 
 from cairn_models.endings import Endings, How
 from cairn_models.questions import build
+from cairn_models.questions.describe import Described
 from cairn_models.trajectory.error_sums import ErrorSums
 from cairn_models.trajectory.features import HORIZONS
 from cairn_protocol.study import Study
@@ -57,5 +58,42 @@ def test_a_retention_row_alone_is_the_row_among_others(event: str) -> None:
     (together,) = question.contributions(ended, public)
     for i in range(300):
         one = Endings(ended.arm[i : i + 1], ended.time[i : i + 1], ended.how[i : i + 1])
+        (alone,) = question.contributions(one, public)
+        assert alone[0].tobytes() == together[i].tobytes()
+
+
+def test_a_describe_row_alone_is_the_row_among_others() -> None:
+    text = b"""
+        cairn = 1
+        name = "alone"
+        title = "Alone"
+        outcome = { instrument = "PHQ-9" }
+        cohort = { arms = ["waiting", "blended"], planned_patients = 9, largest_clinic = 9 }
+        variables.sex = { levels = ["female", "male"] }
+        variables.age = { lowest = 16, highest = 100 }
+        [[questions]]
+        name = "who"
+        kind = "describe"
+        epsilon = 1
+        """
+    study = Study.parse(text)
+    question = build(study.questions[0], study)
+    rng = np.random.default_rng(3)
+    values = np.stack(
+        [
+            rng.uniform(-3, 30, 300),  # score, some out of range
+            rng.integers(0, 4, 300),  # furthest stage
+            rng.integers(0, 2, 300),
+            rng.uniform(10, 110, 300),
+            rng.integers(0, 28, 300),
+        ],
+        axis=1,
+    )
+    values[rng.random(values.shape) < 0.2] = np.nan
+    described = Described(rng.integers(-1, 2, 300), values)
+    public = question.start({})
+    (together,) = question.contributions(described, public)
+    for i in range(300):
+        one = Described(described.arm[i : i + 1], values[i : i + 1])
         (alone,) = question.contributions(one, public)
         assert alone[0].tobytes() == together[i].tobytes()
