@@ -226,6 +226,14 @@ def test_nobody_without_an_arm_is_in_any_block():
     assert not rows.any()
 
 
+def test_a_number_beyond_its_range_is_missing_and_its_ends_are_not():
+    q = question('parts = ["variables"]\nvariables = ["age"]')
+    ages = (15.9, 16, 100, 100.1, 1e30)
+    held = records([("waiting", "male", age, 9, 9, 9) for age in ages])
+    (rows,) = q.contributions(q.prepare(held), EMPTY)
+    assert rows.any(axis=1).tolist() == [False, True, True, False, False]
+
+
 def test_removing_one_patient_changes_no_other_row():
     q, held = question(ALL), records(cohort(24))
     (rows,) = q.contributions(q.prepare(held), EMPTY)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from cairn_models.answers import Estimate
 from cairn_models.arm_means import mean_of
 from cairn_models.description.quantiles import Bins, quantile
-from cairn_models.questions.base import SumNoise
+from cairn_models.description.told import at, standardised_shares
+from cairn_models.proportions import proportion
 from cairn_models.questions.describe import Describe
 from cairn_models.questions.describe_answer import read
 from cairn_models.questions.describe_estimates import Reading
@@ -81,7 +83,7 @@ def test_intervals_hold_the_truth_in_95_of_100_studies(people: int) -> None:
     rng, held, true = np.random.default_rng(people), defaultdict(list), truth()
     for _ in range(STUDIES):
         noised = simulated(question, people, rng)
-        for e in read(Reading(question.frame, noised, SumNoise(NOISE_SD).sd)):
+        for e in read(Reading(question.frame, noised, NOISE_SD)):
             if e.name in true and e.low is not None and e.high is not None:
                 held[e.name].append(e.low <= true[e.name] <= e.high)
     assert set(held) == set(true)
@@ -106,6 +108,22 @@ def test_a_mean_forgets_the_truth_where_the_noise_is_forgotten() -> None:
         cover.append(np.mean((low <= true) & (true <= high)))
     assert 0.935 < cover[0] < 0.965
     assert cover[1] < 0.85
+
+
+@pytest.mark.parametrize("sd", [0.0, 8.0])
+def test_a_large_standardised_difference_of_shares_scatters_as_its_error_says(sd: float) -> None:
+    rng, n, draws = np.random.default_rng(5), 400, 3000
+    found = []
+    for share in (0.92, 0.35):
+        true = rng.binomial(n, share, draws)
+        having, lacking = (x + sd * rng.standard_normal(draws) for x in (true, n - true))
+        found.append(proportion(having, lacking, (1, 1), noise_sd=sd, fewest=10.0))
+    told = [
+        standardised_shares(Estimate("d", "d", None), at(found[0], k), at(found[1], k))
+        for k in range(draws)
+    ]
+    scatter = np.std([e.value for e in told])
+    assert np.median([e.standard_error for e in told]) == pytest.approx(scatter, rel=0.06)
 
 
 @pytest.mark.parametrize("q", [0.25, 0.5, 0.75])
