@@ -314,6 +314,14 @@ def test_a_small_level_is_held_back_and_the_one_from_which_it_would_follow():
     assert any("held back" in note for note in answer.notes)
 
 
+def test_levels_that_are_held_back_are_together_no_small_group():
+    q = question('parts = ["variables"]\nvariables = ["sex"]', arms=ARMS[:1])
+    people = [("waiting", "female", 30, 9, 9, 9)] * 60 + [("waiting", "male", 30, 9, 9, 9)] * 3
+    people += [("waiting", "other", 30, 9, 9, 9)] * 4
+    answer = q.estimate(EMPTY, total_of(q, records(people)), SumNoise(0.0))
+    assert all(named(answer, f"sex-{level}-waiting").value is None for level in SEX)
+
+
 def test_a_stage_that_few_were_lost_before_is_held_back():
     q = question('parts = ["funnel"]')
     people = [("waiting", "male", 30, 9, 9, 9)] * 40 + [("waiting", "male", 30, 9, None, None)] * 20
@@ -363,7 +371,7 @@ def test_sentences_and_tables_say_what_a_reader_needs():
     text = " ".join(answer.sentences)
     assert "people offered a guided programme entered; their mean PHQ-9 was" in text
     assert "% of them were assessed at week 8" in text
-    assert "standardised differences between arms are beyond 0.1" in text
+    assert "Standardised differences between arms beyond 0.1, noise included: " in text
     assert [t.title for t in answer.tables][:2] == ["At baseline, by arm", "How far people came"]
     assert [row[0] for row in answer.tables[0].rows] == [
         "people who entered (noised)",

@@ -127,8 +127,8 @@ def _sentences(frame: Frame, told: Told) -> Iterator[str]:
         far = [e for e in told.differences if e.value is not None and abs(e.value) > IMBALANCE]
         shown = sum(e.value is not None for e in told.differences)
         yield (
-            f"{len(far)} of {shown} standardised differences between arms are beyond "
-            f"{IMBALANCE:g}, noise included: arms that differ at baseline are not compared by "
+            f"Standardised differences between arms beyond {IMBALANCE:g}, noise included: "
+            f"{len(far)} of the {shown} shown. Arms that differ at baseline are not compared by "
             "their outcomes alone."
         )
 

@@ -2,9 +2,9 @@
 
 **Counts and shares.** A group is judged by its noised count (`proportions.least_count`). Levels of
 a variable are a list whose total is shown: where one level is held back, so is the smallest other,
-and every standardised difference with either. A funnel's stage is held back where too few reached
-it or too few were lost since the last stage that is shown, so that no difference between two shown
-stages is a small cell.
+until those held back are together enough, and every standardised difference with any of them. A
+funnel's stage is held back where too few reached it or too few were lost since the last stage that
+is shown, so that no difference between two shown stages is a small cell.
 
 **Standardised difference** of an arm and the reference: of a number (m₁ − m₀)/√((s₁² + s₀²)/2); of
 a level, by its shares, (p₁ − p₀)/√((p₁(1 − p₁) + p₀(1 − p₀))/2) (Austin 2009, Stat Med 28:3083).
@@ -298,8 +298,15 @@ class Reading:
 
 
 def held_back_by_arm(counts: Array, least: float) -> list[list[str]]:
-    """Why a level (arms, levels) is not shown, '' where it is; an arm's total is shown."""
+    """Why a level (arms, levels) is not shown, '' where it is; an arm's total is shown.
+
+    The levels that are held back are together a group that follows from the total, so they must be
+    as many people as any group that is shown.
+    """
     hidden = np.stack([held_back(row, least, totals=True) for row in counts])
+    for row, mask in zip(counts, hidden, strict=True):
+        while mask.any() and not mask.all() and row[mask].sum() < least:
+            mask[np.argmin(np.where(mask, np.inf, row))] = True
     small = counts < least
     return [
         [TOO_FEW if s else WOULD_TELL if h else "" for s, h in zip(*pair, strict=True)]
