@@ -51,15 +51,20 @@ def new(*arguments: str, cwd: Path, monkeypatch: pytest.MonkeyPatch) -> object:
 
 def test_it_asks_what_reviews_left_open_with_the_kinds_for_patients() -> None:
     kinds = {q.kind for q in study().questions}
-    assert kinds >= {"effect", "rates", "retention", "trajectory", "error"}
+    assert kinds >= {"describe", "effect", "rates", "retention", "trajectory", "error"}
     assert kinds <= set(KINDS) - {"mixed_model"}
     events = {q.settings.get("event") for q in study().questions if q.kind == "retention"}
     assert events == {"measurement", "programme"}  # the two dropouts, apart
 
 
-@pytest.mark.parametrize(("clinics", "patients"), [(3, 3000), (5, 860), (10, 3000), (20, 10000)])
-def test_what_it_writes_builds_plans_and_is_safe(clinics: int, patients: int) -> None:
-    written = study(clinics, patients)
+@pytest.mark.parametrize(
+    ("clinics", "patients", "epsilon"),
+    [(3, 3000, 3.0), (5, 860, 4.0), (10, 3000, 3.0), (20, 10000, 3.0)],
+)
+def test_what_it_writes_builds_plans_and_is_safe(
+    clinics: int, patients: int, epsilon: float
+) -> None:
+    written = study(clinics, patients, epsilon)
     for spec in written.questions:
         assert build(spec, written).shape.length > 0
     assert written.policy == safe_policy(clinics)
@@ -73,7 +78,7 @@ def test_what_it_writes_builds_plans_and_is_safe(clinics: int, patients: int) ->
 def test_the_named_primary_results_are_precise_at_the_defaults() -> None:
     """At ε = 3 for the whole study, noise widens no primary interval by more than 40 %."""
     inflations = [q.inflation for q in plan_study(study()).questions if q.inflation is not None]
-    assert len(inflations) == 7
+    assert len(inflations) == 8
     assert max(inflations) <= 0.2
     assert max(inflations) - min(inflations) < 0.02  # the split makes them alike
 
@@ -123,7 +128,7 @@ def test_the_command_writes_once_and_never_over_a_file(
 ) -> None:
     done = new(cwd=tmp_path, monkeypatch=monkeypatch)
     assert done.exit_code == 0, done.output  # type: ignore[attr-defined]
-    assert "8 questions" in done.stdout  # type: ignore[attr-defined]
+    assert "9 questions" in done.stdout  # type: ignore[attr-defined]
     first = (tmp_path / "study.toml").read_bytes()
     Study.parse(first)
     again = new("--patients", "900", cwd=tmp_path, monkeypatch=monkeypatch)
