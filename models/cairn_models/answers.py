@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -62,7 +63,13 @@ class Forest:
 class Course:
     """Lines over time, one a group, each with a band.
 
-    `times` (T,); each series maps a group to (T,) arrays 'middle', 'low', 'high'.
+    `times` (T,); each series maps a group to (T,) arrays 'middle', 'low', 'high', with NaN where a
+    value is held back.
+
+    Args:
+        steps: a value holds until the next time, as in a Kaplan–Meier curve.
+        at_risk: group → (T,) numbers of patients still at risk at `times`, printed beneath the
+            axis; None where a number is held back. Groups need not be those of `series`.
     """
 
     title: str
@@ -72,6 +79,8 @@ class Course:
     series: Mapping[str, Mapping[str, tuple[float, ...]]]
     band: str = ""
     y_range: tuple[float, float] | None = None
+    steps: bool = False
+    at_risk: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,53 @@ class Bars:
     series: Mapping[str, tuple[Estimate, ...]]  # one estimate a group
 
 
-Figure = Forest | Course | Bars
+@dataclass(frozen=True)
+class Histogram:
+    """How a quantity spreads: k bins between k + 1 rising `edges`, one panel a group.
+
+    Each series maps a group to k estimates, the share or number in each bin; k + 1 where `beyond`
+    names a last category that has no place on the axis, e.g. 'still waiting'.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    edges: tuple[float, ...]
+    series: Mapping[str, tuple[Estimate, ...]]
+    beyond: str = ""
+
+    def __post_init__(self) -> None:
+        if not all(a < b for a, b in pairwise(self.edges)):
+            raise ValueError("the edges of a histogram must rise")
+        if any(len(row) != len(self.bins) for row in self.series.values()):
+            raise ValueError("a histogram needs one estimate a bin")
+
+    @property
+    def bins(self) -> tuple[str, ...]:
+        """The bins in words, `beyond` last."""
+        named = tuple(
+            f"{low:g} to {high:g}".replace("-", "−") for low, high in pairwise(self.edges)
+        )
+        return (*named, self.beyond) if self.beyond else named
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """How many remain, stage by stage: each series maps a group to one share a stage, in per cent.
+
+    Shares are of the group's patients at the first stage, so they fall, but for noise.
+    """
+
+    title: str
+    stages: tuple[str, ...]
+    series: Mapping[str, tuple[Estimate, ...]]
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.stages) for row in self.series.values()):
+            raise ValueError("a funnel needs one estimate a stage")
+
+
+Figure = Forest | Course | Bars | Histogram | Funnel
 
 
 @dataclass(frozen=True)

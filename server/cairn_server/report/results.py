@@ -24,7 +24,17 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from cairn_models.answers import Answer, Bars, Course, Estimate, Figure, Forest, Table
+from cairn_models.answers import (
+    Answer,
+    Bars,
+    Course,
+    Estimate,
+    Figure,
+    Forest,
+    Funnel,
+    Histogram,
+    Table,
+)
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import Study, read_bounded
 from cairn_server.journal import Incident
@@ -148,6 +158,10 @@ def _figure(document: dict[str, Any]) -> Figure:
             return _of(Forest, document)
         case "bars":
             return _of(Bars, document)
+        case "histogram":
+            return _of(Histogram, document)
+        case "funnel":
+            return _of(Funnel, document)
         case "course":
             gaps = {
                 group: {k: [math.nan if x is None else x for x in v] for k, v in lines.items()}
