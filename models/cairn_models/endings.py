@@ -5,7 +5,7 @@
   long records were kept up is not in them: everybody counts as one who could have been asked.
 - `programme_endings`: from first use to the last use of someone who did not complete. Completing
   ends use in another way and wins over 'stopped'; whoever did neither is last seen at their last
-  row of engagement. People who never started are not in question.
+  row of a programme's engagement. People who never started are not in question.
 
 Times are read to a millionth and clipped to 0 … 1e6, so nothing that a table can hold overflows.
 """
@@ -26,6 +26,8 @@ from cairn_models.measures import Instrument
 from cairn_models.records import ENGAGEMENT_MEASURES, Records
 
 LONGEST: Final = 1e6
+OF_THE_WAIT: Final = ("therapy_started", "stepped_up")
+OF_USE: Final = tuple(measure for measure in ENGAGEMENT_MEASURES if measure not in OF_THE_WAIT)
 
 
 class How(IntEnum):
@@ -70,7 +72,7 @@ def measurement_endings(
 def programme_endings(records: Records, *, arms: Sequence[str]) -> Endings:
     """Time from first to last use of those who started, and whether they left or completed."""
     measure, time = pl.col("measure"), pl.col("time")
-    rows = records.engagement.filter(time.is_finite() & measure.is_in(list(ENGAGEMENT_MEASURES)))
+    rows = records.engagement.filter(time.is_finite() & measure.is_in(list(OF_USE)))
     marked = pl.col("value") == 1.0
     found = rows.group_by("patient").agg(
         started=time.filter((measure == "started") & marked).min(),

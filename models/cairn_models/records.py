@@ -54,6 +54,8 @@ ENGAGEMENT_MEASURES: Final = {
     "technical_errors": "technical errors met in that week",
     "credibility": "credibility/expectancy, 0-10",
     "alliance": "working alliance (WAI-SR mean), 1-5",
+    "therapy_started": "1 at the first session of the therapy that was waited for",
+    "stepped_up": "1 when moved to more intensive care or referred urgently",
 }
 WEARABLE_MEASURES: Final = {
     "steps": "mean steps a day",

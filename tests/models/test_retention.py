@@ -130,6 +130,7 @@ def test_a_study_in_months_counts_months_and_its_window_is_two_weeks():
         ([(1, "started"), (4, "stopped", 0), (5, "logins", 2)], 8),
         ([(1, "started"), (5, "stopped", float("nan"))], 8),
         ([(1, "started"), (5, "stopped", 1e30)], 8),
+        ([(1, "started"), (5, "logins", 2), (20, "therapy_started")], 8),  # use ends with use
     ],
 )
 def test_how_use_ended_decides_the_cell(rows, place):

@@ -65,8 +65,10 @@ def check(records: Records, weeks: int) -> None:
 
 
 def check_engagement(records: Records) -> None:
-    engagement = records.engagement
-    assert set(engagement["measure"]) <= set(ENGAGEMENT_MEASURES)
+    assert set(records.engagement["measure"]) <= set(ENGAGEMENT_MEASURES)
+    of_wait = pl.col("measure").is_in(["therapy_started", "stepped_up"])
+    check_wait(records.engagement.filter(of_wait))
+    engagement = records.engagement.filter(~of_wait)
     users = records.patients.filter(pl.col("arm").is_in(PROGRAMME_ARMS))["patient"]
     assert set(engagement["patient"]) == set(users)
 
@@ -90,6 +92,12 @@ def check_engagement(records: Records) -> None:
         right_on=["patient", "time"],
     )
     assert last.height == event("stopped").height, "the week of stopping has the last use"
+
+
+def check_wait(ends: pl.DataFrame) -> None:
+    assert ends["patient"].is_unique().all(), "a wait ends once: in therapy or in more than it"
+    assert (ends["value"] == 1).all()
+    assert (ends["time"] >= 1).all()
 
 
 @pytest.mark.parametrize("world", [World(), World.shifted()], ids=["default", "shifted"])
@@ -195,6 +203,32 @@ def test_programmes_are_stopped_only_where_there_is_one() -> None:
     stopped = clinic.course.stop <= 26
     assert not stopped[~programme].any()
     assert stopped[programme].mean() > 0.2
+
+
+def test_the_wait_ends_in_therapy_or_sooner_in_more_for_those_who_are_worse() -> None:
+    clinics = [simulate(World(), 500, seed=2, clinic=i, weeks=26) for i in range(8)]
+    therapy, more = (
+        np.concatenate([getattr(c.waiting, end) for c in clinics])
+        for end in ("therapy", "stepped_up")
+    )
+    assert np.median(therapy) == pytest.approx(World().wait.therapy_weeks, abs=1.5)
+    assert 0.03 < (more <= 26).mean() < 0.2
+    assert not ((therapy <= 26) & (more <= 26)).any()
+    level = np.concatenate([c.patients.phq9_level for c in clinics])
+    assert level[more <= 26].mean() - level[more > 26].mean() > 2
+    inert = replace(World(), wait=replace(World().wait, stepped_up=0.0))
+    assert (simulate(inert, 500, seed=2, clinic=0, weeks=26).waiting.stepped_up > 26).all()
+
+
+def test_the_law_of_the_wait_moves_nothing_else() -> None:
+    (one,) = generate(World(), [40], seed=3)
+    longer = replace(World(), wait=replace(World().wait, therapy_weeks=40.0, stepped_up=0.2))
+    (other,) = generate(longer, [40], seed=3)
+    assert not one.engagement.equals(other.engagement)
+    of_wait = pl.col("measure").is_in(["therapy_started", "stepped_up"])
+    for table in ("patients", "scores", "wearables"):
+        assert_frame_equal(getattr(one, table), getattr(other, table))
+    assert_frame_equal(one.engagement.filter(~of_wait), other.engagement.filter(~of_wait))
 
 
 UNGUIDED = 2

@@ -29,6 +29,8 @@ ENGAGEMENT_RANGES: Final[dict[str, tuple[float, float]]] = {
     "technical_errors": (0, 10_000),
     "credibility": (0, 10),
     "alliance": (1, 5),
+    "therapy_started": (0, 1),
+    "stepped_up": (0, 1),
 }
 WEARABLE_RANGES: Final[dict[str, tuple[float, float]]] = {
     "steps": (0, 200_000),

@@ -15,6 +15,7 @@ from cairn_models.synthetic.course import Course
 from cairn_models.synthetic.draws import Draws, Floats
 from cairn_models.synthetic.people import COVARIATES, Patients, Site
 from cairn_models.synthetic.programme import Use
+from cairn_models.synthetic.waiting import Waiting
 from cairn_models.synthetic.wearable import wearable_rows
 from cairn_models.synthetic.world import World
 from cairn_protocol.errors import InputError
@@ -33,6 +34,7 @@ class Clinic:
     patients: Patients
     use: Use
     course: Course
+    waiting: Waiting
     draws: Draws
 
 
@@ -47,12 +49,13 @@ def simulate(
 ) -> Clinic:
     """Clinic number `clinic` of `seed`; `arm` puts everybody into one arm, on the same draws."""
     stream = np.random.SeedSequence(entropy=seed, spawn_key=(clinic,))
-    of_site, of_patients = (np.random.default_rng(s) for s in stream.spawn(2))
+    of_site, of_patients, of_waiting = (np.random.default_rng(s) for s in stream.spawn(3))
     site = Site.of(world, of_site)
     draws = Draws.of(of_patients, patients, weeks)
     who = Patients.of(world, site, draws, arm)
     use = Use.of(world, who, draws)
-    return Clinic(who, use, Course.of(world, site, who, use, draws), draws)
+    course = Course.of(world, site, who, use, draws)
+    return Clinic(who, use, course, Waiting.of(world, course.symptoms, of_waiting), draws)
 
 
 def generate(
@@ -147,7 +150,7 @@ def _scores(world: World, clinic: Clinic, ids: NDArray[np.object_]) -> pl.DataFr
 
 
 def _engagement(world: World, clinic: Clinic, ids: NDArray[np.object_]) -> pl.DataFrame:
-    use, course, plan = clinic.use, clinic.course, world.programme
+    use, course, waiting, plan = clinic.use, clinic.course, clinic.waiting, world.programme
     times = clinic.draws.times
     week = np.arange(times)[None, :]
     stopped = course.stop < times
@@ -174,6 +177,8 @@ def _engagement(world: World, clinic: Clinic, ids: NDArray[np.object_]) -> pl.Da
         _long(ids, "check_ins", use.check_ins, on & (use.check_ins > 0)),
         _long(ids, "minutes", use.minutes, on & (use.minutes > 0)),
         _long(ids, "technical_errors", use.errors, on & (use.errors > 0)),
+        _long(ids, "therapy_started", one, week == waiting.therapy[:, None]),
+        _long(ids, "stepped_up", one, week == waiting.stepped_up[:, None]),
     ]
     return _table(parts, "measure", ENGAGEMENT)
 

@@ -135,6 +135,20 @@ class Programme:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """How waiting ends: in the therapy that was waited for, or in more intensive care before.
+
+    `stepped_up_severity` and `stepped_up_worsening` are log odds ratios per 6 points.
+    """
+
+    therapy_weeks: float = 16.0  # median wait for the first session
+    therapy_spread: float = 0.45  # SD of the log wait
+    stepped_up: float = 0.004  # weekly hazard of a patient at the mean level
+    stepped_up_severity: float = 0.6
+    stepped_up_worsening: float = 0.5
+
+
+@dataclass(frozen=True)
 class Wearables:
     """Who wears a device, how well it covers the week, how it moves with symptoms."""
 
@@ -241,6 +255,7 @@ class World:
     dropout: Dropout = Dropout()
     observation: Observation = Observation()
     programme: Programme = Programme()
+    wait: Wait = Wait()
     wearables: Wearables = Wearables()
     sites: Sites = Sites()
     people: People = People()
