@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, product
 from typing import Final, NoReturn
@@ -102,14 +102,58 @@ def parse_formula(
     Raises:
         InputError: names what is wrong, what is known and what to write instead.
     """
+    _check_length(text)
+    known = {**variables, TIME: Variable(lowest=-latest, highest=latest)}
+    return _design(_without_patient(_right_side(text, outcome)), known)
+
+
+def parse_regression(
+    text: str, *, outcomes: Sequence[str], variables: Mapping[str, Variable]
+) -> tuple[str, Design]:
+    """Which of `outcomes` is on the left, and the design of the right side, no random part.
+
+    Args:
+        text: e.g. ``recovery ~ arm + C(age_band)``.
+        outcomes: what the left side may name.
+        variables: what the right side may name.
+
+    Raises:
+        InputError: names what is wrong, what is known and what to write instead.
+    """
+    _check_length(text)
+    left, tilde, right = text.partition("~")
+    if not tilde or "~" in right:
+        _refuse(
+            "formula-invalid",
+            "a formula has one `~`, outcome ~ terms",
+            f"e.g. {outcomes[0]} ~ arm",
+        )
+    named = left.strip().strip("`").strip()
+    if named not in outcomes:
+        _refuse(
+            "formula-outcome",
+            f"the formula's left side, {named!r}, is no outcome of this regression",
+            f"one of: {', '.join(outcomes)}",
+        )
+    if "|" in right:
+        _refuse(
+            "formula-random-part",
+            "a regression has no random part",
+            'leave (… | patient) out; kind = "mixed_model" has it',
+        )
+    return named, _design(right.strip(), variables)
+
+
+def _check_length(text: str) -> None:
     if len(text) > LONGEST_FORMULA or text.count("*") > MOST_STARS:
         _refuse(
             "formula-too-long",
             "the formula is too long",
             f"at most {LONGEST_FORMULA} characters and {MOST_STARS} `*`",
         )
-    known = {**variables, TIME: Variable(lowest=-latest, highest=latest)}
-    fixed = _without_patient(_right_side(text, outcome))
+
+
+def _design(fixed: str, known: Mapping[str, Variable]) -> Design:
     terms = [_names_of(term, known) for term in _terms(fixed)]
     columns = tuple(_columns(sorted(terms, key=len), known))  # main terms first, as in R
     if not columns:
