@@ -1,24 +1,26 @@
 """Proportions, their differences and ratios, from noised counts; intervals include the noise.
 
-A = noised number of people who have an outcome, B = of those who have it not, N = A + B. A is the
-sum of a cells of a table and B of b others, each cell with independent noise of variance v.
+A = noised number of people who have an outcome, B = of those who have it not, N = A + B. Their
+noise has the variances va and vb and the covariance vc; sums of a and b cells of a table, each with
+noise of variance v of its own, have c = 0.
 
 **One proportion.** p̂ = A/N. For the true p, A − pN = (1 − p)A − pB has mean zero, sampling
-variance n·p(1 − p) and noise variance v·((1 − p)²a + p²b): the noise in the denominator is counted
-without linearising. The interval holds every p that a test at 5 % does not refuse,
+variance n·p(1 − p) and noise variance v·V(p), V(p) = (1 − p)²a + p²b − 2p(1 − p)c: the noise in the
+denominator is counted without linearising. The interval holds every p that a test at 5 % does not
+refuse,
 
-    (A − pN)² ≤ z²·(N·p(1 − p) + v·((1 − p)²a + p²b)),
+    (A − pN)² ≤ z²·(N·p(1 − p) + v·V(p)),
 
 a quadratic in p, cut to [0, 1]. Without noise it is Wilson's (1927, JASA 22:209); the ratio's noise
-enters as in Fieller (1954, J. R. Stat. Soc. B 16:175). It opens upwards because N ≥ 3√(v(a + b)) is
-asked of every count that is shown. A is cut to [0, N] first, which brings it no farther from any
-pN, so no p is lost.
+enters as in Fieller (1954, J. R. Stat. Soc. B 16:175). It opens upwards because a count is shown
+only from three standard deviations of its noise on, N ≥ 3√(v(a + b + 2c)). A is cut to [0, N]
+first, which brings it no farther from any pN, so no p is lost.
 
 **A difference** of two independent proportions: Newcombe (1998, Stat Med 17:873, method 10) from
 the ends of both intervals, which are the noisy ones here.
 
-**A ratio**: normal on the log scale with variance Σ (1 − p)/(pN) + v((1 − p)²a + p²b)/(pN)² (Katz
-et al. 1978, Biometrics 34:469, with noise by the delta method). It is told only where both A are at
+**A ratio**: normal on the log scale with variance Σ (1 − p)/(pN) + v·V(p)/(pN)² (Katz et al. 1978,
+Biometrics 34:469, with noise by the delta method). It is told only where both A are at
 least `FEWEST_HAVING` and three standard deviations of their own noise.
 
 Everything is vectorised over leading axes. What is not readable holds harmless numbers.
@@ -27,7 +29,7 @@ Everything is vectorised over leading axes. What is not readable holds harmless 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +39,22 @@ Mask = NDArray[np.bool_]
 NORMAL_95: Final = 1.959963984540054
 READABLE: Final = 3.0  # standard deviations of its own noise that a noised count must reach
 FEWEST_HAVING: Final = 5.0
+
+
+class Cells(NamedTuple):
+    """Noise variances of A and B and their covariance, a, b and c, as multiples of one variance.
+
+    For sums of separate cells a and b are how many cells there are.
+    """
+
+    having: float
+    lacking: float
+    together: float = 0.0
+
+    @property
+    def whole(self) -> float:
+        """Of A + B."""
+        return self.having + self.lacking + 2.0 * self.together
 
 
 @dataclass(frozen=True)
@@ -72,32 +90,39 @@ class Contrast:
     noise_share: Array
 
 
-def least_count(fewest: float, cells: int, noise_sd: float) -> float:
-    """The least noised count that is shown, where it is the sum of so many cells."""
+def least_count(fewest: float, cells: float, noise_sd: float) -> float:
+    """The least noised count that is shown, where its noise has the variance of so many cells."""
     return max(fewest, 1.0, READABLE * noise_sd * float(np.sqrt(cells)))
 
 
-def variances(p: Array, n: Array, cells: tuple[int, int], noise_sd: float) -> tuple[Array, Array]:
+def variances(
+    p: Array, n: Array, cells: Cells | tuple[int, int], noise_sd: float
+) -> tuple[Array, Array]:
     """The two parts of p̂'s variance, sampling and noise, for a share `p` of `n` people."""
-    a, b = cells
-    noise = noise_sd**2 * ((1.0 - p) ** 2 * a + p**2 * b) / n**2
-    return p * (1.0 - p) / n, noise
+    a, b, c = Cells(*cells)
+    scattered = (1.0 - p) ** 2 * a + p**2 * b - 2.0 * p * (1.0 - p) * c
+    return p * (1.0 - p) / n, noise_sd**2 * scattered / n**2
 
 
 def proportion(
-    having: Array, lacking: Array, cells: tuple[int, int], *, noise_sd: float, fewest: float
+    having: Array,
+    lacking: Array,
+    cells: Cells | tuple[int, int],
+    *,
+    noise_sd: float,
+    fewest: float,
 ) -> Proportion:
-    """The share `having` among both; `cells` are the numbers a and b of cells in the two sums."""
-    a, b = cells
+    """The share `having` among both; `cells` is what noise the two sums carry, a and b (and c)."""
+    a, _, c = cells = Cells(*cells)
     v, z2 = noise_sd**2, NORMAL_95**2
     count = np.asarray(having + lacking, dtype=np.float64)
-    least = least_count(fewest, a + b, noise_sd)
+    least = least_count(fewest, cells.whole, noise_sd)
     readable = np.asarray(count >= least)
     n = np.where(readable, count, least)
     held = np.clip(having, 0.0, n)
     p = held / n
-    square = n**2 + z2 * n - z2 * v * (a + b)
-    half = held * n + z2 * n / 2.0 - z2 * v * a
+    square = n**2 + z2 * n - z2 * v * cells.whole
+    half = held * n + z2 * n / 2.0 - z2 * v * (a + c)
     rest = held**2 - z2 * v * a
     root = np.sqrt(np.maximum(half**2 - square * rest, 0.0))
     sampling, noise = variances(p, n, cells, noise_sd)

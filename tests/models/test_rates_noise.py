@@ -55,7 +55,10 @@ def test_the_grid_costs_nothing_and_the_noise_scatters_as_the_interval_says(aske
     shape, noise, scale = question.shape, terms.noise, terms.scale
     steps = [bounded_sum(blocks, shape.length, scale.bound, noise.grid) for blocks in rows]
     exact = sum((b.sum(axis=0) for blocks in rows for b in blocks), np.zeros(shape.length))
-    np.testing.assert_array_equal(sum(steps) * scale.step, exact)
+    # each patient is cut toward zero by less than a step
+    lost = 200 * CLINICS * scale.step
+    np.testing.assert_allclose(sum(steps) * scale.step, exact, rtol=0, atol=lost)
+    assert lost < 0.01 * terms.sum_sd
     clean = numbers(question, exact, 0.0)
     scores = []
     for _ in range(TRIALS):

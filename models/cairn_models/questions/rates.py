@@ -7,14 +7,14 @@ the same within each level of a variable of the study, and the *equity gap*: the
 a level and the first one over all arms together. They are people as they were treated: unless the
 study declares `randomised`, nothing adjusts for why they were, and the answer says so.
 
-**What is summed.** One 1 a patient in a table arm × level × course, bound 1 (`rates_table`). **The
-estimators** and their variances with noise are those of `proportions`: Wilson's, Newcombe's and
-Katz's, which are what remains without noise.
+**What is summed.** One cell a patient in a table arm × level × course, seen through a public matrix
+that spares the rates asked for, bound 1 (`rates_table`). **The estimators** and their variances
+with noise are those of `proportions`: Wilson's, Newcombe's and Katz's, which are what remains
+without noise.
 
 **Source** of the public rates for planning: NHS Talking Therapies 2024-25, guided computerised
 self-help (14,316 courses: 47.5 % reliably improved, 7 % deteriorated, 41.8 % recovered, 36.3 %
-reliably). At its means (PHQ-9 11.7 ± 5.8, GAD-7 11.2 ± 5.1) and a correlation of .75, 85 % start at
-caseness.
+reliably); those at caseness first: `rates_shaping`.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ from cairn_models.questions.base import (
     Vector,
     instrument_of,
 )
+from cairn_models.questions.confounding import confounding_of
 from cairn_models.questions.rates_answer import answer
 from cairn_models.questions.rates_estimates import DIFFERENCE, GAP, SHARE, Frame, name_of
+from cairn_models.rates_shaping import AT_CASENESS
 from cairn_models.rates_table import NOWHERE, RatesTable
 from cairn_models.records import Records
 from cairn_models.reliable_change import OUTCOMES, Outcome, courses, has_thresholds
@@ -53,7 +55,6 @@ from cairn_protocol.study import QuestionSpec, Study
 BLOCK: Final = 4096  # patients in a block of contributions
 SCALES: Final = ("PHQ-9", "GAD-7")
 ASSESSED: Final = 0.8  # of planned patients who have all totals, where a cohort is planned
-AT_CASENESS: Final = 0.85  # of those; see above
 OutcomeName = Literal[
     "reliable_improvement", "reliable_deterioration", "recovery", "reliable_recovery"
 ]
@@ -91,10 +92,11 @@ class RatesSettings(Settings):
 
 
 class Rates(Question[NDArray[np.int64]]):
-    """One 1 a patient in a table of arm × level × course; bound 1."""
+    """One cell a patient in a table of arm × level × course; bound 1."""
 
     kind: ClassVar[str] = "rates"
     repeatable: ClassVar[bool] = True
+    emulable: ClassVar[bool] = True
     settings_model: ClassVar[type[Settings]] = RatesSettings
     settings: RatesSettings
 
@@ -115,7 +117,14 @@ class Rates(Question[NDArray[np.int64]]):
                     f"those that have: {', '.join(SCALES)}",
                 )
         self.outcomes = tuple(OUTCOMES[name] for name in asked.outcomes or OUTCOMES)
-        self.table = RatesTable(len(self.arms), max(len(self.levels), 1), self.outcomes)
+        self.table = RatesTable(
+            len(self.arms), max(len(self.levels), 1), self.outcomes, shaped=study.noised
+        )
+
+    @property
+    def from_time_zero(self) -> bool:
+        """Always: change is counted from entry."""
+        return True
 
     @property
     def shape(self) -> Shape:
@@ -123,7 +132,7 @@ class Rates(Question[NDArray[np.int64]]):
         return Shape(length=self.table.length, bound=self.table.bound)
 
     def prepare(self, records: Records) -> NDArray[np.int64]:
-        """(N,) the coordinate of each patient's 1, or `NOWHERE`."""
+        """(N,) each patient's place in the table, or `NOWHERE`."""
         asked = self.settings
         told = [
             changes(
@@ -150,7 +159,7 @@ class Rates(Question[NDArray[np.int64]]):
         return self.table.coordinates(arm, level, course)
 
     def contributions(self, prepared: NDArray[np.int64], public: Public) -> Iterator[Vector]:
-        """One-hot rows; zero where arm, level or a total is missing."""
+        """The cells' columns; zero where arm, level or a total is missing."""
         for start in range(0, len(prepared), BLOCK):
             yield self.table.rows(prepared[start : start + BLOCK])
 
@@ -199,10 +208,7 @@ class Rates(Question[NDArray[np.int64]]):
         n = self.study.cohort.planned_patients * ASSESSED / (arms * levels)
         n *= AT_CASENESS if outcome.of_cases else 1.0
         merged = self.table.arms * self.table.levels // (arms * levels)
-        cells = (
-            merged * len(self.table.having(outcome)),
-            merged * len(self.table.lacking(outcome)),
-        )
+        cells = self.table.noise_in(outcome, merged)
         one = variances(np.array(outcome.typical), np.array(n), cells, noise.sd)
         sampling, added = (float(np.sqrt(2.0 * part)) for part in one)
         _, group, other, *at = of
@@ -228,7 +234,7 @@ class Rates(Question[NDArray[np.int64]]):
             reference=self.arms.index(self.reference),
             by=asked.by,
             levels=self.levels,
-            randomised=asked.randomised,
+            confounding=confounding_of(self),
             synthetic=self.study.synthetic,
             fewest=self.study.disclosure.patients,
         )
