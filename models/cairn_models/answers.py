@@ -69,7 +69,8 @@ class Course:
     Args:
         steps: a value holds until the next time, as in a Kaplan–Meier curve.
         at_risk: group → (T,) numbers of patients still at risk at `times`, printed beneath the
-            axis; None where a number is held back. Groups need not be those of `series`.
+            axis; None where a number is held back. Groups need not be those of `series`. Where they
+            are noised, `band` says so.
     """
 
     title: str
@@ -81,6 +82,10 @@ class Course:
     y_range: tuple[float, float] | None = None
     steps: bool = False
     at_risk: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.times) for row in self.at_risk.values()):
+            raise ValueError("numbers at risk need one a time")
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ Tidy: one row a number, numbers as floats with NaN where there is none, and neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
 import pandas as pd
 
-from cairn_models.answers import Answer, Bars, Course, Estimate, Figure, Forest
+from cairn_models.answers import Answer, Estimate
+from cairn_server.points import Point, estimates_in, points
 from cairn_server.results import StudyResults
 
 NUMBERS: Final = ("value", "low", "high", "standard_error", "noise_share", "count")
@@ -52,16 +53,17 @@ def tables(results: StudyResults) -> dict[tuple[str, str], pd.DataFrame]:
 def figures_data(results: StudyResults) -> pd.DataFrame:
     """Columns `FIGURES`: what each figure draws, in its order.
 
-    `drawn_as` is 'forest', 'course' or 'bars'; `series` names the line or the bars' colour, `at`
-    is the time of a course's point or the group of a bar.
+    `drawn_as` is 'forest', 'course', 'bars', 'histogram' or 'funnel'; `series` names the line or
+    the group, `at` is a course's time, a bar's group, a histogram's bin or a funnel's stage. The
+    `count` of a course's point is the number at risk.
     """
     rows = (
         _of(results, answer)
         | {"figure": figure.title, "drawn_as": type(figure).__name__.lower()}
-        | point
+        | _point(point)
         for answer in _answers(results)
         for figure in answer.figures
-        for point in _points(figure)
+        for point in points(figure)
     )
     return _frame(rows, FIGURES)
 
@@ -82,33 +84,13 @@ def _once(answer: Answer) -> Iterable[Estimate]:
     """Its estimates, then those that figures alone show; one a name."""
     found = {e.name: e for e in answer.estimates}
     for figure in answer.figures:
-        match figure:
-            case Forest():
-                drawn: Iterable[Estimate] = figure.estimates
-            case Bars():
-                drawn = (e for row in figure.series.values() for e in row)
-            case Course():
-                drawn = ()
-        for e in drawn:
+        for e in estimates_in(figure):
             found.setdefault(e.name, e)
     return found.values()
 
 
-def _points(figure: Figure) -> Iterator[dict[str, Any]]:
-    match figure:
-        case Forest():
-            for e in figure.estimates:
-                yield {"series": "", "at": None} | asdict(e)
-        case Bars():
-            for series, row in figure.series.items():
-                for group, e in zip(figure.groups, row, strict=True):
-                    yield {"series": series, "at": group} | asdict(e)
-        case Course():
-            for series, lines in figure.series.items():
-                for i, time in enumerate(figure.times):
-                    columns = (("value", "middle"), ("low", "low"), ("high", "high"))
-                    told = {c: lines[key][i] for c, key in columns if key in lines}
-                    yield {"series": series, "at": time} | told
+def _point(point: Point) -> dict[str, Any]:
+    return {"series": point.series, "at": point.at} | asdict(point.estimate)
 
 
 def _frame(rows: Iterable[Row], columns: tuple[str, ...]) -> pd.DataFrame:

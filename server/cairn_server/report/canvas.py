@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from html import escape
+from itertools import chain
 from typing import Any, Final, Literal
 
 import matplotlib as mpl
@@ -142,10 +143,13 @@ def text_width(text: str, points: float) -> float:
 
 
 def wrap(text: str, width: float, points: float, most: int = 3) -> list[str]:
-    """`text` in at most `most` lines of `width` inches; what does not fit ends in '…'."""
+    """`text` in at most `most` lines of `width` inches; what does not fit ends in '…'.
+
+    A word that is wider than a line is broken with a hyphen.
+    """
     lines: list[str] = []
     current = ""
-    for word in text.split():
+    for word in chain.from_iterable(_parts(whole, width, points) for whole in text.split()):
         longer = f"{current} {word}".strip()
         if current and text_width(longer, points) > width:
             lines.append(current)
@@ -162,6 +166,18 @@ def wrap(text: str, width: float, points: float, most: int = 3) -> list[str]:
             short, last = short[:-1], True
         lines[i] = short.rstrip() + "…" if last else short
     return lines
+
+
+def _parts(word: str, width: float, points: float) -> Iterator[str]:
+    while len(word) > 1 and text_width(word, points) > width:
+        fits = next((n for n in range(len(word) - 1, 1, -1) if _fits(word, n, width, points)), 1)
+        yield f"{word[:fits]}-"
+        word = word[fits:]
+    yield word
+
+
+def _fits(word: str, letters: int, width: float, points: float) -> bool:
+    return text_width(f"{word[:letters]}-", points) <= width
 
 
 def stamp(sheet: Sheet, mark: str) -> None:

@@ -36,7 +36,7 @@ def draw_dots(figure: Bars, layout: Layout, title_lines: list[str], hint: str) -
     narrow = layout.name == "narrow"
     names = list(figure.series)
     frame = ValueAxis.above(layout, title_lines, figure.y_label, hint)
-    top = frame.bottom + (key_height(layout.line, names) if narrow else 0)
+    top = frame.bottom + (key_height(layout, names) if narrow else 0)
     bottom = top + (2.5 if narrow else max(3.0, side_height(names, layout)))
     left, right = 0.48, layout.width - MARGIN
     right -= 0.1 if narrow else side_width(names, layout.points) + 0.32
@@ -62,7 +62,7 @@ def draw_dots(figure: Bars, layout: Layout, title_lines: list[str], hint: str) -
     write_frame(page, frame, x_lines, ((left + right) / 2, bottom + tick_room))
     labels = list(_series(page, axes, figure))
     if narrow:
-        write_above(page, MARGIN, frame.bottom, labels)
+        write_above(page, frame.bottom, labels)
     else:
         write_beside(page, right + 0.3, (top, bottom), labels)
     return page.sheet

@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from cairn_models.answers import Answer, Bars, Course, Estimate, Forest
+from cairn_models.answers import Answer, Estimate, Forest
+from cairn_server.points import points
 from cairn_server.results import StudyResults
 
 COLUMNS: Final = (
@@ -50,33 +51,15 @@ def dump_csv(results: StudyResults) -> bytes:
 
 
 def _rows(answer: Answer) -> Iterator[Row]:
-    named = set()
+    named = {e.name for e in answer.estimates}
     for e in answer.estimates:
-        named.add(e.name)
         yield {"shown_in": "estimates", **_numbers(e)}
     for figure in answer.figures:
-        match figure:
-            case Forest():
-                for e in figure.estimates:
-                    if e.name not in named:
-                        yield {"shown_in": figure.title, **_numbers(e)}
-            case Bars():
-                for series, row in figure.series.items():
-                    for group, e in zip(figure.groups, row, strict=True):
-                        where: Row = {"shown_in": figure.title, "series": series, "at": group}
-                        yield where | _numbers(e)
-            case Course():
-                yield from _course(figure)
-
-
-def _course(figure: Course) -> Iterator[Row]:
-    for series, lines in figure.series.items():
-        for i, time in enumerate(figure.times):
-            row: Row = {"shown_in": figure.title, "series": series, "at": time}
-            for column, key in (("value", "middle"), ("low", "low"), ("high", "high")):
-                if key in lines:
-                    row[column] = lines[key][i]
-            yield row
+        for point in points(figure):
+            if isinstance(figure, Forest) and point.estimate.name in named:
+                continue  # it stands above, and a forest says no more of it
+            where: Row = {"shown_in": figure.title, "series": point.series, "at": point.at}
+            yield where | _numbers(point.estimate)
 
 
 def _numbers(e: Estimate) -> Row:

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from matplotlib.lines import Line2D
 
 from cairn_server.report.canvas import Layout, Page, text_width, wrap
+from cairn_server.report.forest import MARGIN
 from cairn_server.report.palette import MUTED, Style
 
 WIDEST_LABEL = 1.55  # inches
+KEY = 0.5  # inches from the page's edge to the names of a key
+FAR = 0.6  # inches between a line's end and its name
 
 
 @dataclass(frozen=True)
@@ -95,33 +98,41 @@ def write_beside(page: Page, x: float, span: tuple[float, float], labels: Sequen
 
 
 def _segment(page: Page, ends: tuple[float, float, float, float], colour: str) -> None:
+    """From a line's end to its name; sparse dots where it is far, lest it look like the line."""
     x0, y0, x1, y1 = ends
     width, height = page.layout.width, page.height
+    far = x1 - x0 > FAR
     page.sheet.add_artist(
         Line2D(
             [(x0 + 0.05) / width, x1 / width],
             [1 - y0 / height, 1 - y1 / height],
             color=colour,
-            linewidth=0.6,
+            linewidth=1.0 if far else 0.6,
+            linestyle=(0, (1, 5)) if far else "solid",
         )
     )
 
 
-def key_height(page_line: float, names: Sequence[str]) -> float:
+def key_height(layout: Layout, names: Sequence[str]) -> float:
     """Inches that `write_above` needs."""
-    return 1.15 * page_line * len(names) + 0.08
+    lines = sum(len(_key_lines(layout, name)) for name in names)
+    return layout.line * (lines + 0.15 * len(names)) + 0.08
 
 
-def write_above(page: Page, x: float, top: float, labels: Sequence[Label]) -> None:
+def _key_lines(layout: Layout, name: str) -> list[str]:
+    return wrap(name, layout.width - MARGIN - KEY - 0.05, layout.points, 2)
+
+
+def write_above(page: Page, top: float, labels: Sequence[Label]) -> None:
     """Names in a column from `top` down, each after a sample of its line."""
-    points, line = page.layout.points, page.layout.line
-    for i, label in enumerate(labels):
-        y = top + (i + 0.5) * 1.15 * line
-        width, height = page.layout.width, page.height
+    line, width, height = page.layout.line, page.layout.width, page.height
+    x, y = MARGIN, top + 0.075 * line
+    for label in labels:
+        lines = _key_lines(page.layout, label.name)
         page.sheet.add_artist(
             Line2D(
                 [x / width, (x + 0.16) / width, (x + 0.32) / width],
-                [1 - y / height] * 3,
+                [1 - (y + line / 2) / height] * 3,
                 color=label.style.colour,
                 linestyle=label.style.dashes,
                 marker=label.style.marker,
@@ -130,5 +141,5 @@ def write_above(page: Page, x: float, top: float, labels: Sequence[Label]) -> No
                 linewidth=1.4,
             )
         )
-        room = page.layout.width - x - 0.45
-        page.write(x + 0.42, y, wrap(label.name, room, points, 1)[0])
+        page.write_lines(KEY, y + line * len(lines) / 2, lines)
+        y += line * (len(lines) + 0.15)

@@ -16,11 +16,11 @@ from cairn_models.questions.base import instrument_of
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import Study
 from cairn_server.report import attendance, palette, tables, words
+from cairn_server.report.figure_words import caption
 from cairn_server.report.figures import (
     HIGHER_IS_BETTER,
     LOWER_IS_BETTER,
     Drawing,
-    caption,
     draw,
 )
 from cairn_server.report.results import ORACLE_LABEL

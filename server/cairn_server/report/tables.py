@@ -7,7 +7,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cairn_models.answers import Answer, Bars, Cell, Course, Estimate, Figure, Forest, Table
+from cairn_models.answers import (
+    Answer,
+    Bars,
+    Cell,
+    Course,
+    Estimate,
+    Figure,
+    Forest,
+    Funnel,
+    Histogram,
+    Table,
+)
+from cairn_server.points import estimates_in
 from cairn_server.report import words
 
 NOISE_SHARE: Final = "Noise share: the part of an estimate's variance that the privacy noise adds."
@@ -41,7 +53,11 @@ def of_figure(figure: Figure) -> ShownTable:
         case Course():
             return _of_course(figure)
         case Bars():
-            return _of_bars(figure)
+            return _of_rows(figure, figure.x_label, figure.groups)
+        case Histogram():
+            return _of_rows(figure, figure.x_label, figure.bins)
+        case Funnel():
+            return _of_rows(figure, "stage", figure.stages)
 
 
 def of_estimates(title: str, estimates: Sequence[Estimate]) -> ShownTable:
@@ -83,7 +99,7 @@ def _note(estimates: Sequence[Estimate]) -> str:
 
 
 def _of_course(figure: Course) -> ShownTable:
-    columns = (figure.x_label, *figure.series)
+    columns = (figure.x_label, *figure.series, *(f"at risk, {g}" for g in figure.at_risk))
     rows = []
     for i, time in enumerate(figure.times):
         header = ShownCell(f"{time:g}".replace("-", "−"), number=True)
@@ -91,8 +107,15 @@ def _of_course(figure: Course) -> ShownTable:
             _course_cell(lines["middle"][i], *(_at(lines.get(k), i) for k in ENDS))
             for lines in figure.series.values()
         )
-        rows.append((header, *cells))
+        counts = (_count(numbers[i]) for numbers in figure.at_risk.values())
+        rows.append((header, *cells, *counts))
     return ShownTable(figure.title, columns, tuple(rows), figure.band)
+
+
+def _count(value: float | None) -> ShownCell:
+    if value is None or not math.isfinite(value):
+        return ShownCell(words.SUPPRESSED, number=True, quiet=True)
+    return ShownCell(words.number(value, 0), number=True)
 
 
 def _at(values: Sequence[float] | None, place: int) -> float | None:
@@ -107,15 +130,17 @@ def _course_cell(middle: float, low: float | None, high: float | None) -> ShownC
     return ShownCell(text, number=True)
 
 
-def _of_bars(figure: Bars) -> ShownTable:
+def _of_rows(figure: Bars | Histogram | Funnel, first: str, places: tuple[str, ...]) -> ShownTable:
+    """One row a place and series; no column of series where the only one has no name."""
     every = [e for row in figure.series.values() for e in row]
     unit = _shared_unit(every)
+    named = any(figure.series)
     rows = tuple(
-        (ShownCell(group), ShownCell(name), *_cells(estimates[place], unit))
-        for place, group in enumerate(figure.groups)
-        for name, estimates in figure.series.items()
+        (ShownCell(place), *((ShownCell(name),) if named else ()), *_cells(row[i], unit))
+        for i, place in enumerate(places)
+        for name, row in figure.series.items()
     )
-    columns = (figure.x_label, "series", *_columns(unit))
+    columns = (first, *(("series",) if named else ()), *_columns(unit))
     return ShownTable(figure.title, columns, rows, _note(every))
 
 
@@ -161,7 +186,7 @@ def _own_table(answer: Answer, figure: Figure) -> Table | None:
 
 def others(answer: Answer) -> Iterator[ShownTable]:
     """What no figure shows: the remaining estimates, then the remaining tables."""
-    drawn = {e.name for figure in answer.figures for e in _estimates(figure)}
+    drawn = {e.name for figure in answer.figures for e in estimates_in(figure)}
     rest = [e for e in answer.estimates if e.name not in drawn]
     if rest:
         yield of_estimates("Further estimates" if drawn else "Estimates", rest)
@@ -169,14 +194,3 @@ def others(answer: Answer) -> Iterator[ShownTable]:
     for table in answer.tables:
         if table not in used:
             yield of_table(table)
-
-
-def _estimates(figure: Figure) -> Iterator[Estimate]:
-    match figure:
-        case Forest():
-            yield from figure.estimates
-        case Bars():
-            for row in figure.series.values():
-                yield from row
-        case Course():
-            return

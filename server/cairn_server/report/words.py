@@ -59,11 +59,11 @@ def scientific(value: float) -> str:
     return f"{mantissa} × {power}"
 
 
-def interval(low: float | None, high: float | None) -> str:
+def interval(low: float | None, high: float | None, digits: int | None = None) -> str:
     """'low to high', or '–' where there is no interval."""
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return "–"
-    return f"{number(low)} to {number(high)}"
+    return f"{number(low, digits)} to {number(high, digits)}"
 
 
 def percent(share: float | None) -> str:
@@ -83,11 +83,11 @@ def estimate(e: Estimate) -> str:
     return text if text == NOT_ESTIMATED or not e.unit else f"{text} {e.unit}"
 
 
-def estimate_with_interval(e: Estimate) -> str:
+def estimate_with_interval(e: Estimate, digits: int | None = None) -> str:
     """'−1.92 (−2.70 to −1.14)', for the margin of a figure; no unit."""
     if e.suppressed:
         return SUPPRESSED
-    text, around = number(e.value), interval(e.low, e.high)
+    text, around = number(e.value, digits), interval(e.low, e.high, digits)
     return text if around == "–" else f"{text} ({around})"
 
 
