@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cairn_protocol.errors import InputError
 from cairn_protocol.policy import Policy
+from cairn_protocol.target_trial import TargetTrial
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -114,7 +115,8 @@ class QuestionSpec(BaseModel):
     """One question: a name, its kind, the ε that it may spend, and its kind's own settings.
 
     `primary` names the results whose precision counts in a plan (the first, if none is named);
-    `insist` says in writing why the question is asked although noise swamps them.
+    `insist` says in writing why the question is asked although noise swamps them. `target_trial`
+    says whether it is asked of the study's target trial; None: if it compares arms from time zero.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -124,6 +126,7 @@ class QuestionSpec(BaseModel):
     epsilon: float | None = Field(default=None, gt=0, le=8)
     primary: tuple[str, ...] = ()
     insist: str = Field(default="", max_length=500)
+    target_trial: bool | None = Field(default=None, strict=True)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -147,6 +150,7 @@ class Study(_Part):
     disclosure: Disclosure = Disclosure()
     instruments: tuple[CustomInstrument, ...] = ()
     variables: dict[str, Variable] = {}
+    target_trial: TargetTrial | None = None
     questions: tuple[QuestionSpec, ...] = Field(min_length=1)
     source: bytes = Field(default=b"", exclude=True, repr=False)
 
@@ -163,6 +167,11 @@ class Study(_Part):
         for q in self.questions:
             if not self.noised and q.epsilon is not None:
                 raise ValueError(f"questions.{q.name}: epsilon has no meaning for public data")
+        if self.target_trial is not None:
+            if faults := self.target_trial.faults(self.cohort.arms, self.variables):
+                raise ValueError("; ".join(faults))
+        elif any(q.target_trial for q in self.questions):
+            raise ValueError("questions: target_trial = true, but the study has no [target_trial]")
         return self
 
     @property

@@ -28,6 +28,7 @@ from cairn_models.measures import INSTRUMENTS, Instrument
 from cairn_models.records import Records
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import QuestionSpec, Study, faults_in_words
+from cairn_protocol.target_trial import TargetTrial
 
 Vector = NDArray[np.float64]
 Public = NDArray[np.float32]
@@ -104,6 +105,10 @@ class Question(ABC, Generic[Prepared]):
     settings_model: ClassVar[type[Settings]] = Settings
     public_only: ClassVar[bool] = False  # True: refused unless the study's data are public
     repeatable: ClassVar[bool] = False  # True: no patient's vector depends on which study asks
+    # True: may be asked of a target trial. It names its `arms`, gives one row a patient in the
+    # order of `records.patients`, and rows of patients in different arms are orthogonal.
+    emulable: ClassVar[bool] = False
+    arms: tuple[str, ...] = ()  # that are compared, where any are
     category: ClassVar[Literal["train", "query", "evaluate"]] = "query"  # Flower's message type
 
     def __init__(self, spec: QuestionSpec, study: Study) -> None:
@@ -119,6 +124,34 @@ class Question(ABC, Generic[Prepared]):
                 why=faults_in_words(error),
                 hint=f"docs/questions.md lists the settings of {spec.kind!r}",
             ) from None
+
+    @property
+    def from_time_zero(self) -> bool:
+        """Whether arms are compared from time zero: then the study's target trial is emulated."""
+        return False
+
+    @property
+    def target_trial(self) -> TargetTrial | None:
+        """The trial that the question is asked of; None: of patients as they were recorded.
+
+        Arms that were assigned at random are compared as assigned, whatever the study emulates.
+
+        Raises:
+            InputError: it is to be asked of the trial and cannot be.
+        """
+        asked, trial = self.spec.target_trial, self.study.target_trial
+        randomised = bool(getattr(self.settings, "randomised", False))
+        if asked and (randomised or not self.emulable):
+            raise InputError(
+                f"question {self.name!r} ({self.kind}) cannot be asked of the target trial",
+                code="question-invalid",
+                why="its arms were assigned at random, so there is nothing to emulate"
+                if randomised
+                else "this kind compares no arms from time zero",
+                hint="leave target_trial out of the question",
+            )
+        wanted = self.from_time_zero and not randomised if asked is None else asked
+        return trial if wanted and trial is not None and trial.emulates else None
 
     @property
     def instrument(self) -> Instrument:

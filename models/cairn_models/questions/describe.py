@@ -108,6 +108,7 @@ class Describe(Question[Described]):
 
     kind: ClassVar[str] = "describe"
     repeatable: ClassVar[bool] = True
+    emulable: ClassVar[bool] = True
     settings_model: ClassVar[type[Settings]] = DescribeSettings
     settings: DescribeSettings
 

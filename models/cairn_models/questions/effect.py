@@ -38,6 +38,7 @@ from cairn_models.questions.base import (
     SumNoise,
     Vector,
 )
+from cairn_models.questions.confounding import confounding_of
 from cairn_models.questions.effect_answer import Frame, answer
 from cairn_models.records import Records
 from cairn_models.winsorising import unwinsorised
@@ -101,6 +102,7 @@ class Effect(Question[Changes]):
 
     kind: ClassVar[str] = "effect"
     repeatable: ClassVar[bool] = True
+    emulable: ClassVar[bool] = True
     settings_model: ClassVar[type[Settings]] = EffectSettings
     settings: EffectSettings
 
@@ -124,6 +126,11 @@ class Effect(Question[Changes]):
     def shape(self) -> Shape:
         """Three coordinates an arm; the bound does not depend on how many arms there are."""
         return Shape(length=self.coding.length, bound=self.coding.bound)
+
+    @property
+    def from_time_zero(self) -> bool:
+        """Always: change is counted from entry."""
+        return True
 
     @property
     def range(self) -> float:
@@ -225,7 +232,7 @@ class Effect(Question[Changes]):
             expected_change=at_typical,
             standardise_by=scale,
             margin=asked.margin,
-            randomised=asked.randomised,
+            confounding=confounding_of(self),
             synthetic=self.study.synthetic,
             fewest=self.study.disclosure.patients,
         )

@@ -10,6 +10,7 @@ import numpy as np
 from cairn_models.answers import Answer, Estimate, Forest, Table
 from cairn_models.arm_means import ArmMeans, Interval, difference, mean_of
 from cairn_models.measures import Instrument
+from cairn_models.questions.confounding import Confounding
 
 PEOPLE: Final = {
     "waiting": "people waiting",
@@ -24,7 +25,6 @@ UNREADABLE: Final = "too few patients with both scores to tell through the noise
 TOO_FAR_OUT: Final = (
     "so many patients are at the winsorising limit that none can be told without it"
 )
-UNADJUSTED: Final = "unadjusted for confounding"
 MOSTLY_PUBLIC: Final = 0.5
 
 
@@ -43,7 +43,7 @@ class Frame:
     expected_change: float  # the public prediction at the typical baseline
     standardise_by: float | None
     margin: float | None
-    randomised: bool
+    confounding: Confounding
     synthetic: bool
     fewest: int
 
@@ -66,8 +66,9 @@ def answer(frame: Frame, means: ArmMeans, full: ArmMeans, *, noised: bool) -> An
     contrasts = {k: _contrast(frame, means, k) for k in others}
     fuller = {k: _unwinsorised(frame, means, full, k) for k in others}
     arms = tuple(_arm(frame, means, k) for k in range(len(frame.arms)))
-    label = "" if frame.randomised else f", {UNADJUSTED}"
-    title = f"Change in {frame.instrument.name} at week {frame.week:g} by arm{label}"
+    title = (
+        f"Change in {frame.instrument.name} at week {frame.week:g} by arm{frame.confounding.suffix}"
+    )
     standardised = tuple(
         _scaled(e, 1 / frame.standardise_by, "standardised", "SD")
         for e in contrasts.values()
@@ -186,7 +187,7 @@ def _sentences(
         f"{frame.instrument.name} points {'more' if gain >= 0 else 'less'} than "
         f"{frame.people(frame.reference)} (95 % interval {_span(frame, contrast, side)}"
         f"{_share_in_words(contrast.noise_share or 0.0)})"
-        + ("." if frame.randomised else f", {UNADJUSTED}.")
+        f"{frame.confounding.suffix}."
     ]
     if full.value is not None:
         words.append(
@@ -276,12 +277,8 @@ def _notes(frame: Frame, means: ArmMeans, *, noised: bool) -> tuple[str, ...]:
     ]
     if frame.synthetic:
         notes.insert(0, "Synthetic data: these are not people.")
-    if not frame.randomised:
-        notes.append(
-            f"{UNADJUSTED.capitalize()}: arms were not assigned at random, so people who differ "
-            "may have chosen or been given different arms. An arm that starts after listing holds "
-            "only people who were still there to start (immortal time), which flatters it."
-        )
+    if frame.confounding.note:
+        notes.append(frame.confounding.note)
     if noised:
         notes.append(
             "Intervals count the privacy noise in the sums, in the counts and in the spreads."

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from cairn_models.answers import Answer, Bars, Cell, Estimate, Figure, Forest, Table
-from cairn_models.questions.effect_answer import PEOPLE, UNADJUSTED
+from cairn_models.questions.effect_answer import PEOPLE
 from cairn_models.questions.rates_estimates import (
     Frame,
     Group,
@@ -22,7 +22,7 @@ MANY_TIMES: Final = 10.0  # a ratio whose interval is wider than this is not put
 def answer(frame: Frame, rate: Rate, *, noise_sd: float) -> Answer:
     """The answer from `rate`, which reads the noised sum; never a NaN, whatever it reads."""
     found = [estimates_of(frame, rate, outcome) for outcome in frame.outcomes]
-    label = "" if frame.randomised else f", {UNADJUSTED}"
+    label = frame.confounding.suffix
     of = _joined([o.label for o in frame.outcomes])
     title = f"{of[0].upper()}{of[1:]} at week {frame.week:g} by arm{label}"
     return Answer(
@@ -70,7 +70,7 @@ def _contrast(frame: Frame, part: RatesEstimates, arm: int) -> Iterator[str]:
     yield (
         f"At week {frame.week:g}, {among}{_percent(one.value)} of {who} had {outcome.phrase} and "
         f"{_percent(other.value)} of {whom}: {_points(gap)}"
-        f"{_times(part.ratios[arm, None])}" + ("." if frame.randomised else f", {UNADJUSTED}.")
+        f"{_times(part.ratios[arm, None])}{frame.confounding.suffix}."
     )
     if gap.low is not None and gap.high is not None and gap.low <= 0.0 <= gap.high:
         yield "The interval includes no difference at all."
@@ -122,7 +122,7 @@ def _number(value: float) -> str:
 
 
 def _figures(frame: Frame, found: list[RatesEstimates]) -> Iterator[Figure]:
-    label = "" if frame.randomised else f", {UNADJUSTED}"
+    label = frame.confounding.suffix
     for good in (True, False):
         same = [part for part in found if part.outcome.is_good is good]
         if not same:
@@ -227,12 +227,8 @@ def _notes(frame: Frame, found: list[RatesEstimates], *, noised: bool) -> Iterat
             "none of these numbers. Gaps between levels describe; they explain nothing, and where "
             "levels differ in the arms that they are in, the gaps hold that too."
         )
-    if not frame.randomised:
-        yield (
-            f"{UNADJUSTED.capitalize()}: arms were not assigned at random, so people who differ "
-            "may have chosen or been given different arms. An arm that starts after listing holds "
-            "only people who were still there to start (immortal time), which flatters it."
-        )
+    if frame.confounding.note:
+        yield frame.confounding.note
     if noised:
         yield "Intervals count the privacy noise in the numerators and in the denominators."
     if any(e.suppressed for part in found for e in part):

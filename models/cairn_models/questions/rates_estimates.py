@@ -16,6 +16,7 @@ from cairn_models.answers import Estimate
 from cairn_models.disclosure import held_back
 from cairn_models.measures import Instrument
 from cairn_models.proportions import Contrast, Proportion, difference, noise_share, ratio
+from cairn_models.questions.confounding import Confounding
 from cairn_models.reliable_change import Outcome
 
 RATE: Final = "rate"
@@ -53,7 +54,7 @@ class Frame:
     reference: int
     by: str
     levels: tuple[str, ...]
-    randomised: bool
+    confounding: Confounding
     synthetic: bool
     fewest: int
 

@@ -38,6 +38,7 @@ from cairn_models.questions.base import (
     SumNoise,
     Vector,
 )
+from cairn_models.questions.confounding import confounding_of
 from cairn_models.questions.retention_answer import answer
 from cairn_models.questions.retention_estimates import Frame
 from cairn_models.records import WEEKS_PER_MONTH, Records
@@ -85,6 +86,7 @@ class Retention(Question[Endings]):
 
     kind: ClassVar[str] = "retention"
     repeatable: ClassVar[bool] = True
+    emulable: ClassVar[bool] = True
     settings_model: ClassVar[type[Settings]] = RetentionSettings
     settings: RetentionSettings
 
@@ -100,6 +102,11 @@ class Retention(Question[Endings]):
         self.grid = Grid(ends, 1 if asked.event == "measurement" else len(How))
         two_weeks = WINDOW_WEEKS if self.unit == "week" else WINDOW_WEEKS / WEEKS_PER_MONTH
         self.window = two_weeks if asked.window is None else asked.window
+
+    @property
+    def from_time_zero(self) -> bool:
+        """Whether the clock starts at entry: that of a programme starts at first use."""
+        return self.settings.event == "measurement"
 
     @property
     def unit(self) -> Literal["week", "month"]:
@@ -195,7 +202,7 @@ class Retention(Question[Endings]):
             window=self.window,
             arms=self.arms,
             reference=self.arms.index(self.reference),
-            randomised=asked.randomised,
+            confounding=confounding_of(self),
             synthetic=self.study.synthetic,
             fewest=self.study.disclosure.patients,
             window_of_entry_open=self.study.cohort.entry_until is None,

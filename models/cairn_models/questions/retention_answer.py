@@ -23,7 +23,6 @@ from cairn_models.questions.retention_estimates import (
     ratio,
 )
 
-UNADJUSTED: Final = "unadjusted for confounding"
 BAND: Final = "Bands are 95 % intervals at each time, privacy noise included."
 
 
@@ -34,7 +33,7 @@ def answer(frame: Frame, tables: tuple[LifeTable, ...], *, noised: bool) -> Answ
     gaps = {k: difference(frame, curves, k) for k in others}
     ratios = {k: ratio(frame, curves, k) for k in others}
     means = [mean_difference(frame, curves, k) for k in others]
-    label = "" if frame.randomised or not others else f", {UNADJUSTED}"
+    label = frame.confounding.suffix if others else ""
     kind = "Use of the programme" if frame.event == "programme" else "Measurement kept"
     return Answer(
         question=frame.question,
@@ -76,7 +75,7 @@ def _sentences(
             f"Of {frame.people(k)}, {_one(abs(gap.value))} percentage points "
             f"{'more' if side > 0 else 'fewer'} were kept than of {frame.people(frame.reference)} "
             f"(95 % interval {span}{noise if gap.noise_share else ''})"
-            + ("." if frame.randomised else f", {UNADJUSTED}.")
+            f"{frame.confounding.suffix}."
         )
         times = ratios[k]
         if times.value is not None:
@@ -246,12 +245,8 @@ def _notes(frame: Frame, curves: tuple[Curves, ...], *, noised: bool) -> tuple[s
         )
     if frame.synthetic:
         notes.insert(0, "Synthetic data: these are not people.")
-    if not frame.randomised and len(frame.arms) > 1:
-        notes.append(
-            f"{UNADJUSTED.capitalize()}: arms were not assigned at random, so people who differ "
-            "may have chosen or been given different arms. An arm that starts after listing holds "
-            "only people who were still there to start (immortal time), which flatters it."
-        )
+    if frame.confounding.note and len(frame.arms) > 1:
+        notes.append(frame.confounding.note)
     if noised:
         notes.append(
             "Intervals count the privacy noise through the whole cumulation. Nothing is smoothed: "

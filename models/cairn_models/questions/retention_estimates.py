@@ -23,6 +23,7 @@ from cairn_models.life_table import (
     restricted_mean,
     survival,
 )
+from cairn_models.questions.confounding import Confounding
 from cairn_models.questions.effect_answer import PEOPLE
 
 REACH: Final = float(stats.norm.ppf(0.975))
@@ -45,7 +46,7 @@ class Frame:
     window: float
     arms: tuple[str, ...]
     reference: int
-    randomised: bool
+    confounding: Confounding
     synthetic: bool
     fewest: int
     window_of_entry_open: bool
