@@ -24,7 +24,7 @@ from cairn_server.journal import Total
 from cairn_server.store import Store
 from cairn_server.store_journal import StoreJournal
 
-DEFINING: Final = ("outcome", "cohort", "instruments", "variables", "policy")
+DEFINING: Final = ("outcome", "cohort", "instruments", "variables", "target_trial", "policy")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def question_key(study: Study, spec: QuestionSpec, roster: Roster) -> bytes:
         "delta": study.privacy.delta,
         "kind": spec.kind,
         "settings": spec.settings,
+        "of_target_trial": spec.target_trial,
         "epsilon": spec.epsilon,
         "clinics": sorted(entry.identity.hex() for entry in roster.entries),
     }

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from cairn_models.questions.base import Question
+from cairn_models.questions.emulated import Emulated
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import QuestionSpec, Study
 
@@ -44,4 +45,10 @@ def build(spec: QuestionSpec, study: Study) -> Question[Any]:
             why="its sums are exact without noise and useless with it",
             hint='use it on public data ([privacy] data = "public"), or ask an "effect" question',
         )
-    return cls(spec, study)
+    question = cls(spec, study)
+    target = question.target_trial
+    if target is None:
+        return question
+    counted = max(1, round(study.cohort.planned_patients * target.counted))
+    cohort = study.cohort.model_copy(update={"planned_patients": counted})
+    return Emulated(question, cls(spec, study.model_copy(update={"cohort": cohort})), target)

@@ -105,8 +105,8 @@ class Question(ABC, Generic[Prepared]):
     settings_model: ClassVar[type[Settings]] = Settings
     public_only: ClassVar[bool] = False  # True: refused unless the study's data are public
     repeatable: ClassVar[bool] = False  # True: no patient's vector depends on which study asks
-    # True: may be asked of a target trial. It names its `arms`, gives one row a patient in the
-    # order of `records.patients`, and rows of patients in different arms are orthogonal.
+    # True: may be asked of a target trial. It names its `arms` and gives one row a patient in the
+    # order of `records.patients`.
     emulable: ClassVar[bool] = False
     arms: tuple[str, ...] = ()  # that are compared, where any are
     category: ClassVar[Literal["train", "query", "evaluate"]] = "query"  # Flower's message type
@@ -129,6 +129,11 @@ class Question(ABC, Generic[Prepared]):
     def from_time_zero(self) -> bool:
         """Whether arms are compared from time zero: then the study's target trial is emulated."""
         return False
+
+    @property
+    def alike(self) -> float:
+        """No two rows of patients in different arms have a larger inner product, in bounds²."""
+        return 1.0
 
     @property
     def target_trial(self) -> TargetTrial | None:

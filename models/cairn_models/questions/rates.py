@@ -127,6 +127,11 @@ class Rates(Question[NDArray[np.int64]]):
         return True
 
     @property
+    def alike(self) -> float:
+        """None: each arm has cells of its own."""
+        return 0.0
+
+    @property
     def shape(self) -> Shape:
         """One coordinate a cell of arm × level × course; the bound is 1 however many there are."""
         return Shape(length=self.table.length, bound=self.table.bound)
