@@ -1,6 +1,6 @@
 """`parse_formula`: the columns of a mixed model, from a formula and the study's declarations alone.
 
-    BDI-II ~ bdi_pre + time + treatment*drug + C(length) + (1 | patient)
+    BDI-II ~ bdi_pre + time + treatment*drug + C(length) + (1 + time | patient)
 
 The syntax is that of R and statsmodels; formulaic parses it. Columns are built here, from the
 *declared* levels and ranges: a level, a mean or a range taken from the data would make one
@@ -14,9 +14,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, combinations, product
-from typing import Final, NoReturn
+from typing import Final, Literal, NoReturn
 
 import numpy as np
 from formulaic.errors import FormulaicError
@@ -31,9 +31,15 @@ TIME: Final = "time"
 LONGEST_FORMULA: Final = 2000  # characters
 MOST_STARS: Final = 4  # `*` multiplies the number of terms; a signed study must stay quick to read
 MOST_COLUMNS: Final = 40
-_RANDOM: Final = re.compile(r"(?P<before>^|\+)\s*\((?P<effects>[^()|]*)\|+(?P<group>[^()]*)\)")
+_RANDOM: Final = re.compile(
+    r"(?P<before>^|\+)\s*\((?P<effects>[^()|]*)(?P<bar>\|+)(?P<group>[^()]*)\)"
+)
 _CATEGORY: Final = re.compile(r"C\(\s*`?([^`(),]+?)`?\s*\)")
 _EXAMPLE: Final = "outcome ~ time + treatment + (1 | patient)"
+
+Random = Literal["intercept", "slope", "independent slope"]
+"""What varies between patients: their level; also their slope over time, with or without a
+correlation of the two."""
 
 Part = tuple[str, int | None]
 """One factor of a column: a variable, and the number of its level (None: a number)."""
@@ -59,9 +65,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Design:
-    """The fixed part of a formula: columns in the order of the coefficients."""
+    """A formula: the fixed part's columns in the order of the coefficients, and the random part."""
 
     columns: tuple[Column, ...]
+    random: Random | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -104,7 +111,8 @@ def parse_formula(
     """
     _check_length(text)
     known = {**variables, TIME: Variable(lowest=-latest, highest=latest)}
-    return _design(_without_patient(_right_side(text, outcome)), known)
+    fixed, random = _without_patient(_right_side(text, outcome))
+    return replace(_design(fixed, known), random=random)
 
 
 def parse_regression(
@@ -184,13 +192,13 @@ def _right_side(text: str, outcome: str) -> str:
     return right
 
 
-def _without_patient(right: str) -> str:
-    """`right` without its `(1 | patient)`, which every formula must have exactly once."""
+def _without_patient(right: str) -> tuple[str, Random]:
+    """`right` without its `(… | patient)`, which every formula must have exactly once."""
     found = list(_RANDOM.finditer(right))
     if len(found) != 1 or "|" in right[: found[0].start()] + right[found[0].end() :]:
         _refuse(
             "formula-random-part",
-            "the formula needs the random intercept, (1 | patient), exactly once",
+            "the formula needs its random part, (1 | patient), exactly once",
             f"add + (1 | patient), e.g. {_EXAMPLE}",
         )
     match = found[0]
@@ -200,14 +208,23 @@ def _without_patient(right: str) -> str:
             f"random effects by {match['group'].strip()!r} are not available",
             "the only grouping is patient: (1 | patient)",
         )
-    if match["effects"].strip() != "1":
-        _refuse(
-            "formula-random-part",
-            f"random effects {match['effects'].strip()!r} are not available",
-            "not yet: random slopes need rounds; write (1 | patient)",
-        )
     rest = right[: match.start()] + right[match.end() :]
-    return rest.strip().removeprefix("+").strip() or "1"
+    return rest.strip().removeprefix("+").strip() or "1", _random(match["effects"], match["bar"])
+
+
+def _random(effects: str, bar: str) -> Random:
+    """What varies between patients; as in R the intercept is implied, `||` means uncorrelated."""
+    terms = sorted(term.strip().strip("`") for term in effects.split("+"))
+    if len(bar) <= 2:
+        if terms == ["1"]:
+            return "intercept"
+        if terms in (["time"], ["1", "time"]):
+            return "slope" if len(bar) == 1 else "independent slope"
+    _refuse(
+        "formula-random-part",
+        f"random effects {effects.strip()!r} are not available",
+        "write (1 | patient), (1 + time | patient), or (1 + time || patient) without a correlation",
+    )
 
 
 def _terms(fixed: str) -> tuple[Term, ...]:

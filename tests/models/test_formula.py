@@ -80,6 +80,24 @@ def test_accepted(text: str, names: list[str]) -> None:
     assert list(design(text).names) == names
 
 
+RANDOM = {
+    "(1 | patient)": "intercept",
+    "(1 || patient)": "intercept",
+    "(1 + time | patient)": "slope",
+    "(time + 1|`patient`)": "slope",
+    "(time | patient)": "slope",
+    "(1 + `time` || patient)": "independent slope",
+    "(time || patient)": "independent slope",
+}
+
+
+@pytest.mark.parametrize(("part", "random"), RANDOM.items())
+def test_the_random_part_is_read_as_in_r(part: str, random: str) -> None:
+    found = design(f"outcome ~ time + {part}")
+    assert found.random == random
+    assert list(found.names) == ["Intercept", "time"]
+
+
 REFUSED = {
     "time": ("formula-invalid", "one `~`"),
     "a ~ b ~ c": ("formula-invalid", "one `~`"),
@@ -89,9 +107,10 @@ REFUSED = {
     "outcome ~ time + (1|patient) + (1|patient)": ("formula-random-part", "exactly once"),
     "outcome ~ time + 1 | patient": ("formula-random-part", "exactly once"),
     "outcome ~ time * (1|patient)": ("formula-random-part", "exactly once"),
-    "outcome ~ time + (time | patient)": ("formula-random-part", "random slopes need rounds"),
-    "outcome ~ time + (1 + time | patient)": ("formula-random-part", "random slopes need rounds"),
-    "outcome ~ time + (0 + time || patient)": ("formula-random-part", "random slopes need rounds"),
+    "outcome ~ time + (0 + time | patient)": ("formula-random-part", "(1 + time | patient)"),
+    "outcome ~ time + (1 + age | patient)": ("formula-random-part", "'1 + age' are not"),
+    "outcome ~ time + (1 + time ||| patient)": ("formula-random-part", "without a correlation"),
+    "outcome ~ time + ( | patient)": ("formula-random-part", "(1 + time | patient)"),
     "outcome ~ time + (1 | clinic)": ("formula-random-part", "only grouping is patient"),
     "outcome ~ sex + (1|patient)": ("formula-column-unknown", "known: age, bdi_pre, drug"),
     "outcome ~ C(sex) + (1|patient)": ("formula-column-unknown", "[variables.sex]"),

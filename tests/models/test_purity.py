@@ -87,6 +87,11 @@ name = "mixed"
 kind = "mixed_model"
 formula = "outcome ~ time + sex + (1 | patient)"
 max_visits = 6
+[[questions]]
+name = "slopes"
+kind = "mixed_model"
+formula = "outcome ~ time + sex + (1 + time | patient)"
+max_visits = 6
 """
 
 

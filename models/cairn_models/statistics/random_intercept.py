@@ -144,13 +144,13 @@ def _fault(sums: GroupedSums) -> NotEstimable | None:
     for applies, reason in faults:
         if applies:
             return NotEstimable(reason)
-    repeated = _repeated(sums.xx.sum(axis=0))
+    repeated = repeated_columns(sums.xx.sum(axis=0))
     if repeated:
         return NotEstimable("some columns are combinations of earlier ones", repeated)
     return None
 
 
-def _repeated(gram: Array) -> tuple[int, ...]:
+def repeated_columns(gram: Array) -> tuple[int, ...]:
     """Columns that are zero or linear combinations of earlier ones, by pivots of Cholesky."""
     left = gram.copy()
     repeated = []
