@@ -182,7 +182,8 @@ def test_the_synthetic_clinics_are_counted_as_a_plain_reading_counts_them():
                 scores[arm] += [seen[patient, 0.0]] if (patient, 0.0) in seen else []
     total = sum(total_of(q, held) for held in clinics)
     score, funnel = q.layout.blocks
-    np.testing.assert_allclose(q.layout.sums(total, funnel).reshape(3, 4), stages, atol=1e-9)
+    counted = funnel.counts(q.layout.sums(total, funnel), noise_sd=0.0, fewest=1.0)
+    np.testing.assert_allclose(counted.table, stages, atol=1e-9)
     means = score.means(q.layout.sums(total, score), noise_sd=0.0, fewest=1.0)
     for k, arm in enumerate(ARMS):
         assert len(scores[arm]) > 20
@@ -276,8 +277,9 @@ def test_a_clinic_without_the_column_is_refused_whether_or_not_anybody_is_there(
 
 
 def test_a_part_with_a_larger_share_is_told_more_precisely():
-    even = {e.name: e for e in question().expected(SumNoise(5.0))}
-    more = {e.name: e for e in question("shares = { score = 9 }").expected(SumNoise(5.0))}
+    four = "shares = {{ score = {}, funnel = 1, variables = 1, quartiles = 1 }}"
+    even = {e.name: e for e in question(four.format(1)).expected(SumNoise(5.0))}
+    more = {e.name: e for e in question(four.format(9)).expected(SumNoise(5.0))}
     alone = {e.name: e for e in question('parts = ["score"]').expected(SumNoise(5.0))}
     name = "baseline-mean-waiting"
     assert even[name].noise == pytest.approx(2 * alone[name].noise)
@@ -384,7 +386,7 @@ def test_sentences_and_tables_say_what_a_reader_needs():
         "sex other",
         "age, mean (SD)",
     ]
-    assert len(answer.figures) == 3
+    assert len(answer.figures) == 4
     assert answer.notes[0].startswith("Synthetic data")
 
 

@@ -10,12 +10,14 @@ from scipy import stats
 
 from cairn_models.answers import Estimate
 from cairn_models.arm_means import mean_of
+from cairn_models.description.blocks import Cells
+from cairn_models.description.counts import Counts
 from cairn_models.description.quantiles import Bins, quantile
+from cairn_models.description.reading import Reading
 from cairn_models.description.told import at, standardised_shares
 from cairn_models.proportions import proportion
 from cairn_models.questions.describe import Describe
 from cairn_models.questions.describe_answer import read
-from cairn_models.questions.describe_estimates import Reading
 from cairn_protocol.study import Study
 
 # ε = 1 at δ = 1e-6; ten clinics answer, six are honest: each adds σ²/6.
@@ -72,7 +74,13 @@ def simulated(question: Describe, people: int, rng: np.random.Generator) -> np.n
         "quartiles": scores,
     }
     layout = question.layout
-    total = np.concatenate([layout.scale(b) * sums[b.name].ravel() for b in layout.blocks])
+    parts = []
+    for block in layout.blocks:
+        own = sums[block.name]
+        if isinstance(block, Cells):
+            own = own @ block.seen.seen.T
+        parts.append(layout.scale(block) * own.ravel())
+    total = np.concatenate(parts)
     return total + NOISE_SD * rng.standard_normal(len(total))
 
 
@@ -131,8 +139,8 @@ def test_quartiles_hold_the_truth_with_little_noise_and_with_much(q: float) -> N
     rng, bins = np.random.default_rng(3), Bins.over(0.0, 27.0)
     true = POINTS[np.searchsorted(SCORES[0].cumsum(), q)]
     for sd in (0.0, 10.0, 25.0):
-        counts = rng.multinomial(1000, SCORES[0], 2000) + sd * rng.standard_normal((2000, 28))
-        found = quantile(counts, bins, q, noise_sd=sd, fewest=10.0)
+        table = rng.multinomial(1000, SCORES[0], 2000) + sd * rng.standard_normal((2000, 28))
+        found = quantile(Counts(table, sd**2 * np.eye(28), 10.0), bins, q)
         held = (found.low <= true) & (true <= found.high)
         assert held.mean() > 0.945
         assert found.readable.mean() > 0.9

@@ -1,28 +1,24 @@
-"""`Layout`: one vector of several blocks, each with its public share of the one bound.
+"""The blocks of a description: what one patient puts into each, and how it is read back.
 
-**What is summed.** A block is a table or a number, by arm. `Cells`: a 1 in the patient's own cell
-of arm × place, zeros elsewhere, norm 1. `Number`: (a, u, 1 − u²) in the arm's slot, where u is the
-value brought from its public range to [−1, 1], norm at most √(1 + a²) (`arm_means` has the proof).
-
-**Bound.** Block b, of norm at most C_b, is written times √q_b/C_b with public shares q_b,
-Σ q_b = 1. So the square of a patient's norm is at most Σ q_b = 1, in whatever blocks they are:
-C = 1. Since what is spent goes with the square of the norm, a block with share q is told as
-precisely as a question of its own that may spend the share q of this one's ρ.
-
-On public data nothing is noised and the shares buy nothing: blocks are summed *plain*, as they are,
-so that a sum of ones is exact on any grid; the bound is then √(Σ C_b²).
+`Cells`: the patient's own cell of arm × place, a column of a public matrix no longer than 1
+(`shapes`), or a 1 on public data. `Number`: (a, u, 1 − u²) in the arm's slot, where u is the value
+brought from its public range to [−1, 1], norm at most √(1 + a²) (`arm_means` has the proof).
+`Divided`: a `Number` with two slots an arm, one for people who have a trait; the norm is the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cairn_models.arm_means import ArmMeans, Coding, arm_means
 from cairn_models.cohort import NO_ARM
+from cairn_models.description.counts import Counts
+from cairn_models.shaping import Shaping
 
 Array = NDArray[np.float64]
 COUNT_WEIGHT = 0.5
@@ -31,25 +27,38 @@ PUBLIC_VARIANCE = 0.2  # of u: an SD of 0.22 of the range, PHQ-9's 6.1 of 27 poi
 
 @dataclass(frozen=True)
 class Cells:
-    """A one-hot table of arm × place; a value is the number of a place."""
+    """A table of arm × place; a value is the number of a place. Unit vectors without `shaping`."""
 
     name: str
     arms: int
     places: int
+    shaping: Shaping | None = field(default=None, compare=False)
 
-    bound = 1.0
+    bound: ClassVar[float] = 1.0
+    columns: ClassVar[int] = 1
 
     @property
     def length(self) -> int:
         """Coordinates of the block."""
         return self.arms * self.places
 
+    @property
+    def seen(self) -> Shaping:
+        """The matrix through which a patient's cell is seen."""
+        return self.shaping or Shaping.plain(self.places)
+
     def rows(self, arm: NDArray[np.int64], value: Array) -> Array:
         """(N, length) rows; zero where the arm or the value (NaN) is missing."""
-        rows = np.zeros((len(arm), self.length))
-        told = np.flatnonzero((arm != NO_ARM) & np.isfinite(value))
-        rows[told, arm[told] * self.places + value[told].astype(np.int64)] = 1.0
-        return rows
+        rows = np.zeros((len(arm), self.arms, self.places))
+        told = np.flatnonzero((arm != NO_ARM) & np.isfinite(value[:, 0]))
+        place = value[told, 0].astype(np.int64)
+        rows[told, arm[told]] = self.seen.seen.T[place]
+        return rows.reshape(len(arm), self.length)
+
+    def counts(self, sums: Array, *, noise_sd: float, fewest: float) -> Counts:
+        """The noised table behind `sums` (..., length)."""
+        by_arm = sums.reshape(*sums.shape[:-1], self.arms, self.places)
+        return Counts(self.seen.table(by_arm), noise_sd**2 * self.seen.covariance, fewest)
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,8 @@ class Number:
     arms: int
     lowest: float
     highest: float
+
+    columns: ClassVar[int] = 1
 
     @cached_property
     def coding(self) -> Coding:
@@ -88,10 +99,11 @@ class Number:
 
     def rows(self, arm: NDArray[np.int64], value: Array) -> Array:
         """(N, length) rows; zero where the arm or the value is missing."""
-        inside = (value >= self.lowest) & (value <= self.highest)
+        number = value[:, 0]
+        inside = (number >= self.lowest) & (number <= self.highest)
         told = np.flatnonzero((arm != NO_ARM) & inside)
         rows = np.zeros((len(arm), self.length))
-        u = np.clip((value[told] - self.middle) / self.limit, -1.0, 1.0)
+        u = np.clip((number[told] - self.middle) / self.limit, -1.0, 1.0)
         rows[told] = self.coding.rows(arm[told], u)
         return rows
 
@@ -102,46 +114,36 @@ class Number:
         )
 
 
-Block = Cells | Number
-
-
 @dataclass(frozen=True)
-class Layout:
-    """The blocks and their shares of the squared bound, which sum to 1; `plain`: not weighted."""
+class Divided:
+    """A `Number` from 0 to `highest`, apart for people without and with a trait: two columns."""
 
-    blocks: tuple[Block, ...]
-    shares: tuple[float, ...]
-    plain: bool = False
+    name: str
+    arms: int
+    highest: float
+
+    columns: ClassVar[int] = 2
+
+    @cached_property
+    def number(self) -> Number:
+        """Slot 2k holds arm k's people without the trait, slot 2k + 1 those with it."""
+        return Number(self.name, 2 * self.arms, 0.0, self.highest)
 
     @property
     def bound(self) -> float:
-        """C, the largest norm of one patient's row."""
-        whole = sum(block.bound**2 for block in self.blocks)
-        return float(np.sqrt(whole)) if self.plain else 1.0
+        """C_b."""
+        return self.number.bound
 
     @property
     def length(self) -> int:
-        """Coordinates in the whole vector."""
-        return sum(block.length for block in self.blocks)
+        """Coordinates of the block."""
+        return self.number.length
 
-    def scale(self, block: Block) -> float:
-        """√q/C_b, or 1 where blocks are plain: what the block's rows are multiplied by."""
-        share = self.shares[self.blocks.index(block)]
-        return 1.0 if self.plain else float(np.sqrt(share)) / block.bound
+    def rows(self, arm: NDArray[np.int64], value: Array) -> Array:
+        """(N, length) rows; `value` (N, 2) is the number and whether one has the trait, 0 or 1."""
+        trait = np.where(value[:, 1] == 1.0, 1, 0)
+        slot = np.where(arm == NO_ARM, NO_ARM, 2 * arm + trait)
+        return self.number.rows(slot, value[:, :1])
 
-    def rows(self, arm: NDArray[np.int64], values: Array) -> Array:
-        """(N, length) rows of patients in `arm` (N,) with `values` (N, blocks)."""
-        parts = [
-            self.scale(block) * block.rows(arm, values[:, k]) for k, block in enumerate(self.blocks)
-        ]
-        return np.concatenate(parts, axis=1)
 
-    def sums(self, total: Array, block: Block) -> Array:
-        """(..., block.length): the block's own sums, its scale taken out."""
-        k = self.blocks.index(block)
-        start = sum(b.length for b in self.blocks[:k])
-        return np.asarray(total[..., start : start + block.length] / self.scale(block))
-
-    def noise_sd(self, block: Block, noise_sd: float) -> float:
-        """Standard deviation of the noise in `sums`."""
-        return noise_sd / self.scale(block)
+Block = Cells | Number | Divided

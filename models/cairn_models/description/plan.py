@@ -1,110 +1,204 @@
 """`expected_of`: what a planned cohort would give for every estimate of a description.
 
 Arms of one size; scores and numbers with the public spread of `blocks`, levels equally frequent,
-the share `KEPT` of people with a score at each stage of the funnel and in the course.
+the share `KEPT` of people with a score at each stage of the funnel and in the course, use of a
+programme that falls from `STARTED` to `FINISHED`, and waits of a constant hazard that lets half of
+all begin by half of the longest wait. They are guesses: they steer precision and bias nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
+from cairn_models.description import programme, waits
+from cairn_models.description.baseline import QUARTILES
 from cairn_models.description.blocks import (
     COUNT_WEIGHT,
     PUBLIC_VARIANCE,
+    Block,
     Cells,
-    Layout,
+    Divided,
     Number,
 )
+from cairn_models.description.counts import noise_between
 from cairn_models.description.quantiles import Bins
-from cairn_models.proportions import variances
+from cairn_models.description.reading import SHARE
+from cairn_models.description.stages import Stage
 from cairn_models.questions.base import Expected
 
 KEPT: Final = 0.75
-QUANTILES: Final = {"median": 0.5, "lower-quartile": 0.25, "upper-quartile": 0.75}
+STARTED: Final = 0.9
+FINISHED: Final = 0.35
+RECOVERED: Final = 0.2  # of everybody in an arm, seen to recover reliably
+MINUTES: Final = 0.25  # of the largest minutes, mean
+
+Mask = NDArray[np.bool_]
+Errors = tuple[float, float]  # of sampling, and what noise adds
 
 
-def expected_of(
-    layout: Layout,
-    bins: Bins,
-    arms: tuple[str, ...],
-    stages: tuple[tuple[str, str], ...],
-    variables: dict[str, tuple[str, ...]],
-    *,
-    planned: int,
-    noise_sd: float,
-) -> tuple[Expected, ...]:
-    """Standard errors, in the order of the blocks; names are those of the answer's estimates."""
-    n = planned / len(arms)
-    found: list[Expected] = []
-    for block in layout.blocks:
-        sd = layout.noise_sd(block, noise_sd)
-        for arm in arms:
-            if isinstance(block, Number):
-                at_week = block.name not in ("baseline", *variables)
-                found.append(_mean(block, arm, KEPT * n if at_week else n, sd, variables))
-            elif block.name == "funnel":
-                found += _shares(block, arm, n, sd, stages)
-            elif block.name == "quartiles":
-                found += _quantiles(block, bins, arm, n, sd)
-            else:
-                found += _levels(block, arm, n, sd, variables[block.name])
-    return tuple(found)
+@dataclass(frozen=True)
+class Planned:
+    """What is planned: people in each of `arms`, and what the blocks hold.
+
+    `levels` are those of each variable of the study, () for a number; `measured` the stages of
+    measurement and `used` those of a programme, which the arms `with_programme` have.
+    """
+
+    people: float
+    arms: tuple[str, ...]
+    levels: dict[str, tuple[str, ...]]
+    bins: Bins
+    waits: Bins
+    measured: tuple[Stage, ...]
+    used: tuple[Stage, ...]
+    with_programme: tuple[str, ...]
 
 
-def _mean(
-    block: Number, arm: str, n: float, sd: float, variables: dict[str, tuple[str, ...]]
-) -> Expected:
+@dataclass(frozen=True)
+class _Arm:
+    """An arm of `people`, where noise of `sd` is in a block's sums."""
+
+    name: str
+    people: float
+    sd: float
+
+    def kept(self) -> _Arm:
+        """Those who have a later score."""
+        return _Arm(self.name, KEPT * self.people, self.sd)
+
+    def share(self, block: Cells, having: Mask, p: float, *, scale: float = 1.0) -> Errors:
+        """Errors of a share p, of people in the cells `having`, times `scale`."""
+        weights = having.astype(np.float64)[None, :] - p
+        noise = float(noise_between(block.seen.covariance, weights)[0])
+        sampling = float(np.sqrt(p * (1 - p) / self.people))
+        return scale * sampling, scale * self.sd * float(np.sqrt(noise)) / self.people
+
+
+def expected_of(planned: Planned, block: Block, sd: float) -> tuple[Expected, ...]:
+    """Standard errors of a block's estimates where noise of `sd` is in its sums, arm by arm."""
+    return tuple(
+        e for arm in planned.arms for e in _of_arm(planned, block, _Arm(arm, planned.people, sd))
+    )
+
+
+def need(planned: Planned, block: Block) -> float:
+    """The largest noise variance over sampling variance among a block's results.
+
+    For noise of variance 1 in the whole vector, were the block alone in it.
+    """
+    told = expected_of(planned, block, block.bound)
+    return max((e.noise / e.sampling) ** 2 for e in told)
+
+
+def typical_use(stages: int) -> tuple[float, ...]:
+    """The shares expected at the stages of a programme after the first."""
+    return tuple(float(p) for p in np.linspace(STARTED, FINISHED, stages - 1))
+
+
+def _of_arm(planned: Planned, block: Block, arm: _Arm) -> Iterator[Expected]:
+    match block:
+        case Divided():
+            yield from _minutes(block, arm)
+        case Number(name=programme.ACTIVE):
+            if arm.name in planned.with_programme:
+                yield _mean(block, arm, "weeks")
+        case Number(name=name) if name in planned.levels:
+            yield _mean(block, arm, "")
+        case Number(name=name):
+            yield _mean(block, arm if name == "baseline" else arm.kept(), "points")
+        case Cells(name="funnel"):
+            yield from _stages(block, arm, planned.measured, (KEPT,) * (block.places - 1))
+        case Cells(name=programme.FUNNEL):
+            if arm.name in planned.with_programme:
+                yield from _stages(block, arm, planned.used, typical_use(len(planned.used)))
+        case Cells(name=waits.WAITS):
+            yield from _wait(planned.waits, block, arm)
+        case Cells(name=name) if name in planned.levels:
+            yield from _levels(block, arm, planned.levels[name])
+        case Cells(name="quartiles"):
+            yield from _quartiles(planned.bins, block, arm, "baseline")
+        case Cells(name=name):
+            stem = name.removesuffix("-quartiles")
+            yield from _quartiles(planned.bins, block, arm.kept(), stem)
+
+
+def _mean(block: Number, arm: _Arm, unit: str) -> Expected:
     """At a mean of a tenth of the range from the middle."""
-    noise = sd * np.sqrt(1.0 + (0.2 / COUNT_WEIGHT) ** 2) / n
+    noise = arm.sd * np.sqrt(1.0 + (0.2 / COUNT_WEIGHT) ** 2) / arm.people
     return Expected(
-        f"{block.name}-mean-{arm}",
-        f"{block.name.replace('_', ' ').replace('-', ' ')}, mean: {arm}",
-        "" if block.name in variables else "points",
-        block.limit * float(np.sqrt(PUBLIC_VARIANCE / n)),
+        f"{block.name}-mean-{arm.name}",
+        f"{block.name.replace('_', ' ').replace('-', ' ')}, mean: {arm.name}",
+        unit,
+        block.limit * float(np.sqrt(PUBLIC_VARIANCE / arm.people)),
         block.limit * float(noise),
     )
 
 
-def _shares(
-    block: Cells, arm: str, n: float, sd: float, stages: tuple[tuple[str, str], ...]
+def _stages(
+    block: Cells, arm: _Arm, stages: tuple[Stage, ...], typical: tuple[float, ...]
 ) -> Iterator[Expected]:
-    for stage, (name, words) in reversed(list(enumerate(stages))):
-        if stage == 0:
-            continue  # 1 by definition
-        cells = (block.places - stage, stage)
-        sampling, noise = variances(np.array(KEPT), np.array(n), cells, sd)
-        yield _share(f"funnel-{name}-{arm}", f"{words}: {arm}", sampling, noise)
+    """From the last to the second; the first is 1 by definition."""
+    place = np.arange(block.places)
+    for stage, p in reversed(list(zip(stages[1:], typical, strict=True))):
+        name, label = f"{block.name}-{stage.name}-{arm.name}", f"{stage.words}: {arm.name}"
+        yield Expected(name, label, SHARE, *arm.share(block, place >= stage.start, p))
 
 
-def _levels(
-    block: Cells, arm: str, n: float, sd: float, levels: tuple[str, ...]
-) -> Iterator[Expected]:
-    p = np.array(1.0 / len(levels))
-    sampling, noise = variances(p, np.array(n), (1, len(levels) - 1), sd)
-    for level in levels:
-        label = f"{block.name.replace('_', ' ')} {level}: {arm}"
-        yield _share(f"{block.name}-{level}-{arm}", label, sampling, noise)
+def _levels(block: Cells, arm: _Arm, levels: tuple[str, ...]) -> Iterator[Expected]:
+    for k, level in enumerate(levels):
+        errors = arm.share(block, np.arange(block.places) == k, 1 / block.places)
+        label = f"{block.name.replace('_', ' ')} {level}: {arm.name}"
+        yield Expected(f"{block.name}-{level}-{arm.name}", label, SHARE, *errors)
 
 
-def _quantiles(block: Cells, bins: Bins, arm: str, n: float, sd: float) -> Iterator[Expected]:
+def _quartiles(bins: Bins, block: Cells, arm: _Arm, stem: str) -> Iterator[Expected]:
     """The density of a normal law turns the share's error into points."""
-    spread = float(np.sqrt(PUBLIC_VARIANCE)) * bins.step * (block.places - 1) / 2
-    for name, q in QUANTILES.items():
-        density = float(stats.norm.pdf(stats.norm.ppf(q))) / spread
-        below = round(q * block.places)
-        sampling, noise = variances(np.array(q), np.array(n), (below, block.places - below), sd)
-        yield Expected(
-            f"baseline-{name}-{arm}",
-            f"baseline score, {name.replace('-', ' ')}: {arm}",
-            "points",
-            float(np.sqrt(sampling)) / density,
-            float(np.sqrt(noise)) / density,
-        )
+    spread = float(np.sqrt(PUBLIC_VARIANCE)) * bins.step * (bins.number - 1) / 2
+    for name, q in QUARTILES.items():
+        z = float(stats.norm.ppf(q))
+        place = round((bins.number - 1) / 2 + z * spread / bins.step)
+        below = np.arange(block.places) <= place
+        errors = arm.share(block, below, q, scale=spread / float(stats.norm.pdf(z)))
+        label = f"{stem.replace('-', ' ')} score, {name.replace('-', ' ')}: {arm.name}"
+        yield Expected(f"{stem}-{name}-{arm.name}", label, "points", *errors)
 
 
-def _share(name: str, label: str, sampling: np.ndarray, noise: np.ndarray) -> Expected:
-    return Expected(name, label, "share", float(np.sqrt(sampling)), float(np.sqrt(noise)))
+def _wait(bins: Bins, block: Cells, arm: _Arm) -> Iterator[Expected]:
+    longest = bins.step * (bins.number - 1)
+    rate = 2.0 * float(np.log(2.0)) / longest
+    place = np.arange(block.places)
+    half = arm.share(block, place <= (bins.number - 1) // 2, 0.5, scale=2.0 / rate)
+    label = f"weeks by which half had begun therapy: {arm.name}"
+    yield Expected(f"{waits.WAITS}-median-{arm.name}", label, "weeks", *half)
+    still = arm.share(block, place == block.places - 1, float(np.exp(-rate * longest)))
+    label = f"still waiting at week {longest:g}: {arm.name}"
+    yield Expected(f"{waits.WAITS}-still-{arm.name}", label, SHARE, *still)
+
+
+def _minutes(block: Divided, arm: _Arm) -> Iterator[Expected]:
+    limit, n = block.number.limit, arm.people
+    mean, spread = MINUTES * block.highest, PUBLIC_VARIANCE * limit**2
+    of_counts = 2.0 * (1 - mean / limit) ** 2 / COUNT_WEIGHT**2
+    yield Expected(
+        f"minutes-mean-{arm.name}",
+        f"staff minutes a patient, mean: {arm.name}",
+        "minutes",
+        float(np.sqrt(spread / n)),
+        arm.sd * limit * float(np.sqrt(2.0 + of_counts)) / n,
+    )
+    theta = mean / RECOVERED
+    sampling = spread + mean**2 - 2 * theta * mean * RECOVERED + theta**2 * RECOVERED
+    of_counts = (limit**2 + (limit - theta) ** 2) / COUNT_WEIGHT**2
+    yield Expected(
+        f"minutes-per-recovery-{arm.name}",
+        f"staff minutes for each reliable recovery: {arm.name}",
+        "minutes",
+        float(np.sqrt(n * sampling)) / (RECOVERED * n),
+        arm.sd * float(np.sqrt(2 * limit**2 + of_counts)) / (RECOVERED * n),
+    )

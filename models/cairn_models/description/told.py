@@ -16,11 +16,12 @@ from cairn_models.proportions import NORMAL_95, Proportion, noise_share
 TOO_FEW: Final = "too few people to tell through the noise"
 NO_SPREAD: Final = "nobody differs, so there is no spread to standardise by"
 LEAST_SPREAD: Final = 1e-6  # of u², below which nothing is standardised
+NOT_SHOWN: Final = "not shown"
 
 Array = NDArray[np.float64]
 
 
-def at(found: Proportion, place: tuple[int, int]) -> Proportion:
+def at(found: Proportion, place: tuple[int, ...]) -> Proportion:
     """One of an array of proportions."""
     arrays = {
         name: getattr(found, name)[place]
@@ -125,3 +126,28 @@ def normal(
         noise_share=float(noise_share(np.asarray(sampling), np.asarray(noise))),
         count=count,
     )
+
+
+def percent(e: Estimate) -> str:
+    """A share in a table's cell."""
+    return NOT_SHOWN if e.value is None else f"{100 * e.value:.0f} %"
+
+
+def signed(e: Estimate) -> str:
+    """A difference in a table's cell."""
+    return NOT_SHOWN if e.value is None else f"{round(e.value, 2) + 0.0:+.2f}".replace("-", "−")
+
+
+def with_interval(e: Estimate) -> str:
+    """A number with its interval in a table's cell."""
+    return NOT_SHOWN if e.value is None else f"{e.value:.1f} ({e.low:.1f} to {e.high:.1f})"
+
+
+def point(e: Estimate) -> str:
+    """A score in a table's cell."""
+    return NOT_SHOWN if e.value is None else f"{e.value:g}"
+
+
+def whole(e: Estimate) -> str:
+    """A number of people, or of minutes, in a table's cell."""
+    return NOT_SHOWN if e.value is None else f"{e.value:.0f}"

@@ -6,34 +6,43 @@
 - `funnel`: people who entered, and the share that came as far as a baseline and the asked weeks;
 - `variables`: shares of the levels of the study's variables, means and SDs of its numbers, and
   their standardised differences;
-- `quartiles`: of the baseline score;
-- `course`: mean score at the asked weeks, of whoever has one then.
+- `quartiles`: quartiles and histogram of the baseline score; `outcomes`: of the score at each week;
+- `course`: mean score at the asked weeks, of whoever has one then;
+- `programme`: how far people came with a programme, and how many weeks they used it;
+- `waits`: weeks until the therapy that was waited for;
+- `minutes`: what staff spent, a patient and for each reliable recovery.
 
-**What is summed.** A block a part (`variables` one a variable, `course` one a week): moments
-(a, u, 1 − u²) of a number in the arm's slot, or a 1 in arm × cell: the level, the rounded score, or
-the furthest stage of the funnel. **Bound** C = 1: `description/blocks.py` has the proof.
+**What is summed.** A block a part (`variables` one a variable, `course` and `outcomes` one a week,
+`programme` two): moments (a, u, 1 − u²) of a number in the arm's slot, or the patient's own cell of
+arm × place, seen through a public matrix (`description/shapes.py`): the level, the rounded score,
+the furthest stage, the week. **Bound** C = 1: `description/layout.py` has the proof, and how the
+bound is shared out.
 
 **Estimators, variance, source.** Means and spreads: `arm_means`. Shares: `proportions`, Wilson's
-with noise. Quartiles: `description/quantiles.py`, Woodruff's with noise. Standardised differences:
-`describe_estimates`, Austin's with noise by the delta method.
+with noise. Quantiles: `description/quantiles.py`, Woodruff's with noise. Standardised differences:
+`description/baseline.py`, Austin's with noise by the delta method. Minutes for each recovery:
+`description/minutes.py`, Fieller's with noise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, Self
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, model_validator
 
 from cairn_models.answers import Answer
-from cairn_models.description.blocks import Block, Cells, Layout, Number
-from cairn_models.description.people import numbers_of, scores_of
-from cairn_models.description.plan import expected_of
+from cairn_models.description import making, minutes, programme, waits
+from cairn_models.description.columns import Columns
+from cairn_models.description.layout import Layout, fair_shares
+from cairn_models.description.making import HISTOGRAM, Blocks
+from cairn_models.description.plan import Planned, expected_of, need
 from cairn_models.description.quantiles import Bins
-from cairn_models.levels import NO_LEVEL, levels_of
+from cairn_models.description.reading import Frame, Reading, Use
+from cairn_models.description.stages import measured, used
+from cairn_models.measures import Instrument
 from cairn_models.questions.arms import named_arms
 from cairn_models.questions.base import (
     Expected,
@@ -43,68 +52,34 @@ from cairn_models.questions.base import (
     Shape,
     SumNoise,
     Vector,
+    instrument_of,
 )
 from cairn_models.questions.describe_answer import answer
-from cairn_models.questions.describe_estimates import Frame, Reading
+from cairn_models.questions.describe_settings import PARTS, USUAL, DescribeSettings, Part
 from cairn_models.records import Records
+from cairn_models.reliable_change import has_thresholds
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import QuestionSpec, Study
 
 BLOCK: Final = 4096  # patients in a block of contributions
-MOST_WEEKS: Final = 8
-Part = Literal["score", "funnel", "variables", "quartiles", "course"]
-PARTS: Final[tuple[Part, ...]] = ("score", "funnel", "variables", "quartiles", "course")
-FUNNEL: Final = "funnel"
-SCORE: Final = "baseline"
-QUARTILES: Final = "quartiles"
-RESERVED: Final = ("entered", FUNNEL, SCORE, QUARTILES)  # first words of names of estimates
-
-
-class DescribeSettings(Settings):
-    """Settings of a "describe" question; times are weeks."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    parts: tuple[Part, ...] = ()
-    shares: dict[Part, float] | None = None
-    weeks: tuple[float, ...] = Field(default=(4, 8), min_length=1, max_length=MOST_WEEKS)
-    window: float = Field(default=2.0, ge=0)
-    baseline_window: tuple[float, float] = (-4.0, 1.0)
-    variables: tuple[str, ...] = ()
-    arms: tuple[str, ...] = ()
-    reference: str = ""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        first, last = self.baseline_window
-        if not first <= last:
-            raise ValueError("baseline_window: its start must not be after its end")
-        if any(b <= a for a, b in zip(self.weeks, self.weeks[1:], strict=False)):
-            raise ValueError("weeks: each must be later than the one before")
-        if last >= self.weeks[0] - self.window:
-            raise ValueError(
-                "baseline_window: it must end before the first week − window, so that no score is "
-                "both"
-            )
-        if any(share <= 0 for share in (self.shares or {}).values()):
-            raise ValueError("shares: each must be above 0")
-        for name in ("parts", "variables"):
-            named = getattr(self, name)
-            if len(set(named)) != len(named):
-                raise ValueError(f"{name}: name each once")
-        return self
+SCALES: Final = ("PHQ-9", "GAD-7")
+NO_PROGRAMME: Final = ("waiting", "treatment_as_usual", "self_help_book", "face_to_face")
+RESERVED: Final = (  # first words of names of estimates
+    *("entered", "offered", making.FUNNEL, making.SCORE, HISTOGRAM),
+    *(programme.FUNNEL, programme.ACTIVE, waits.WAITS, minutes.MINUTES),
+)
 
 
 @dataclass(frozen=True)
 class Described:
-    """`arm` (N,) int64 and `values` (N, blocks) float64, NaN where a patient is not in a block."""
+    """`arm` (N,) int64 and `values` (N, columns) float64, NaN where a patient is not in a block."""
 
     arm: NDArray[np.int64]
     values: NDArray[np.float64]
 
 
 class Describe(Question[Described]):
-    """Blocks of moments and one-hot tables by arm, weighted to one bound of 1."""
+    """Blocks of moments and tables by arm, weighted to one bound of 1."""
 
     kind: ClassVar[str] = "describe"
     repeatable: ClassVar[bool] = True
@@ -123,6 +98,8 @@ class Describe(Question[Described]):
         self.bins = Bins.over(self._instrument.lowest, self._instrument.highest)
         self.variables = self._variables()
         self.parts = self._parts()
+        self.use = self._use()
+        self.scales = self._scales()
         self.layout = self._layout()
 
     @property
@@ -131,29 +108,42 @@ class Describe(Question[Described]):
         return Shape(length=self.layout.length, bound=self.layout.bound)
 
     def prepare(self, records: Records) -> Described:
-        """Arm, scores, stage and variables of each patient."""
+        """Arm and, block by block, what each patient puts into it."""
         asked = self.settings
-        scores = scores_of(
-            records,
+        columns = Columns(
+            records.times_in("week"),
             self._instrument,
-            arms=self.arms,
+            self.arms,
             baseline_window=asked.baseline_window,
             weeks=asked.weeks,
             window=asked.window,
         )
-        columns = []
+        found = []
         for block in self.layout.blocks:
-            if block.name == SCORE:
-                columns.append(scores.baseline)
-            elif block.name == QUARTILES:
-                columns.append(self.bins.places(scores.baseline))
-            elif block.name == FUNNEL:
-                columns.append(scores.furthest)
-            elif block.name in self.variables:
-                columns.append(self._variable(records, block.name))
-            else:
-                columns.append(scores.later[:, self._courses.index(block.name)])
-        return Described(scores.arm, np.column_stack(columns))
+            match block.name:
+                case making.SCORE:
+                    own = columns.scores.baseline
+                case making.HISTOGRAM:
+                    own = self.bins.places(columns.scores.baseline)
+                case making.FUNNEL:
+                    own = columns.scores.furthest
+                case programme.FUNNEL:
+                    own = columns.programme(self.use)
+                case programme.ACTIVE:
+                    own = columns.active_weeks(self.use)
+                case waits.WAITS:
+                    own = columns.wait(self.waits)
+                case minutes.MINUTES:
+                    own = columns.minutes(asked.most_minutes, self.scales)
+                case name if name in self.variables:
+                    own = columns.variable(name, self.variables[name])
+                case name if name in self._courses:
+                    own = columns.scores.later[:, self._courses.index(name)]
+                case name:
+                    week = self._courses.index(name.removesuffix(f"-{HISTOGRAM}"))
+                    own = self.bins.places(columns.scores.later[:, week])
+            found.append(own)
+        return Described(columns.scores.arm, np.column_stack(found))
 
     def contributions(self, prepared: Described, public: Public) -> Iterator[Vector]:
         """Rows of all blocks; a block is zero where its value is missing, all are without arm."""
@@ -162,20 +152,15 @@ class Describe(Question[Described]):
             yield self.layout.rows(prepared.arm[part], prepared.values[part])
 
     def estimate(self, public: Public, total: Vector, noise: SumNoise) -> Answer:
-        """The baseline table, the funnel and the course by arm; small cells are held back."""
-        reading = Reading(self.frame, np.asarray(total, dtype=np.float64), noise.sd)
-        return answer(reading)
+        """The baseline table, the funnels and all else by arm; small cells are held back."""
+        return answer(Reading(self.frame, np.asarray(total, dtype=np.float64), noise.sd))
 
     def expected(self, noise: SumNoise) -> tuple[Expected, ...]:
         """Standard errors for arms of one size, at public guesses of spread and attrition."""
-        return expected_of(
-            self.layout,
-            self.bins,
-            self.arms,
-            self.frame.stages,
-            self.variables,
-            planned=self.study.cohort.planned_patients,
-            noise_sd=noise.sd,
+        return tuple(
+            e
+            for block in self.layout.blocks
+            for e in expected_of(self._planned, block, self.layout.noise_sd(block, noise.sd))
         )
 
     @property
@@ -192,19 +177,35 @@ class Describe(Question[Described]):
             weeks=asked.weeks,
             window=asked.window,
             variables=self.variables,
+            use=self.use,
+            waits=self.waits,
+            scales=tuple(scale.name for scale in self.scales),
             synthetic=self.study.synthetic,
             fewest=self.study.disclosure.patients,
+            window_of_entry_open=self.study.cohort.entry_until is None,
         )
+
+    @property
+    def waits(self) -> Bins:
+        """The weeks by which therapy has begun."""
+        return waits.bins_of(self.settings.longest_wait)
 
     @property
     def _courses(self) -> tuple[str, ...]:
         return tuple(f"week-{week:g}" for week in self.settings.weeks)
 
-    def _variable(self, records: Records, name: str) -> NDArray[np.float64]:
-        if levels := self.variables[name]:
-            place = levels_of(records, name, levels)
-            return np.where(place == NO_LEVEL, np.nan, place.astype(np.float64))
-        return numbers_of(records, name)
+    @property
+    def _planned(self) -> Planned:
+        return Planned(
+            people=self.study.cohort.planned_patients / len(self.arms),
+            arms=self.arms,
+            levels=self.variables,
+            bins=self.bins,
+            waits=self.waits,
+            measured=measured(self.settings.weeks),
+            used=used(self.use.weeks, self.settings.weeks[-1]),
+            with_programme=tuple(self.arms[k] for k in self.use.arms),
+        )
 
     def _variables(self) -> dict[str, tuple[str, ...]]:
         """The levels of each variable that is described; none for a number."""
@@ -218,7 +219,8 @@ class Describe(Question[Described]):
                 )
         chosen = {name: known[name] for name in self.settings.variables or known}
         for name in chosen:
-            if name in RESERVED or name in self._courses:
+            stem = name.removesuffix(f"-{HISTOGRAM}")
+            if name in RESERVED or stem in self._courses:
                 raise self._refusal(
                     f"variables: {name!r} is also the name of a part of the answer",
                     "give the variable another name in the study and in the mapping",
@@ -228,7 +230,7 @@ class Describe(Question[Described]):
     def _parts(self) -> tuple[Part, ...]:
         """The parts that are asked, in the order of `PARTS`."""
         asked = self.settings
-        every = tuple(p for p in PARTS if p != "course" and (p != "variables" or self.variables))
+        every = tuple(p for p in USUAL if p != "variables" or self.variables)
         if "variables" in asked.parts and not self.variables:
             raise self._refusal(
                 "parts: the study has no variables to describe", "declare [variables.…] in it"
@@ -241,40 +243,73 @@ class Describe(Question[Described]):
             )
         return chosen
 
-    def _layout(self) -> Layout:
-        arms, scale = len(self.arms), self._instrument
-        stages = len(self.settings.weeks) + 2
-        ends = (scale.lowest, scale.highest)
-        made: dict[Part, tuple[Block, ...]] = {
-            "score": (Number(SCORE, arms, *ends),),
-            "funnel": (Cells(FUNNEL, arms, stages),),
-            "variables": tuple(self._block(name) for name in self.variables),
-            "quartiles": (Cells(QUARTILES, arms, self.bins.number),),
-            "course": tuple(Number(name, arms, *ends) for name in self._courses),
-        }
-        weight = {part: (self.settings.shares or {}).get(part, 1.0) for part in self.parts}
-        whole = sum(weight.values())
-        pairs = [
-            (block, weight[part] / whole / len(made[part]))
-            for part in self.parts
-            for block in made[part]
-        ]
-        blocks, shares = zip(*pairs, strict=True)
-        return Layout(blocks, shares, plain=not self.study.noised)
-
-    def _block(self, name: str) -> Block:
-        declared = self.study.variables[name]
-        if declared.levels:
-            return Cells(name, len(self.arms), len(declared.levels))
-        if (
-            declared.lowest is None
-            or declared.highest is None
-            or (declared.lowest >= declared.highest)
-        ):
+    def _use(self) -> Use:
+        """The arms that have a programme, and how its use is described."""
+        asked = self.settings
+        if strangers := [arm for arm in asked.programme_arms if arm not in self.arms]:
             raise self._refusal(
-                f"variables: the range of {name!r} is empty", "lowest must be below highest"
+                f"programme_arms: {', '.join(map(repr, strangers))} is not described",
+                f"arms: {', '.join(self.arms)}",
             )
-        return Number(name, len(self.arms), declared.lowest, declared.highest)
+        named = asked.programme_arms or [arm for arm in self.arms if arm not in NO_PROGRAMME]
+        if "programme" in self.parts and not named:
+            raise self._refusal(
+                "parts: no arm that is described has a programme",
+                "name those that have one in programme_arms",
+            )
+        places = tuple(k for k, arm in enumerate(self.arms) if arm in named)
+        return Use(places, asked.programme_weeks, asked.active_weeks)
+
+    def _scales(self) -> tuple[Instrument, ...]:
+        """Those on which reliable recovery is judged; none where nobody asks."""
+        if "minutes" not in self.parts:
+            return ()
+        found = tuple(instrument_of(self.study, n) for n in self.settings.scales or SCALES)
+        for scale in found:
+            if not has_thresholds(scale):
+                raise self._refusal(
+                    f"scales: {scale.name!r} has no thresholds of caseness and reliable change",
+                    f"those that have: {', '.join(SCALES)}",
+                )
+        return found
+
+    def _layout(self) -> Layout:
+        """The blocks of each part; a part's share is given, or such that all fare alike."""
+        asked, planned = self.settings, self._planned
+        blocks = Blocks(
+            planned=planned,
+            ends=(self._instrument.lowest, self._instrument.highest),
+            ranges=self._ranges(),
+            weeks=self._courses,
+            most_weeks=asked.active_weeks,
+            most_minutes=asked.most_minutes,
+            noised=self.study.noised,
+        )
+        made = {part: blocks.of(part) for part in self.parts}
+        needs = {part: [need(planned, b) for b in own] for part, own in made.items()}
+        given = asked.shares
+        weight = {p: sum(needs[p]) if given is None else given.get(p, 1.0) for p in self.parts}
+        whole = sum(weight.values())
+        return Layout(
+            blocks=tuple(block for own in made.values() for block in own),
+            shares=tuple(
+                weight[part] / whole * share for part in made for share in fair_shares(needs[part])
+            ),
+            plain=not self.study.noised,
+        )
+
+    def _ranges(self) -> dict[str, tuple[float, float]]:
+        """Those of the numbers that are described."""
+        found = {}
+        for name in (name for name, levels in self.variables.items() if not levels):
+            declared = self.study.variables[name]
+            lowest, highest = declared.lowest, declared.highest
+            if lowest is None or highest is None or lowest >= highest:
+                raise self._refusal(
+                    f"variables: the range of {name!r} is empty", "lowest must be below highest"
+                )
+            found[name] = (lowest, highest)
+        return found
 
     def _refusal(self, why: str, hint: str) -> InputError:
         return InputError(

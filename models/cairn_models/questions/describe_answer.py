@@ -1,4 +1,7 @@
-"""The answer to a "describe" question: baseline table, funnel, course, standardised differences."""
+"""The answer to a "describe" question: baseline table, funnel, course, sections for the rest.
+
+Parts of the baseline table are told here; `programme`, `waits` and `minutes` tell their own.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from cairn_models.answers import Answer, Bars, Cell, Course, Estimate, Figure, Forest, Table
-from cairn_models.description.blocks import Cells, Number
-from cairn_models.questions.describe_estimates import (
+from cairn_models.answers import Answer, Cell, Course, Estimate, Figure, Forest, Histogram, Table
+from cairn_models.description import bars, funnels, minutes, programme, waits
+from cairn_models.description.baseline import (
     QUARTILES,
-    ByArm,
-    Frame,
     LevelsTold,
     NumberTold,
-    Reading,
+    course,
+    levels_told,
+    number,
+    quantiles,
 )
+from cairn_models.description.blocks import Cells, Divided, Number
+from cairn_models.description.reading import ByArm, Frame, Reading, Section
+from cairn_models.description.stages import measured
+from cairn_models.description.told import NOT_SHOWN, percent, point, signed, with_interval
 from cairn_models.questions.effect_answer import PEOPLE
 
-NOT_SHOWN: Final = "not shown"
 IMBALANCE: Final = 0.1  # a standardised difference from which arms are commonly called unlike
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Quartiles and histogram of a score, a tuple of arms each."""
+
+    when: str
+    quartiles: tuple[ByArm, ...]
+    bars: tuple[ByArm, ...]
+    figure: Histogram | None
 
 
 @dataclass(frozen=True)
@@ -29,23 +46,28 @@ class Told:
     entered: ByArm
     funnel: tuple[ByArm, ...]
     score: NumberTold | None
-    quartiles: tuple[ByArm, ...]
+    spreads: tuple[Spread, ...]
     numbers: dict[str, NumberTold]
     levels: dict[str, LevelsTold]
     course: tuple[ByArm, ...]
+    sections: tuple[Section, ...]
 
     def __iter__(self) -> Iterator[Estimate]:
         yield from self.entered
         for of in (self.score, *self.numbers.values()):
             if of:
                 yield from (*of.means, *of.sds, *of.differences.values())
-        for row in (*self.quartiles, *self.funnel):
+        for spread in self.spreads:
+            yield from (e for row in (*spread.quartiles, *spread.bars) for e in row)
+        for row in self.funnel:
             yield from row
         for levels in self.levels.values():
             yield from (e for row in levels.shares for e in row)
             yield from levels.differences.values()
         for row in self.course:
             yield from row
+        for section in self.sections:
+            yield from section.estimates
 
     @property
     def differences(self) -> tuple[Estimate, ...]:
@@ -58,14 +80,15 @@ class Told:
 def answer(reading: Reading) -> Answer:
     """The answer from one noised sum; never a NaN, whatever it holds."""
     frame, told = reading.frame, read(reading)
+    sections = told.sections
     return Answer(
         question=frame.question,
         kind="describe",
         title=f"Who is in the arms: {frame.instrument.name} at baseline, and who is assessed",
-        sentences=tuple(_sentences(frame, told)),
+        sentences=(*_sentences(frame, told), *(line for s in sections for line in s.sentences)),
         estimates=tuple(told),
-        tables=tuple(_tables(frame, told)),
-        figures=tuple(_figures(frame, told)),
+        tables=(*_tables(frame, told), *(table for s in sections for table in s.tables)),
+        figures=(*_figures(frame, told), *(figure for s in sections for figure in s.figures)),
         notes=tuple(_notes(frame, told, noised=reading.noise_sd > 0)),
     )
 
@@ -73,31 +96,67 @@ def answer(reading: Reading) -> Answer:
 def read(reading: Reading) -> Told:
     """All estimates of the parts that were asked."""
     frame = reading.frame
-    scale = frame.instrument.name
     entered: ByArm = ()
-    funnel: tuple[ByArm, ...] = ()
-    quartiles: tuple[ByArm, ...] = ()
+    stages: tuple[ByArm, ...] = ()
     score: NumberTold | None = None
     numbers: dict[str, NumberTold] = {}
     levels: dict[str, LevelsTold] = {}
+    spreads: list[Spread] = []
     weekly: list[Number] = []
-    for block in frame.layout.blocks:
-        variable = block.name in frame.variables
-        if isinstance(block, Cells):
-            if variable:
-                levels[block.name] = reading.levels(block, frame.variables[block.name])
-            elif block.name == "funnel":
-                entered, funnel = reading.counts(block), reading.funnel(block)
-            else:
-                quartiles = reading.quartiles(block, f"{scale} at baseline")
-        elif variable:
-            numbers[block.name] = reading.number(block, block.name.replace("_", " "), "")
-        elif block.name == "baseline":
-            score = reading.number(block, f"{scale} at baseline", "points")
-        else:
-            weekly.append(block)
-    course = reading.course(weekly, scale) if weekly else ()
-    return Told(entered, funnel, score, quartiles, numbers, levels, course)
+    by_name = {block.name: block for block in frame.layout.blocks}
+    for name, block in by_name.items():
+        match block:
+            case Cells() if name in frame.variables:
+                levels[name] = levels_told(reading, block, frame.variables[name])
+            case Number() if name in frame.variables:
+                numbers[name] = number(reading, block, name.replace("_", " "), "")
+            case Number() if name == "baseline":
+                score = number(reading, block, f"{frame.instrument.name} at baseline", "points")
+            case Cells() if name == "funnel":
+                counts, steps = reading.counts(block), measured(frame.weeks)
+                entered = funnels.people(counts, "entered", "people who entered", frame.arms)
+                stages = funnels.funnel(counts, name, steps, frame.arms, frame.fewest)
+            case Cells() if name.endswith("quartiles"):
+                spreads.append(_spread(reading, block))
+            case Number() if name != programme.ACTIVE:
+                weekly.append(block)
+    return Told(
+        entered=entered,
+        funnel=stages,
+        score=score,
+        spreads=tuple(spreads),
+        numbers=numbers,
+        levels=levels,
+        course=course(reading, weekly) if weekly else (),
+        sections=tuple(_sections(reading)),
+    )
+
+
+def _sections(reading: Reading) -> Iterator[Section]:
+    by_name = {block.name: block for block in reading.frame.layout.blocks}
+    use, active = by_name.get(programme.FUNNEL), by_name.get(programme.ACTIVE)
+    if isinstance(use, Cells) and isinstance(active, Number):
+        yield programme.section(reading, use, active)
+    if isinstance(wait := by_name.get(waits.WAITS), Cells):
+        yield waits.section(reading, wait)
+    if isinstance(spent := by_name.get(minutes.MINUTES), Divided):
+        yield minutes.section(reading, spent)
+
+
+def _spread(reading: Reading, block: Cells) -> Spread:
+    """Of the baseline score, or of the score at the week in the block's name."""
+    frame, counts = reading.frame, reading.counts(block)
+    stem = "baseline" if block.name == "quartiles" else block.name.removesuffix("-quartiles")
+    when = stem if stem == "baseline" else stem.replace("-", " ")
+    label = f"{frame.instrument.name} at {when}"
+    own, edges = bars.score_bars(frame.bins)
+    shares = bars.shares(counts, own, frame.arms, stem=stem, label=label)
+    return Spread(
+        when,
+        quantiles(counts, frame.bins, QUARTILES, frame.arms, stem=stem, label=label, unit="points"),
+        shares,
+        bars.drawn(f"{label}, by arm", "points", edges, shares, frame.arms),
+    )
 
 
 def _sentences(frame: Frame, told: Told) -> Iterator[str]:
@@ -115,7 +174,7 @@ def _sentences(frame: Frame, told: Told) -> Iterator[str]:
                 f"SD {sd:.1f})"
             )
         if told.funnel and (last := told.funnel[-1][k]).value is not None:
-            words = frame.stages[-1][1]
+            words = measured(frame.weeks)[-1].words
             of = "of them" if said else f"of {who}"
             said.append(f"{100 * last.value:.0f} % {of} were {words}")
         if said:
@@ -149,17 +208,28 @@ def _tables(frame: Frame, told: Told) -> Iterator[Table]:
             title="How far people came",
             columns=("stage", *(f"{a}, share of those who entered" for a in frame.arms)),
             rows=tuple(
-                (words, *(_percent(e) for e in row))
-                for (_, words), row in zip(frame.stages, told.funnel, strict=True)
+                (stage.words, *map(percent, row))
+                for stage, row in zip(measured(frame.weeks), told.funnel, strict=True)
             ),
             note="Whoever came to a later stage counts at every earlier one.",
+        )
+    if later := [spread for spread in told.spreads if spread.when != "baseline"]:
+        yield Table(
+            title=f"Quartiles of {frame.instrument.name} by week, of whoever has a score then",
+            columns=("week", *frame.arms),
+            rows=tuple(
+                (spread.when.removeprefix("week "), *(_three(spread, k) for k in arms))
+                for arms in [range(len(frame.arms))]
+                for spread in later
+            ),
+            note="Lower quartile, median, upper quartile.",
         )
     if told.course:
         yield Table(
             title=f"Mean {frame.instrument.name} by week, of whoever has a score then",
             columns=("week", *frame.arms),
             rows=tuple(
-                (f"{week:g}", *(_with_interval(e) for e in row))
+                (f"{week:g}", *(with_interval(e) for e in row))
                 for week, row in zip(frame.weeks, told.course, strict=True)
             ),
         )
@@ -172,9 +242,11 @@ def _baseline_rows(frame: Frame, told: Told) -> Iterator[tuple[Cell, ...]]:
         yield ("people who entered (noised)", *people, *blank)
     if told.score:
         yield (f"{frame.instrument.name}, mean (SD)", *_number_cells(frame, told.score))
-    for name, row in zip(QUARTILES, told.quartiles, strict=False):
-        cells = [NOT_SHOWN if e.value is None else f"{e.value:g}" for e in row]
-        yield (f"{frame.instrument.name}, {name.replace('-', ' ')}", *cells, *blank)
+    for spread in told.spreads:
+        if spread.when == "baseline":
+            for name, row in zip(QUARTILES, spread.quartiles, strict=True):
+                words = f"{frame.instrument.name}, {name.replace('-', ' ')}"
+                yield (words, *map(point, row), *blank)
     for name in frame.variables:
         words = name.replace("_", " ")
         if name in told.numbers:
@@ -182,8 +254,8 @@ def _baseline_rows(frame: Frame, told: Told) -> Iterator[tuple[Cell, ...]]:
         elif name in told.levels:
             of = told.levels[name]
             for place, level in enumerate(frame.variables[name]):
-                gaps = [_signed(of.differences[place, k]) for k in frame.others]
-                yield (f"{words} {level}", *map(_percent, of.shares[place]), *gaps)
+                gaps = [signed(of.differences[place, k]) for k in frame.others]
+                yield (f"{words} {level}", *map(percent, of.shares[place]), *gaps)
 
 
 def _number_cells(frame: Frame, of: NumberTold) -> list[Cell]:
@@ -191,30 +263,21 @@ def _number_cells(frame: Frame, of: NumberTold) -> list[Cell]:
         NOT_SHOWN if m.value is None or s.value is None else f"{m.value:.1f} ({s.value:.1f})"
         for m, s in zip(of.means, of.sds, strict=True)
     ]
-    return [*cells, *(_signed(of.differences[k]) for k in frame.others)]
+    return [*cells, *(signed(of.differences[k]) for k in frame.others)]
 
 
-def _percent(e: Estimate) -> str:
-    return NOT_SHOWN if e.value is None else f"{100 * e.value:.0f} %"
-
-
-def _signed(e: Estimate) -> str:
-    return NOT_SHOWN if e.value is None else f"{round(e.value, 2) + 0.0:+.2f}".replace("-", "−")
-
-
-def _with_interval(e: Estimate) -> str:
-    return NOT_SHOWN if e.value is None else f"{e.value:.1f} ({e.low:.1f} to {e.high:.1f})"
+def _three(spread: Spread, arm: int) -> str:
+    return ", ".join(point(row[arm]) for row in spread.quartiles)
 
 
 def _figures(frame: Frame, told: Told) -> Iterator[Figure]:
-    if told.funnel:
-        yield Bars(
-            "How far people came, by arm",
-            "stage",
-            "share of those who entered",
-            tuple(words for _, words in frame.stages),
-            {arm: tuple(row[k] for row in told.funnel) for k, arm in enumerate(frame.arms)},
-        )
+    words = [stage.words for stage in measured(frame.weeks)]
+    arms = {arm: k for k, arm in enumerate(frame.arms)}
+    if told.funnel and (
+        figure := funnels.drawn("How far people came, by arm", words, told.funnel, arms)
+    ):
+        yield figure
+    yield from (spread.figure for spread in told.spreads if spread.figure)
     if told.differences:
         yield Forest(
             "Standardised differences between arms at baseline",
@@ -252,7 +315,7 @@ def _notes(frame: Frame, told: Told, *, noised: bool) -> Iterator[str]:
     if frame.synthetic:
         yield "Synthetic data: these are not people."
     scale = frame.instrument.name
-    if told.score or told.quartiles or told.course:
+    if told.score or told.spreads or told.course:
         yield (
             f"Means and quartiles are of people who have a {scale} score in the window. SDs and "
             "intervals of standardised differences of numbers take a normal law."
@@ -272,6 +335,7 @@ def _notes(frame: Frame, told: Told, *, noised: bool) -> Iterator[str]:
             "Shares are of people whose level is one of the study's; people without one are in "
             "none of these numbers."
         )
+    yield from (note for section in told.sections for note in section.notes)
     if noised:
         yield (
             "Intervals count the privacy noise; parts of one answer are noised apart, so that "

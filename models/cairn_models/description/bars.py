@@ -1,0 +1,82 @@
+"""Histograms: shares of an arm's people in bars of bins, small ones held back, and their figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cairn_models.answers import Estimate, Histogram
+from cairn_models.description.baseline import held_back_by_arm
+from cairn_models.description.counts import Counts, Mask
+from cairn_models.description.funnels import in_per_cent
+from cairn_models.description.quantiles import Bins
+from cairn_models.description.reading import SHARE, ByArm
+from cairn_models.description.told import TOO_FEW, at, share
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The places (places,) of one bar; `name` in estimates, `words` for a reader."""
+
+    name: str
+    words: str
+    places: Mask
+
+
+def score_bars(bins: Bins) -> tuple[tuple[Bar, ...], tuple[float, ...]]:
+    """Bars of a scale's bins and their edges, which lie between the rounded scores."""
+    place = np.arange(bins.number)
+    starts = list(range(0, bins.number - bins.bar + 1, bins.bar))
+    bars, edges = [], [bins.lowest]
+    for first, end in zip(starts, [*starts[1:], bins.number], strict=True):
+        low, high = (float(v) for v in bins.value(place[[first, end - 1]]))
+        inside = (place >= first) & (place < end)
+        words = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        bars.append(Bar(f"{low:g}-to-{high:g}", words, inside))
+        edges.append(high if end == bins.number else high + bins.step / 2)
+    return tuple(bars), tuple(edges)
+
+
+def shares(
+    counts: Counts, bars: Sequence[Bar], arms: Sequence[str], *, stem: str, label: str
+) -> tuple[ByArm, ...]:
+    """The share of everybody in each bar, a tuple of arms each; together they are everybody."""
+    table = np.stack([counts.of(bar.places) for bar in bars], axis=-1)  # (arms, bars)
+    least = max(counts.least(bar.places) for bar in bars)
+    hidden = held_back_by_arm(table, least)
+    rows = []
+    for k, bar in enumerate(bars):
+        found, row = counts.share(bar.places), []
+        for a, arm in enumerate(arms):
+            words = f"{label}, {bar.words}: {arm}"
+            blank = Estimate(f"{stem}-{bar.name}-{arm}", words, None, unit=SHARE)
+            if why := (hidden[a][k] if found.readable[a] else TOO_FEW):
+                row.append(replace(blank, suppressed=why))
+            else:
+                row.append(share(blank, at(found, (a,)), count=float(table[a, k])))
+        rows.append(tuple(row))
+    return tuple(rows)
+
+
+def drawn(
+    title: str,
+    x_label: str,
+    edges: tuple[float, ...],
+    rows: Sequence[ByArm],
+    arms: Sequence[str],
+    *,
+    beyond: str = "",
+) -> Histogram | None:
+    """The figure, in per cent; None where all is held back."""
+    if all(e.value is None for row in rows for e in row):
+        return None
+    return Histogram(
+        title,
+        x_label,
+        "% of people",
+        edges,
+        {arm: tuple(in_per_cent(row[k]) for row in rows) for k, arm in enumerate(arms)},
+        beyond=beyond,
+    )
