@@ -83,7 +83,7 @@ class EqualQuestions:
 
     def __call__(self, question: Question[Any]) -> Known | None:
         """The newest sum of an equal question, if there is one."""
-        if not question.repeatable or question.shape.rounds != 1:
+        if not question.repeatable or question.builds_on or question.shape.rounds != 1:
             return None
         wanted = question_key(self._study, question.spec, self._roster)
         until = self._study.cohort.entry_until

@@ -128,8 +128,12 @@ def test_only_the_patients_own_arm_has_a_contribution():
     q = question()
     held = records([("dmhi_guided", 20, 12), ("elsewhere", 20, 12), ("waiting", None, 9)])
     (rows,) = q.contributions(q.prepare(held), EMPTY)
-    u = ((12 - 20) - float(q.predicted(np.array(20.0)))) / q.limit
-    np.testing.assert_allclose(rows[0], [0, 0, 0, 0, 0, 0, 0.5, u, 1 - u**2])
+    predicted = float(q.predicted(np.array(20.0)))
+    u = ((12 - 20) - predicted) / q.limit
+    t = ((12 - 20) - q.middle) / q.limit  # change as it was
+    own, once = 0.2 * (predicted - q.middle) / q.reach, 0.15 * (t**2 - u**2) / q.coding.cross_range
+    slots = [0, 0, 0, 0, 0, 0, 0.5, u, 1 - u**2]
+    np.testing.assert_allclose(rows[0], [*slots, 0, 0, own, once], atol=1e-12)
     assert not rows[1:].any()
 
 
@@ -160,12 +164,15 @@ def test_no_patient_exceeds_the_bound_and_every_row_is_finite(people, weight, in
 @given(st.floats(0.1, 2.0))
 def test_the_bound_is_reached_so_it_cannot_be_lower(weight):
     q = question(f"count_weight = {weight}")
-    ends = q.coding.rows(np.array([0, 1, 2]), np.array([0.0, 1.0, -1.0]))
+    ends = q.coding.rows(np.array([1, 2]), np.array([1.0, -1.0]), np.array([1.0, -1.0]))
     np.testing.assert_allclose(np.linalg.norm(ends, axis=1), q.shape.bound)
+    inside = q.coding.rows(np.array([0, 1]), np.array([0.0, 1.0]), np.array([1.0, -1.0]))
+    assert (np.linalg.norm(inside, axis=1) < q.shape.bound).all()
 
 
 def test_the_bound_does_not_grow_with_the_number_of_arms():
-    assert question(arms=ARMS[:2]).shape.bound == question().shape.bound == math.sqrt(1.25)
+    assert question(arms=ARMS[:2]).shape.bound == question().shape.bound == math.sqrt(1.3125)
+    assert question('adjust = "none"').shape.bound == math.sqrt(1.25)
 
 
 def test_removing_one_patient_changes_no_other_row():
@@ -246,7 +253,7 @@ def test_nothing_to_tell_is_an_answer_in_words_without_a_nan(held, sd):
 @pytest.mark.filterwarnings("error")
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.floats(-1e5, 1e5), min_size=9, max_size=9),
+    st.lists(st.floats(-1e5, 1e5), min_size=13, max_size=13),
     st.sampled_from([0.0, 1e-6, 5.0, 1e3]),
     st.sampled_from([1, 10]),
 )
@@ -265,7 +272,7 @@ def test_a_spread_lost_in_noise_comes_from_the_public_value_and_is_said():
     q = question()
     people = [("waiting", 14, 12), ("waiting", 14, 8)] * 20 + [("dmhi_guided", 14, 9)] * 40
     clean = total_of(q, records(people))
-    answer = q.estimate(EMPTY, clean + np.tile([0, 0, 45.0], 3), SumNoise(5.25 * 1.0))
+    answer = q.estimate(EMPTY, clean + np.array([0, 0, 45.0] * 3 + [0.0] * 4), SumNoise(5.25 * 1.0))
     assert any("rests mostly on a public value" in n for n in answer.notes)
     e = named(answer, "dmhi_guided-waiting")
     assert e.high - e.low > 2 * 1.96 * q.residual_sd * math.sqrt(1 / 40) * 0.9
@@ -282,7 +289,9 @@ def test_sentences_say_what_a_clinician_and_a_statistician_need():
     assert any("immortal time" in n for n in answer.notes)
     assert any(n.startswith("Synthetic data") for n in answer.notes)
     assert any(n.startswith("Estimand:") and "winsorised at ±8 points" in n for n in answer.notes)
-    assert answer.figures[0].better == "left"
+    assert [figure.better for figure in answer.figures] == ["left", "left"]
+    assert "a Hedges' g of" in text
+    assert "without the adjustment for their baseline" in text
     assert "unadjusted" in answer.title
 
 
@@ -290,7 +299,7 @@ def test_a_randomised_study_is_not_labelled_unadjusted():
     q = question("randomised = true")
     answer = q.estimate(EMPTY, total_of(q, records(cohort(600))), SumNoise(5.25))
     written = json.dumps(answer.to_json()).lower()
-    assert "unadjusted" not in written
+    assert "unadjusted for confounding" not in written
     assert "immortal" not in written
 
 
@@ -364,7 +373,18 @@ def test_the_public_line_is_the_one_derived_from_published_numbers():
         ("count_weight = 0", "count_weight"),
         ('reference = "placebo"', "reference: 'placebo'"),
         ('arms = ["waiting", "placebo"]', "'placebo'"),
-        ('arms = ["waiting"]', "two arms"),
+        ('arms = ["waiting"]', "at least 2 arms"),
+        ('contrasts = "every"', "contrasts: give"),
+        ("contrasts = []", "contrasts: give"),
+        ('contrasts = [["waiting"]]', "contrasts: give"),
+        ('contrasts = [["waiting", "placebo"]]', "'placebo'"),
+        ('contrasts = [["waiting", "waiting"]]', "itself"),
+        ('contrasts = [["waiting", "dmhi_guided"], ["dmhi_guided", "waiting"]]', "twice"),
+        ('adjust = "course"', "no trajectory question 'course'"),
+        ('adjust = "none"\nbaseline_model = { intercept = 0, slope = 0 }', "baseline_model"),
+        ('strata = "sex"', "randomised = true"),
+        ('strata = "sex"\nrandomised = true', "no variable 'sex'"),
+        ("baseline_model = { intercept = 0, slope = 1e300 }", "baseline_model.slope"),
         ('arms = ["waiting", "waiting"]', "twice"),
         ("baseline_window = [1, -4]", "baseline_window"),
         ("baseline_window = [-4, 7]", "baseline_window"),
@@ -384,5 +404,5 @@ def test_a_wrong_setting_is_refused_by_name_with_a_remedy(settings_, named_):
 
 
 def test_a_study_without_arms_is_told_to_name_them():
-    with pytest.raises(InputError, match="at least two arms"):
+    with pytest.raises(InputError, match="cannot be asked"):
         question(arms=())
