@@ -111,6 +111,12 @@ class Disclosure(_Part):
     clinics: int = Field(default=3, ge=1)
 
 
+class Release(_Part):
+    """How results leave. `blinded`: arms bear letters until a named person unblinds them."""
+
+    blinded: bool = Field(default=False, strict=True)
+
+
 class QuestionSpec(BaseModel):
     """One question: a name, its kind, the ε that it may spend, and its kind's own settings.
 
@@ -148,6 +154,7 @@ class Study(_Part):
     privacy: Privacy = Privacy()
     policy: Policy = Policy()
     disclosure: Disclosure = Disclosure()
+    release: Release = Release()
     instruments: tuple[CustomInstrument, ...] = ()
     variables: dict[str, Variable] = {}
     target_trial: TargetTrial | None = None
