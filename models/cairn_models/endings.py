@@ -1,4 +1,4 @@
-"""When and how each patient's retention ended: pure per patient, two dropouts kept apart.
+"""When and how each patient's observation ended, for the two dropouts: pure per patient.
 
 - `measurement_endings`: a patient is kept at time t if a score of the outcome lies at t − window or
   later, so the end is the last score + window; people without any score are not in question. How
@@ -28,10 +28,11 @@ from cairn_models.records import ENGAGEMENT_MEASURES, Records
 LONGEST: Final = 1e6
 OF_THE_WAIT: Final = ("therapy_started", "stepped_up")
 OF_USE: Final = tuple(measure for measure in ENGAGEMENT_MEASURES if measure not in OF_THE_WAIT)
+Times = NDArray[np.float64]
 
 
 class How(IntEnum):
-    """How an observation ended, in the order of a life table's columns."""
+    """How use of a programme ended: the columns of `ways.PROGRAMME`."""
 
     LEFT = 0
     COMPLETED = 1
@@ -43,11 +44,12 @@ class Endings:
     """One row a patient; nothing here names anyone.
 
     `arm` (N,) int64 index into the study's arms, `NO_ARM` where unknown; `time` (N,) float64 since
-    the clock's start, NaN for people who are not in question; `how` (N,) int64, a `How`.
+    the clock's start, NaN for people who are not in question; `how` (N,) int64, a column of the
+    question's `Ways`.
     """
 
     arm: NDArray[np.int64]
-    time: NDArray[np.float64]
+    time: Times
     how: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -63,14 +65,14 @@ class Endings:
 def measurement_endings(
     records: Records, instrument: Instrument, *, arms: Sequence[str], window: float
 ) -> Endings:
-    """Time to the last score of `instrument`, plus `window`; every one ends as `LEFT`."""
+    """`ways.MEASUREMENT`: time to the last score of `instrument`, plus `window`."""
     last = admitted_scores(records, instrument).group_by("patient").agg(pl.col("time").max())
-    arm, (time,) = _by_patient(records, arms, last, ("time",))
-    return Endings(arm, _read(time + window), np.full(len(arm), How.LEFT, dtype=np.int64))
+    arm, (time,) = by_patient(records, arms, last, ("time",))
+    return Endings(arm, read(time + window), np.zeros(len(arm), dtype=np.int64))
 
 
 def programme_endings(records: Records, *, arms: Sequence[str]) -> Endings:
-    """Time from first to last use of those who started, and whether they left or completed."""
+    """`ways.PROGRAMME`: time from first to last use of those who started, and how it ended."""
     measure, time = pl.col("measure"), pl.col("time")
     rows = records.engagement.filter(time.is_finite() & measure.is_in(list(OF_USE)))
     marked = pl.col("value") == 1.0
@@ -80,7 +82,7 @@ def programme_endings(records: Records, *, arms: Sequence[str]) -> Endings:
         stopped=time.filter((measure == "stopped") & marked).max(),
         seen=time.max(),
     )
-    arm, (started, completed, stopped, seen) = _by_patient(
+    arm, (started, completed, stopped, seen) = by_patient(
         records, arms, found, ("started", "completed", "stopped", "seen")
     )
     how = np.select(
@@ -89,15 +91,14 @@ def programme_endings(records: Records, *, arms: Sequence[str]) -> Endings:
         int(How.LAST_SEEN),
     ).astype(np.int64)
     end = np.choose(how, [stopped, completed, seen])
-    limits = (np.clip(times, -LONGEST, LONGEST) for times in (end, started))
-    last, first = limits
-    return Endings(arm, _read(last - first), how)
+    last, first = (np.clip(times, -LONGEST, LONGEST) for times in (end, started))
+    return Endings(arm, read(last - first), how)
 
 
-def _by_patient(
+def by_patient(
     records: Records, arms: Sequence[str], found: pl.DataFrame, names: Sequence[str]
-) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
-    """Arm and the columns `names` of `found` in the order of `records.patients`."""
+) -> tuple[NDArray[np.int64], list[Times]]:
+    """Arm and the columns `names` of `found`, NaN where absent, in the order of the patients."""
     table = (
         records.patients.select("patient", "arm")
         .unique("patient", keep="first", maintain_order=True)
@@ -109,6 +110,6 @@ def _by_patient(
     return arm, [table[n].cast(pl.Float64).fill_null(nan).to_numpy() for n in names]
 
 
-def _read(time: NDArray[np.float64]) -> NDArray[np.float64]:
+def read(time: Times) -> Times:
     """Times to a millionth, from 0 on; NaN stays."""
     return np.asarray(np.round(np.clip(time, 0.0, LONGEST), TIME_DIGITS))

@@ -52,6 +52,15 @@ kind = "retention"
 event = "programme"
 epsilon = 1
 [[questions]]
+name = "worse"
+kind = "time_to_event"
+epsilon = 1
+[[questions]]
+name = "stepped_up"
+kind = "time_to_event"
+event = "step_up"
+epsilon = 1
+[[questions]]
 name = "describe"
 kind = "describe"
 epsilon = 1
@@ -85,6 +94,8 @@ NAMES = {
         "stopped",
         "completed",
         "credibility",
+        "therapy_started",
+        "stepped_up",
         "steps",
         "sleep_hours",
         None,

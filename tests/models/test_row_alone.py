@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from cairn_models.endings import Endings, How
+from cairn_models.endings import Endings
 from cairn_models.questions import build
 from cairn_models.questions.describe import Described
+from cairn_models.questions.timed import Timed
 from cairn_models.trajectory.error_sums import ErrorSums
 from cairn_models.trajectory.features import HORIZONS
 from cairn_protocol.study import Study
@@ -35,8 +36,16 @@ def test_an_error_row_alone_is_the_row_among_others(
         assert alone[0].tobytes() == together[i].tobytes()
 
 
-@pytest.mark.parametrize("event", ["measurement", "programme"])
-def test_a_retention_row_alone_is_the_row_among_others(event: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [
+        ("retention", "measurement"),
+        ("retention", "programme"),
+        ("time_to_event", "deterioration"),
+        ("time_to_event", "step_up"),
+    ],
+)
+def test_a_row_until_an_event_alone_is_the_row_among_others(kind: str, event: str) -> None:
     text = f"""
         cairn = 1
         name = "alone"
@@ -45,14 +54,15 @@ def test_a_retention_row_alone_is_the_row_among_others(event: str) -> None:
         cohort = {{ arms = ["waiting", "blended"], planned_patients = 9, largest_clinic = 9 }}
         [[questions]]
         name = "stay"
-        kind = "retention"
+        kind = "{kind}"
         epsilon = 1
         event = "{event}"
         """
     study = Study.parse(text.encode())
     question = build(study.questions[0], study)
     rng = np.random.default_rng(3)
-    how = rng.integers(0, len(How) if event == "programme" else 1, 300)
+    assert isinstance(question, Timed)
+    how = rng.integers(0, question.ways.columns, 300)
     ended = Endings(rng.integers(-1, 2, 300), rng.uniform(0, 15, 300), how)
     public = question.start({})
     (together,) = question.contributions(ended, public)

@@ -19,6 +19,7 @@ KINDS: Final[dict[str, str]] = {
     "error": "cairn_models.questions.error:Error",
     "rates": "cairn_models.questions.rates:Rates",
     "retention": "cairn_models.questions.retention:Retention",
+    "time_to_event": "cairn_models.questions.time_to_event:TimeToEvent",
     "describe": "cairn_models.questions.describe:Describe",
     "mixed_model": "cairn_models.questions.mixed_model:MixedModel",
 }
