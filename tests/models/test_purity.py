@@ -101,6 +101,11 @@ name = "slopes"
 kind = "mixed_model"
 formula = "outcome ~ time + sex + (1 + time | patient)"
 max_visits = 6
+[[questions]]
+name = "equations"
+kind = "gee"
+formula = "outcome ~ time + sex"
+max_visits = 6
 """
 
 

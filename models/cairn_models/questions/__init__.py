@@ -22,6 +22,7 @@ KINDS: Final[dict[str, str]] = {
     "time_to_event": "cairn_models.questions.time_to_event:TimeToEvent",
     "describe": "cairn_models.questions.describe:Describe",
     "mixed_model": "cairn_models.questions.mixed_model:MixedModel",
+    "gee": "cairn_models.questions.gee:GeeQuestion",
 }
 
 
