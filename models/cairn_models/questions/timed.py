@@ -113,11 +113,6 @@ class Timed(Question[Endings]):
         return 1.0
 
     @property
-    def alike(self) -> float:
-        """None: each arm has cells of its own."""
-        return 0.0
-
-    @property
     def unit(self) -> Literal["week", "month"]:
         """In which the study counts time."""
         return self.study.outcome.time_unit
