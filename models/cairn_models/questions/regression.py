@@ -1,0 +1,369 @@
+"""`Regression`: an outcome on covariates, from one bounded sum a patient.
+
+**Asked.** `formula` as R and statsmodels know it: ``reliable_improvement ~ arm + C(age_band)``.
+
+- `logistic`: a binary outcome; one contingency table, cell of the covariates × outcome, one 1 a
+  patient, bound 1 (`regression/logistic.py`, `regression/binary.py`).
+- `linear`: a change or a score in points; second moments by cell (`regression/least_squares.py`).
+- `hazard`: leaving by interval; one cell of a life table a patient, bound 1
+  (`regression/hazard.py`).
+
+Sums of a table or of moments are linear in people, and so is the score of each model at given
+coefficients: its root is consistent with noise as without, and equal to statsmodels' without.
+Public data may also have continuous covariates in logistic and hazard models, by Newton rounds
+(`regression/newton.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, ClassVar, Final, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, model_validator
+
+from cairn_models.answers import Answer
+from cairn_models.cohort import TIME_DIGITS
+from cairn_models.endings import LONGEST, measurement_endings, programme_endings
+from cairn_models.formula import TIME, parse_regression
+from cairn_models.questions.arms import named_arms
+from cairn_models.questions.base import (
+    Expected,
+    Public,
+    Question,
+    Settings,
+    Shape,
+    SumNoise,
+    Vector,
+    instrument_of,
+)
+from cairn_models.questions.regression_answer import answer, expected
+from cairn_models.questions.regression_words import Frame
+from cairn_models.records import WEEKS_PER_MONTH, Records
+from cairn_models.regression.covariates import Array, known_covariates
+from cairn_models.regression.family import Family
+from cairn_models.regression.hazard import Hazard
+from cairn_models.regression.intervals import Intervals
+from cairn_models.regression.linear import CHANGE, OUTCOME, Linear, Score
+from cairn_models.regression.links import LinkName
+from cairn_models.regression.logistic import OUTCOME_NAMES, USE_PROGRAMMES, BinaryOutcome, Logistic
+from cairn_models.regression.newton import Newton
+from cairn_models.regression.plan import Plan, written_names
+from cairn_models.reliable_change import OUTCOMES, has_thresholds
+from cairn_protocol.errors import InputError
+from cairn_protocol.study import QuestionSpec, Study, Variable
+
+HAZARD: Final = "hazard"
+SCALES: Final = ("PHQ-9", "GAD-7")
+MOST_NUMBERS: Final = 2000  # in the vector; the noise of a larger table swamps every coefficient
+MOST_INTERVALS: Final = 12
+PEOPLE_A_COEFFICIENT: Final = 10.0  # planned, of a linear model
+RESIDUAL_SD, CHANGE_SD, SCORE_SD = (sd / 27 for sd in (4.5, 5.0, 6.1))  # of the range: `effect`
+LEFT_USE: Final = 0  # how `programme_endings` writes a dropout
+
+
+class RegressionSettings(Settings):
+    """Settings of a "regression" question; `ends` in the study's unit, other times in weeks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    family: Literal["logistic", "linear", "hazard"]
+    formula: str
+    cut: dict[str, tuple[float, ...]] = Field(default={}, max_length=20)
+    week: float = Field(default=8.0, gt=0)
+    window: float = Field(default=2.0, ge=0, le=LONGEST / 10)
+    baseline_window: tuple[float, float] = (-4.0, 1.0)
+    scales: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()
+    randomised: bool = False
+    limit: float | None = Field(default=None, gt=0)
+    residual_sd: float | None = Field(default=None, gt=0)
+    standard_errors: Literal["model", "robust"] = "model"
+    event: Literal["measurement", "programme"] = "measurement"
+    ends: tuple[float, ...] = Field(
+        default=(2, 4, 6, 8, 12), min_length=1, max_length=MOST_INTERVALS
+    )
+    link: Literal["logit", "cloglog"] = "logit"
+    typical: float = Field(default=0.7, ge=0.05, le=0.98)
+    events_per_variable: float = Field(default=10.0, ge=5, le=100)
+    rounds: int = Field(default=10, ge=2, le=30)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        first, last = self.baseline_window
+        if not first <= last:
+            raise ValueError("baseline_window: its start must not be after its end")
+        if self.family != HAZARD and last >= self.week - self.window:
+            raise ValueError(
+                "baseline_window: it must end before week − window, so that no score is both"
+            )
+        if any(b - a < 1e-3 for a, b in zip((0.0, *self.ends), self.ends, strict=False)):
+            raise ValueError("ends: each must be later than the one before")
+        if self.ends[-1] > LONGEST / 10:
+            raise ValueError("ends: the last is too late")
+        if self.standard_errors == "robust" and self.family != "linear":
+            raise ValueError("standard_errors: robust ones are those of a linear model")
+        return self
+
+
+class Regression(Question[Any]):
+    """The question of kind 'regression'."""
+
+    kind: ClassVar[str] = "regression"
+    repeatable: ClassVar[bool] = True
+    settings_model: ClassVar[type[Settings]] = RegressionSettings
+    settings: RegressionSettings
+
+    def __init__(self, spec: QuestionSpec, study: Study) -> None:
+        super().__init__(spec, study)
+        self.arms: tuple[str, ...] = ()
+        if self.settings.arms or study.cohort.arms:
+            self.arms = named_arms(
+                self.settings.arms, study.cohort.arms, "", fewest=1, refusal=self._refusal
+            )
+        self.intervals = Intervals(
+            tuple(round(end, TIME_DIGITS) for end in self.settings.ends),
+            otherwise=self.settings.event == "programme",
+        )
+        self.plan = self._plan()
+        self.family = self._family()
+        self._check_size()
+
+    @property
+    def shape(self) -> Shape:
+        """A table, moments, or a Newton round's sums (public data only: unbounded)."""
+        return Shape(self.family.length, self.family.bound, self.family.rounds)
+
+    def start(self, released: Any) -> Public:
+        """Empty for one table; coefficients of zero for Newton rounds."""
+        return self.family.start()
+
+    def prepare(self, records: Records) -> Any:
+        """Each patient's cell or rows, by the family.
+
+        Raises:
+            InputError: the clinic's patients lack a column that the formula names.
+        """
+        return self.family.prepare(records)
+
+    def contributions(self, prepared: Any, public: Public) -> Iterator[Vector]:
+        """One row a patient; zero where a covariate or the outcome is missing."""
+        yield from self.family.rows(prepared, public)
+
+    def advance(self, public: Public, total: Vector, round_: int) -> Public:
+        """A Newton step; nothing for one table."""
+        return self.family.advance(public, np.asarray(total, dtype=np.float64))
+
+    def estimate(self, public: Public, total: Vector, noise: SumNoise) -> Answer:
+        """Coefficients, ratios and risk differences with the noise in every interval.
+
+        A coefficient is told only where enough people, with and without the outcome, stand behind
+        it and its reference; where the maximum is at infinity, nothing is.
+        """
+        told = self.family.told(public, np.asarray(total, dtype=np.float64), noise.sd)
+        return answer(self.frame, told, noised=noise.sd > 0)
+
+    def expected(self, noise: SumNoise) -> tuple[Expected, ...]:
+        """Standard errors at the public rates, cells of one size; the arm's coefficients first."""
+        told = self.family.foretold(noise.sd)
+        return () if told is None else expected(self.frame, told)
+
+    @property
+    def frame(self) -> Frame:
+        """The public facts that an answer is worded with."""
+        s = self.settings
+        return Frame(
+            question=self.name,
+            family=s.family,
+            link=s.link if s.family == HAZARD else "logit",
+            formula=s.formula,
+            outcome=self.plan.outcome,
+            names=written_names(self.plan.design, s.formula),
+            design=self.plan.design,
+            arms=self.arms,
+            instrument=self.plan.instrument.name,
+            week=s.week,
+            window=s.window,
+            scales=self.scale_names if s.family == "logistic" else (),
+            event=s.event,
+            unit=self.study.outcome.time_unit,
+            robust=s.standard_errors == "robust",
+            rounds=self.family.rounds,
+            limit=s.limit,
+            randomised=s.randomised,
+            synthetic=self.study.synthetic,
+            fewest=self.study.disclosure.patients,
+        )
+
+    @property
+    def scale_names(self) -> tuple[str, ...]:
+        """The scales of an outcome by reliable change; none for use of a programme."""
+        return (self.settings.scales or SCALES) if self.plan.outcome in OUTCOMES else ()
+
+    def _plan(self) -> Plan:
+        s = self.settings
+        try:
+            known = known_covariates(self.study.variables, self.arms, self.instrument, s.cut)
+        except ValueError as error:
+            raise self._refusal(str(error), "cut.age = [30, 50]") from None
+        times = self.intervals.labels if s.family == HAZARD else ()
+        seen = {name: c.variable for name, c in known.items()}
+        if times:
+            seen[TIME] = Variable(levels=times)
+        outcome, design = parse_regression(s.formula, outcomes=self._outcomes(), variables=seen)
+        return Plan(
+            outcome=outcome,
+            design=design,
+            covariates={n: known[n] for n in design.variables if n != TIME or not times},
+            times=times,
+            arms=self.arms,
+            instrument=self.instrument,
+            baseline_window=s.baseline_window,
+            planned=self.study.cohort.planned_patients,
+            noised=self.study.noised,
+            fewest=self.study.disclosure.patients,
+        )
+
+    def _outcomes(self) -> tuple[str, ...]:
+        match self.settings.family:
+            case "logistic":
+                return OUTCOME_NAMES
+            case "linear":
+                return (CHANGE, OUTCOME, self.instrument.name)
+            case _:
+                return (HAZARD,)
+
+    def _family(self) -> Family:
+        s, plan = self.settings, self.plan
+        if plan.cells.count * (self.intervals.cells if s.family == HAZARD else 2) > MOST_NUMBERS:
+            raise self._refusal(
+                f"the formula's covariates make {plan.cells.count} cells",
+                "leave a covariate out, or merge levels in the study",
+            )
+        if s.family == "linear":
+            return Linear(
+                plan, self._score(), robust=s.standard_errors == "robust", count_weight=0.5
+            )
+        if plan.numbers:
+            return self._newton()
+        if s.family == "logistic":
+            return Logistic(plan, self._binary_outcome())
+        return Hazard(
+            plan,
+            self.intervals,
+            s.link,
+            self._clock,
+            typical=s.typical,
+            share=USE_PROGRAMMES if s.event == "programme" else 1.0,
+        )
+
+    def _newton(self) -> Newton:
+        s, plan = self.settings, self.plan
+        if self.study.noised:
+            name = plan.numbers[0]
+            raise self._refusal(
+                f"the formula names {name!r}, a number, and patients are counted in categories",
+                f"give public cut points, cut.{name} = [...]; continuous covariates are for "
+                "linear models and for public data",
+            )
+        link: LinkName = s.link if s.family == HAZARD else "logit"
+        if s.family == HAZARD:
+            return Newton(plan, link, self._at_risk, len(self.intervals.ends), s.rounds)
+        return Newton(plan, link, partial(_one_row, self._binary_outcome(), self.arms), 1, s.rounds)
+
+    def _binary_outcome(self) -> BinaryOutcome:
+        s = self.settings
+        scales = tuple(instrument_of(self.study, name) for name in self.scale_names)
+        for scale in scales:
+            if not has_thresholds(scale):
+                raise self._refusal(
+                    f"scales: {scale.name!r} has no thresholds of caseness and reliable change",
+                    f"those that have: {', '.join(SCALES)}",
+                )
+        return BinaryOutcome(self.plan.outcome, scales, s.baseline_window, s.week, s.window)
+
+    def _score(self) -> Score:
+        s, instrument, plan = self.settings, self.instrument, self.plan
+        if s.standard_errors == "robust" and plan.numbers:
+            raise self._refusal(
+                f"standard_errors: robust ones cannot be had with a number, {plan.numbers[0]!r}",
+                f'give cut points, cut.{plan.numbers[0]} = [...], or standard_errors = "model"',
+            )
+        if product := next(
+            (c for c in plan.design.columns if sum(v is None for _, v in c.parts) > 1), None
+        ):
+            raise self._refusal(
+                f"{product.name!r} is a product of two numbers",
+                "give one of them cut points",
+            )
+        width = instrument.highest - instrument.lowest
+        if plan.outcome == CHANGE:
+            reach = min(s.limit or width, width)
+            low, high, sd = -reach, reach, CHANGE_SD
+        else:
+            low, high, sd = instrument.lowest, instrument.highest, SCORE_SD
+        if "baseline" in plan.covariates:
+            sd = RESIDUAL_SD
+        return Score(
+            CHANGE if plan.outcome == CHANGE else OUTCOME,
+            s.baseline_window,
+            s.week,
+            s.window,
+            low,
+            high,
+            s.residual_sd or sd * width,
+        )
+
+    def _clock(self, records: Records) -> tuple[Array, NDArray[np.bool_]]:
+        """When and how each patient's observation ended, in the study's unit."""
+        unit = self.study.outcome.time_unit
+        own = records.times_in(unit)
+        if self.settings.event == "programme":
+            ended = programme_endings(own, arms=self.arms)
+            return ended.time, ended.how == LEFT_USE
+        window = self.settings.window / (1.0 if unit == "week" else WEEKS_PER_MONTH)
+        ended = measurement_endings(own, self.instrument, arms=self.arms, window=window)
+        return ended.time, np.ones(len(ended), dtype=np.bool_)
+
+    def _at_risk(self, records: Records) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        time, had = self._clock(records)
+        ends = np.asarray(self.intervals.ends)
+        interval = np.searchsorted(ends, np.nan_to_num(time), side="right")
+        within = np.minimum(interval + 1, len(ends)).astype(np.int64)
+        return np.where(np.isfinite(time), within, 0), had & (interval < len(ends))
+
+    def _check_size(self) -> None:
+        """Refuses a model that the planned cohort cannot carry, before anybody is asked."""
+        if not self.study.noised:
+            return
+        linear = self.settings.family == "linear"
+        terms = max(sum(bool(c.parts) for c in self.plan.design.columns), 1)
+        needed = (PEOPLE_A_COEFFICIENT if linear else self.settings.events_per_variable) * terms
+        if self.family.events < needed:
+            what = "people with both scores" if linear else "people with the rarer outcome"
+            raise InputError(
+                f"question {self.name!r} ({self.kind}) has too many coefficients for the "
+                "planned patients",
+                code="too-many-coefficients",
+                why=f"{terms} of them need {needed:.0f} {what}; "
+                f"{self.study.cohort.planned_patients} planned patients make about "
+                f"{self.family.events:.0f}",
+                hint="leave terms out, merge levels, or plan more patients",
+            )
+
+    def _refusal(self, why: str, hint: str) -> InputError:
+        return InputError(
+            f"question {self.name!r} ({self.kind}) cannot be asked",
+            code="question-invalid",
+            why=why,
+            hint=hint,
+        )
+
+
+def _one_row(
+    outcome: BinaryOutcome, arms: tuple[str, ...], records: Records
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    had = outcome.of(records, arms)
+    return np.isfinite(had).astype(np.int64), had == 1.0

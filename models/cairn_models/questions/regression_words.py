@@ -1,0 +1,233 @@
+"""What a "regression" answer says in plain words: title, sentences and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from cairn_models.answers import Estimate
+from cairn_models.formula import TIME, Column, Design
+from cairn_models.questions.effect_answer import PEOPLE
+from cairn_models.regression.covariates import ARM, BASELINE
+from cairn_models.regression.links import LinkName
+from cairn_models.reliable_change import OUTCOMES
+
+ASSOCIATION: Final = "an association, adjusted for nothing but the terms of the formula"
+HAVING: Final = {"started": "started a programme", "completed": "completed the programme"}
+EVENTS: Final = {
+    "measurement": "stopping to be assessed",
+    "programme": "leaving the programme before its end",
+}
+FAMILIES: Final = {
+    "logistic": "Logistic regression",
+    "linear": "Linear regression",
+    "hazard": "Discrete-time hazard model",
+}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The public facts that an answer is worded with."""
+
+    question: str
+    family: str
+    link: LinkName
+    formula: str
+    outcome: str
+    names: tuple[str, ...]
+    design: Design
+    arms: tuple[str, ...]
+    instrument: str
+    week: float
+    window: float
+    scales: tuple[str, ...]
+    event: str
+    unit: str
+    robust: bool
+    rounds: int
+    limit: float | None
+    randomised: bool
+    synthetic: bool
+    fewest: int
+
+    @property
+    def ratio(self) -> str:
+        """What exp(coefficient) is called; '' where it is nothing."""
+        if self.family == "linear":
+            return ""
+        return "hazard ratio" if self.link == "cloglog" else "odds ratio"
+
+    @property
+    def unit_of_outcome(self) -> str:
+        """The coefficients' unit."""
+        if self.family == "linear":
+            return f"{self.instrument} points"
+        return "log hazard ratio" if self.link == "cloglog" else "log odds ratio"
+
+    @property
+    def what(self) -> str:
+        """The outcome in words, after 'the odds of' or 'mean'."""
+        if self.family == "hazard":
+            return EVENTS[self.event]
+        if self.family == "linear":
+            change = "change in " if self.outcome == "change" else ""
+            return f"{change}{self.instrument} at week {self.week:g}"
+        if self.outcome in OUTCOMES:
+            return f"having {OUTCOMES[self.outcome].phrase} by week {self.week:g}"
+        return f"having {HAVING[self.outcome]}"
+
+    @property
+    def alike(self) -> str:
+        """Whom a coefficient compares."""
+        others = [v for v in self.design.variables if v not in (ARM, TIME)]
+        if not others:
+            return ""
+        return f"Among people alike in {', '.join(o.replace('_', ' ') for o in others)}, "
+
+
+def title_of(frame: Frame) -> str:
+    """The answer's title."""
+    return f"{FAMILIES[frame.family]}: {frame.formula}" + (
+        "" if frame.randomised else " (association)"
+    )
+
+
+def sentences(
+    frame: Frame, shown: Mapping[str, Estimate], risks: Mapping[int, Estimate]
+) -> Iterator[str]:
+    """One or two sentences a finding; `shown` are the ratios, or the coefficients if linear."""
+    told = [e for e in shown.values() if e.value is not None]
+    if not told:
+        why = next((e.suppressed for e in shown.values()), "it has no term")
+        yield f"The regression {frame.formula} tells nothing: {why}."
+        return
+    for name, column in zip(frame.names, frame.design.columns, strict=True):
+        if name in shown and len(column.parts) == 1 and column.parts[0][0] != TIME:
+            yield _finding(frame, column, shown[name])
+    for arm, risk in risks.items():
+        if risk.value is not None:
+            yield _risk(frame, arm, risk)
+    if any(len(c.parts) > 1 for c in frame.design.columns):
+        yield (
+            "The formula has interactions: a term that takes part in one is told where the others "
+            "are at their first level, or at 0."
+        )
+
+
+def _finding(frame: Frame, column: Column, estimate: Estimate) -> str:
+    whom = _groups(frame, column)
+    if estimate.value is None:
+        return f"Nothing can be said of {whom}: {estimate.suppressed}."
+    ends = f"{_in(frame, estimate.low)} to {_in(frame, estimate.high)}"
+    span = f"(95 % interval {ends}{noise_in_words(estimate)})"
+    said = (
+        f"mean {frame.what} was {abs(estimate.value):.2f} points "
+        f"{'higher' if estimate.value >= 0 else 'lower'} for {whom} {span}"
+        if frame.family == "linear"
+        else f"the {_odds(frame)} of {frame.what} were {estimate.value:.2g} times as high "
+        f"for {whom} {span}"
+    )
+    said = f"{frame.alike}{said}" if frame.alike else said[0].upper() + said[1:]
+    within = estimate.low is not None and estimate.high is not None
+    none = 0.0 if frame.family == "linear" else 1.0
+    tail = "." if frame.randomised and column.parts[0][0] == ARM else f": {ASSOCIATION}."
+    if within and float(estimate.low or 0) <= none <= float(estimate.high or 0):
+        tail += " The interval includes no difference at all."
+    return said + tail
+
+
+def _risk(frame: Frame, arm: int, risk: Estimate) -> str:
+    value = risk.value or 0.0
+    low, high = sorted((s * 100 for s in (risk.low or 0.0, risk.high or 0.0)), reverse=value < 0)
+    side = -1.0 if value < 0 else 1.0
+    return (
+        f"If everybody in the table had been among {_people(frame, arm)} instead of among "
+        f"{_people(frame, 0)}, the model has {100 * abs(value):.1f} percentage points "
+        f"{'more' if value >= 0 else 'fewer'} {frame.what.removeprefix('having ')} "
+        f"(95 % interval {_minus(side * low)} to {_minus(side * high)}{noise_in_words(risk)})."
+    )
+
+
+def _groups(frame: Frame, column: Column) -> str:
+    ((variable, level),) = column.parts
+    if level is None:
+        per = "a point higher at baseline" if variable == BASELINE else f"a unit more of {variable}"
+        return f"people with {per} than for others"
+    if variable == ARM:
+        return f"{_people(frame, level)} as for {_people(frame, 0)}".replace(
+            " as for ", " than for " if frame.family == "linear" else " as for "
+        )
+    return column.label.replace("_", " ").replace(": ", " ")
+
+
+def _people(frame: Frame, arm: int) -> str:
+    return PEOPLE.get(frame.arms[arm], f"people in arm “{frame.arms[arm]}”")
+
+
+def _odds(frame: Frame) -> str:
+    return "hazards" if frame.link == "cloglog" else "odds"
+
+
+def _in(frame: Frame, value: float | None) -> str:
+    if value is None:
+        return ""
+    return _minus(value, 2) if frame.family == "linear" else f"{value:.2g}"
+
+
+def _minus(value: float, digits: int = 1) -> str:
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def noise_in_words(estimate: Estimate) -> str:
+    """', of which 5 % of the variance is privacy noise', or nothing."""
+    share = estimate.noise_share or 0.0
+    if share <= 0.0:
+        return ""
+    return f", of which {max(100 * share, 1):.0f} % of the variance is privacy noise"
+
+
+def notes(frame: Frame, *, noised: bool, hidden: bool) -> Iterator[str]:
+    """What a reader must know beside the numbers."""
+    if frame.synthetic:
+        yield "Synthetic data: these are not people."
+    yield _estimand(frame)
+    if not frame.randomised:
+        yield (
+            f"This is {ASSOCIATION}, unadjusted for confounding by anything else: people who "
+            "differ in what the formula does not name may have been in different groups, and an "
+            "arm that starts after listing holds only people who were still there to start "
+            "(immortal time), which flatters it."
+        )
+    yield (
+        "People with a covariate or the outcome missing, or outside its declared levels or range, "
+        "are left out."
+    )
+    if noised:
+        yield "Standard errors and intervals count the privacy noise in every sum."
+    if frame.robust:
+        yield "Standard errors do not assume one variance for all (HC1)."
+    if hidden:
+        yield (
+            f"A coefficient is told from {frame.fewest} people on in its group and in that which "
+            "it is compared with, by noised counts, and only where people with and without the "
+            "outcome can be told from the noise; whoever is in a group that cannot is left out."
+        )
+
+
+def _estimand(frame: Frame) -> str:
+    first = "The first level of each variable is the reference; names are those of statsmodels."
+    if frame.family == "linear":
+        cut = (
+            f", cut at ±{frame.limit:g} points" if frame.limit and frame.outcome == "change" else ""
+        )
+        return f"Ordinary least squares of {frame.what} (± {frame.window:g}){cut}. {first}"
+    if frame.family == "hazard":
+        kind = "complementary log–log" if frame.link == "cloglog" else "logit"
+        return (
+            f"Discrete-time hazard ({kind} link) of {frame.what} in each interval of "
+            f"{frame.unit}s, among people still there; whoever ended otherwise leaves the risk "
+            f"set. {first}"
+        )
+    by = f", by reliable change of {' and '.join(frame.scales)}" if frame.scales else ""
+    return f"Logistic regression of {frame.what}{by}. {first}"

@@ -1,0 +1,76 @@
+"""Which rows of a regression may be fitted, and which of its coefficients may then be told.
+
+A *group* is the people for whom one column is not zero, or who are at one level of a variable. A
+group with too few people, or too few with (or without) the outcome, is left out, and what is left
+decides what can be told: coefficient j, if and only if e_j lies in the span of the rows that stay.
+So a rare level costs its own coefficients, and a rare reference level only what is compared with
+it. Groups are judged by noised counts, which reveals nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cairn_models.regression.fitted import NO_REFERENCE, SEPARATED, Array, basis_of, spanned
+
+Mask = NDArray[np.bool_]
+Judge = Callable[[Mask], str]
+"""Why the people in these rows must be left out, or ''."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """`rows` (R,) stay; `basis` (p, r) spans them; `why` (p,) as in `Fitted`."""
+
+    rows: Mask
+    basis: Array
+    why: tuple[str, ...]
+
+
+def keep(
+    x: Array,
+    values: Mapping[str, Array],
+    judge: Judge,
+    *,
+    last: Callable[[Mask], Mask] = np.zeros_like,
+    directions: Callable[[Mask], Array] | None = None,
+) -> Kept:
+    """The rows that stay of `x` (R, p), of which only what is not zero matters.
+
+    Args:
+        values: place of each row's level, (R,), by categorical variable.
+        judge: of a group of rows.
+        last: further rows to leave out of those that stay, since their outcome is separated.
+        directions: (…, p) whose span the rows that stay can tell; the rows themselves by default.
+    """
+    columns = [x[:, j] != 0 for j in range(x.shape[1])]
+    levels = [place == level for place in values.values() for level in np.unique(place)]
+    groups = {mask.tobytes(): mask for mask in (*columns, *levels)}
+    reasons: dict[bytes, str] = {}
+    rows = np.ones(len(x), dtype=np.bool_)
+    while True:
+        found = {
+            name: why
+            for name, mask in groups.items()
+            if name not in reasons and (why := judge(mask & rows))
+        }
+        if not found:
+            break
+        reasons |= found
+        for name in found:
+            rows &= ~groups[name]
+    further = last(rows)
+    rows = rows & ~further
+    basis = basis_of(x[rows] if directions is None else directions(rows))
+    told = spanned(basis, np.eye(x.shape[1]))
+    why = tuple(
+        ""
+        if told[j]
+        else reasons.get(columns[j].tobytes(), SEPARATED if further.any() else NO_REFERENCE)
+        for j in range(x.shape[1])
+    )
+    return Kept(rows, basis, why)
