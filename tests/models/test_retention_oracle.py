@@ -1,4 +1,4 @@
-"""Retention without noise equals statsmodels on the pooled patients, for any split into clinics."""
+"""Answers until an event equal statsmodels' on pooled patients, for any split into clinics."""
 
 import json
 from collections import defaultdict
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import statsmodels.api as sm
 from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
 
 from cairn_models.questions import build
@@ -24,7 +25,7 @@ EMPTY = np.zeros(0, dtype=np.float32)
 LEFT, COMPLETED, LAST_SEEN = 0, 1, 2
 
 
-def public_question(more, *, arms=ARMS, unit="week", instrument="PHQ-9"):
+def public_question(more, *, kind="retention", arms=ARMS, unit="week", instrument="PHQ-9"):
     listed = ", ".join(f'"{a}"' for a in arms)
     text = f"""
         cairn = 1
@@ -35,7 +36,7 @@ def public_question(more, *, arms=ARMS, unit="week", instrument="PHQ-9"):
         privacy = {{ data = "public" }}
         [[questions]]
         name = "stay"
-        kind = "retention"
+        kind = "{kind}"
         {more}
         """
     study = Study.parse(text.encode())
@@ -155,6 +156,123 @@ def test_the_hazard_ratio_is_that_of_a_loop_over_patients(clinics):
     n = len(rest)
     spread = np.sqrt((n - 1) / n * np.sum((np.array(rest) - np.mean(rest)) ** 2))
     assert found.standard_error == pytest.approx(found.value * spread, rel=0.01)
+
+
+@pytest.mark.parametrize("clinics", [1, 5, 20])
+def test_hazards_are_those_of_a_saturated_discrete_time_logit(clinics):
+    """Person-periods with a dummy for each interval in each arm, as textbooks fit them."""
+    arm, time, how = course(600, 6)
+    question = public_question(f'event = "programme"\nends = {list(ENDS)}')
+    answer = by_name(summed(question, split(programme_records(arm, time, how), clinics)))
+    place, ending = on_the_grid(time, how)
+    periods = [
+        (k * len(ENDS) + j, k, j, float(p == j + 1 and h == LEFT))
+        for k, p, h in zip(arm, place, ending, strict=True)
+        for j in range(min(p, len(ENDS)))
+    ]
+    slot, of_arm, interval, event = (np.array(column) for column in zip(*periods, strict=True))
+    dummies = np.eye(2 * len(ENDS))[slot]
+    fit = sm.GLM(event, dummies, family=sm.families.Binomial()).fit(tol=1e-12)
+    fitted = fit.get_prediction(np.eye(2 * len(ENDS)))
+    for k, name in enumerate(ARMS):
+        for j, end in enumerate(ENDS):
+            found = answer[f"hazard-{name}-{end}"]
+            row = k * len(ENDS) + j
+            assert found.value == pytest.approx(100 * fitted.predicted[row], rel=1e-6)
+            assert found.standard_error == pytest.approx(100 * fitted.se[row], rel=1e-6)
+    # one ratio for all intervals: grouped proportional hazards, by another estimator
+    grouped = np.column_stack([np.eye(len(ENDS))[interval], of_arm])
+    link = sm.families.links.CLogLog()
+    pooled = sm.GLM(event, grouped, family=sm.families.Binomial(link)).fit()
+    ratio = answer["hazard_ratio-dmhi_guided-waiting"]
+    assert np.log(ratio.value) == pytest.approx(pooled.params[-1], abs=0.2 * pooled.bse[-1])
+    assert ratio.standard_error / ratio.value == pytest.approx(pooled.bse[-1], rel=0.05)
+
+
+def waiting_records(arm, time, how):
+    """Of a wait that ends in one of three ways; `how` 0 stepped up, 1 in therapy, 2 lost."""
+    names = [f"p{i:04d}" for i in range(len(arm))]
+    scores, events = [], []
+    for name, t, h in zip(names, time, how, strict=True):
+        scores += [(name, 0.0, "PHQ-9", 9.0), (name, t - 1e-6 if h == 2 else 99.0, "PHQ-9", 9.0)]
+        if h < 2:
+            events.append((name, t, ("stepped_up", "therapy_started")[h], 1.0))
+    return Records(
+        pl.DataFrame(
+            {"patient": names, "arm": [ARMS[a] for a in arm], "entry": [None] * len(arm)},
+            schema=PATIENT_COLUMNS,
+        ),
+        pl.DataFrame(scores, schema=SCORES, orient="row"),
+        pl.DataFrame(events, schema=ENGAGEMENT, orient="row"),
+    )
+
+
+@pytest.mark.parametrize("clinics", [1, 5, 20])
+def test_three_ways_to_end_a_wait_equal_statsmodels(clinics):
+    arm, time, how = course(600, 8)
+    time = np.maximum(time, 0.01)
+    question = public_question(
+        f'event = "step_up"\nends = {list(ENDS)}\nwindow = 0', kind="time_to_event"
+    )
+    answer = by_name(summed(question, split(waiting_records(arm, time, how), clinics)))
+    place = np.searchsorted(ENDS, time, side="left") + 1
+    codes = np.where(place > len(ENDS), 0, how + 1)
+    for k, name in enumerate(ARMS):
+        oracle = CumIncidenceRight(place[arm == k], codes[arm == k])
+        free = SurvfuncRight(place[arm == k], codes[arm == k] > 0)
+        for j, end in enumerate(ENDS):
+            at = int(np.searchsorted(oracle.times, j + 1, side="right")) - 1
+            for cause, key in enumerate(("stepped_up", "therapy_started", "lost")):
+                found = answer[f"{key}-{name}-{end}"]
+                assert found.value == pytest.approx(100 * oracle.cinc[cause][at], rel=1e-9)
+                n = sum(arm == k)  # nobody is censored: a share of all
+                p = found.value / 100
+                assert found.standard_error == pytest.approx(100 * np.sqrt(p * (1 - p) / n))
+            at = int(np.searchsorted(free.surv_times, j + 1, side="right")) - 1
+            found = answer[f"untouched-{name}-{end}"]
+            assert found.value == pytest.approx(100 * free.surv_prob[at], rel=1e-9)
+            assert found.standard_error == pytest.approx(100 * free.surv_prob_se[at], rel=1e-9)
+
+
+@pytest.mark.parametrize("clinics", [1, 5, 20])
+def test_deterioration_equals_statsmodels(clinics):
+    rng = np.random.default_rng(5)
+    n = 500
+    arm, names = np.arange(n) % 2, [f"p{i:04d}" for i in range(n)]
+    totals = np.clip(10 + rng.integers(-8, 9, (n, 8)), 0, 27)
+    kept = rng.random((n, 8)) < 0.6
+    kept[:, 0] = True
+    rows = [
+        (names[i], float(week), "PHQ-9", float(totals[i, v]))
+        for i in range(n)
+        for v, week in enumerate((0, 1, 3, 4, 6, 9, 11, 14))
+        if kept[i, v]
+    ]
+    records = Records(
+        pl.DataFrame(
+            {"patient": names, "arm": [ARMS[a] for a in arm], "entry": [None] * n},
+            schema=PATIENT_COLUMNS,
+        ),
+        pl.DataFrame(rows, schema=SCORES, orient="row"),
+    )
+    question = public_question(f"ends = {list(ENDS)}", kind="time_to_event")
+    answer = by_name(summed(question, split(records, clinics)))
+    by_hand = defaultdict(list)
+    for i in range(n):
+        visits = [(t, v) for name, t, _, v in rows if name == names[i] and t > 0]
+        worse = [t for t, v in visits if v - totals[i, 0] >= 6]
+        if visits:
+            by_hand[ARMS[arm[i]]].append((min(worse) if worse else visits[-1][0], bool(worse)))
+    for name, ended in by_hand.items():
+        time, event = (np.array(column) for column in zip(*ended, strict=True))
+        place = np.searchsorted(ENDS, time, side="left") + 1
+        oracle = SurvfuncRight(place, event & (place <= len(ENDS)))
+        for j, end in enumerate(ENDS):
+            at = int(np.searchsorted(oracle.surv_times, j + 1, side="right")) - 1
+            found = answer[f"deteriorated-{name}-{end}"]
+            assert found.value == pytest.approx(100 * (1 - oracle.surv_prob[at]), rel=1e-9)
+            assert found.standard_error == pytest.approx(100 * oracle.surv_prob_se[at], rel=1e-9)
+            assert found.count == pytest.approx((place > j + 1).sum())
 
 
 needs_btheb = pytest.mark.skipif(
