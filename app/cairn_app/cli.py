@@ -39,6 +39,7 @@ from cairn_app.team_commands import (
     study_start,
     study_watch,
 )
+from cairn_app.unblind_command import study_unblind
 from cairn_app.verify_commands import clinic_verify, registry_app
 from cairn_protocol.errors import CairnError, InputError
 
@@ -75,6 +76,7 @@ for name, command in (
     ("start", study_start),
     ("watch", study_watch),
     ("report", study_report),
+    ("unblind", study_unblind),
     ("release", study_release),
     ("check-release", study_check_release),
 ):

@@ -106,7 +106,7 @@ class EmbeddedStudy:
             started=started,
             seconds=time.perf_counter() - clock,
             engine="embedded: every clinic in one process, through Flower's Grid",
-            oracle=oracle(self.server.answers, self.members()) if oracle else None,
+            oracle=oracle(self.server.named, self.members()) if oracle else None,
         )
 
     def members(self) -> Members:

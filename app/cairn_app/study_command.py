@@ -15,7 +15,7 @@ from cairn_client.clinic_folder import clinic_folders
 from cairn_client.readers import Import
 from cairn_protocol.errors import InputError, StudyStopped
 from cairn_protocol.study import Study
-from cairn_server.report import Paths, write_results
+from cairn_server.report import Paths, sealed_path, write_results
 from cairn_server.results import StudyResults
 
 
@@ -63,6 +63,7 @@ def show_end(results: StudyResults, paths: Paths, *, as_json: bool) -> None:
                     "seconds": round(seconds, 1),
                     "peak_memory_mb": round(memory),
                     "stopped": results.stopped,
+                    "blinded": results.is_blinded,
                 }
             )
         )
@@ -74,6 +75,8 @@ def show_end(results: StudyResults, paths: Paths, *, as_json: bool) -> None:
     print()
     print(f"Report   {paths.report}")
     print(f"Numbers  {paths.results}")
+    if results.is_blinded:
+        print(f"Blinded  arms bear letters; the key is {sealed_path(paths.results.parent)}")
     print(f"Took     {seconds:.0f} s, {memory:,.0f} MB of memory at most")
 
 

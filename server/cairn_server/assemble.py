@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 from math import fsum
@@ -22,6 +23,7 @@ from cairn_server.results import (
     StudyResults,
     TotalSpend,
 )
+from cairn_server.sealing import seal
 from cairn_server.study_run import StudyRun
 
 PUBLIC_STATEMENT = (
@@ -37,13 +39,13 @@ def results_of(
     engine: str,
     oracle: Answer | None = None,
 ) -> StudyResults:
-    """The results of a run that has ended, whole or early."""
+    """The results of a run that has ended, whole or early; sealed where its arms bear letters."""
     spends = tuple(_spends(run))
     rho = fsum(q.rho or 0.0 for q in spends)
     delta = run.study.privacy.delta
     noised = run.study.noised and rho > 0
     releases = sum(run.rounds_done.values())
-    return StudyResults(
+    results = StudyResults(
         study=run.study,
         answers=tuple(run.answers),
         spend=Spend(
@@ -65,12 +67,15 @@ def results_of(
             engine=engine,
             code_version=version("cairn-federated"),
         ),
-        oracle=oracle,
+        oracle=None if run.letters else oracle,  # the truth would tell which arm is which
         stopped=run.stopped,
         sums=tuple(_sums(run)),
         incidents=tuple(run.incidents()),
         heads=tuple(_heads(run)),
     )
+    if not run.letters:
+        return results
+    return seal(results, replace(results, answers=tuple(run.named), oracle=oracle), run.letters)
 
 
 def _heads(run: StudyRun) -> Iterable[LedgerHead]:

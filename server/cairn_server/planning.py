@@ -21,6 +21,7 @@ from cairn_protocol.context import state_bytes
 from cairn_protocol.errors import InputError, PolicyRefusal
 from cairn_protocol.fixed_point import wire_bytes
 from cairn_protocol.study import QuestionSpec, Study
+from cairn_server.blinding import check_blinded
 
 MOST_INFLATION: Final = 0.5
 SECONDS_A_ROUND: Final = 1.0  # between machines, docs/benchmarks.md; embedded runs take 0.02 s
@@ -130,6 +131,7 @@ def plan_study(study: Study) -> StudyPlan:
         CairnError: the study cannot be asked at all.
     """
     questions = [build(spec, study) for spec in study.questions]
+    check_blinded(study, questions)
     lines = tuple(_line(study, question) for question in questions)
     rho, delta = sum(line.rho for line in lines), study.privacy.delta
     dearest = max((line.rho / line.rounds for line in lines), default=0.0)

@@ -5,6 +5,7 @@
     G3  disclosure: every number shown has enough patients behind it by its noised count, and every
         sum enough clinics
     G4  the empirical test: each question's configuration, under this code, was tested and held
+    G5  the blind: arms bear their names, and if they once bore letters, who unblinded them and why
 
 Studies whose data are public have nothing to spend or to disclose: their receipt says so.
 """
@@ -22,7 +23,7 @@ from cairn_privacy.question_terms import QuestionTerms
 from cairn_protocol.errors import CairnError, PolicyRefusal
 from cairn_protocol.identity import fingerprint
 from cairn_protocol.mark import NO_HEAD, Mark
-from cairn_server.results import LedgerHead, QuestionSpend, StudyResults
+from cairn_server.results import LedgerHead, QuestionSpend, StudyResults, Unblinding
 
 UNTESTED: Final = "make it with `cairn privacy test STUDY --out FILE`, with the code that ran"
 
@@ -57,6 +58,7 @@ class Receipt:
     fewest_patients: int
     fewest_clinics: int
     tested: tuple[TestedQuestion, ...]
+    unblinded: Unblinding | None = None
 
 
 def receipt_of(results: StudyResults, tested: Result | None) -> Receipt:
@@ -66,11 +68,12 @@ def receipt_of(results: StudyResults, tested: Result | None) -> Receipt:
         tested: of the empirical test; None only for public data.
 
     Raises:
-        PolicyRefusal: `policy.release-…`: which of G1 to G4 is missing, and how to get it.
+        PolicyRefusal: `policy.release-…`: which of G1 to G5 is missing, and how to get it.
     """
     study, total = results.study, results.spend.total
     shown = sum(e.value is not None for answer in results.answers for e in answer.estimates)
     proofs: tuple[TestedQuestion, ...] = ()
+    _check_blind(results)
     if study.noised:
         _check_budget(results)
         _check_heads(results)
@@ -93,7 +96,19 @@ def receipt_of(results: StudyResults, tested: Result | None) -> Receipt:
         fewest_patients=study.disclosure.patients,
         fewest_clinics=study.disclosure.clinics,
         tested=proofs,
+        unblinded=results.blinding.unblinded if results.blinding else None,
     )
+
+
+def _check_blind(results: StudyResults) -> None:
+    if results.is_blinded or (results.study.release.blinded and results.blinding is None):
+        _refuse(
+            "release-blinded",
+            "the study's arms still bear letters",
+            why="the study sets blinded = true under [release]",
+            hint="a named person unblinds it first: `cairn study unblind RESULTS --to FOLDER "
+            "--by NAME --reason WHY`; then release that folder",
+        )
 
 
 def _check_budget(results: StudyResults) -> None:

@@ -7,6 +7,7 @@ Participants are named without their sizes: the number of patients at a clinic i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,6 +135,29 @@ class RunFacts:
 
 
 @dataclass(frozen=True)
+class Unblinding:
+    """Who learned which arm is which, when (ISO 8601), and why; `arms`: the name by its letter."""
+
+    by: str
+    reason: str
+    at: str
+    arms: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Blinding:
+    """The letters that stand for arms in the answers.
+
+    `commitment` is the SHA-256 (hex) of the sealed file, fixed when the run ended. `unblinded`: who
+    opened it; None while the letters stand.
+    """
+
+    letters: tuple[str, ...]
+    commitment: str
+    unblinded: Unblinding | None = None
+
+
+@dataclass(frozen=True)
 class StudyResults:
     """A finished study.
 
@@ -150,6 +174,9 @@ class StudyResults:
         sums: who is in the sums of each question that opened one, in the study's order.
         incidents: clinics that left the run or gave wrong shares.
         heads: the clinics' ledgers, as their last uploads showed them.
+        blinding: that the answers' arms bear letters, or did; None where they never did.
+        sealed: the same under the arms' names, as the file that `cairn_server.sealing` opens. Only
+            where a blinded run has just ended; it is in no file of the results.
 
     Raises:
         OurFault: an oracle without synthetic data, or a study without its file.
@@ -167,6 +194,8 @@ class StudyResults:
     sums: tuple[QuestionSums, ...] = ()
     incidents: tuple[Incident, ...] = ()
     heads: tuple[LedgerHead, ...] = ()
+    blinding: Blinding | None = None
+    sealed: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
         if self.oracle is not None and not self.is_synthetic:
@@ -176,6 +205,11 @@ class StudyResults:
             )
         if not self.study.source:
             raise OurFault("the study was not read from a file", code="study-without-source")
+
+    @property
+    def is_blinded(self) -> bool:
+        """Whether the answers' arms bear letters."""
+        return self.blinding is not None and self.blinding.unblinded is None
 
     @property
     def is_synthetic(self) -> bool:

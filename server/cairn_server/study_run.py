@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from cairn_models.answers import Answer
 from cairn_models.questions import build
 from cairn_models.questions.base import Public, Question, SumNoise, Vector
+from cairn_models.questions.blinded import blinded
 from cairn_privacy.question_terms import QuestionTerms
 from cairn_protocol.context import Context, state_bytes
 from cairn_protocol.errors import CairnError
 from cairn_protocol.messages import RUN_BYTES
 from cairn_protocol.roster import RosterEntry, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
+from cairn_server.blinding import draw_letters
 from cairn_server.conversation import Check, Conversation, Sum
 from cairn_server.equal_questions import Known, Look, nothing_known
 from cairn_server.events import Event, Watch, ignore
@@ -63,8 +65,11 @@ class StudyRun:
     ) -> None:
         self.study = signed.study()
         self.run_id = run_id or secrets.token_bytes(RUN_BYTES)
-        self.answers: list[Answer] = []
+        self.answers: list[Answer] = []  # as they may be shown: under letters where blinded
+        self.named: list[Answer] = []  # the same under the arms' names
         self.questions = [build(spec, self.study) for spec in self.study.questions]
+        self.letters = draw_letters(self.study, self.questions)
+        self._blinded = {q.name: blinded(q, self.letters) for q in self.questions if self.letters}
         clinics = len(roster.roster.entries)
         self.terms = {
             q.name: QuestionTerms.of(self.study, q.spec, q.shape, clinics) for q in self.questions
@@ -117,18 +122,20 @@ class StudyRun:
         """
         try:
             for question in self.questions:
-                answer = self._ask(exchange, question)
-                self.answers.append(answer)
+                answer, shown = self._ask(exchange, question)
+                self.named.append(answer)
+                self.answers.append(shown)
                 for name, array in answer.released.items():
                     self._released[f"{question.name}/{name}"] = array
-                self._watch(Event("answered", question.name, text=_first(answer)))
+                self._watch(Event("answered", question.name, text=_first(shown)))
             self.conversation.close(exchange)
         except CairnError as error:
             self.stopped = str(error)
             self._watch(Event("stopped", text=error.what))
             raise
 
-    def _ask(self, exchange: Exchange, question: Question[Any]) -> Answer:
+    def _ask(self, exchange: Exchange, question: Question[Any]) -> tuple[Answer, Answer]:
+        """The answer, and the same as it may be shown."""
         rounds, terms = question.shape.rounds, self.terms[question.name]
         public: Public = question.start(self._released)
         total: Vector = np.zeros(question.shape.length)
@@ -151,7 +158,10 @@ class StudyRun:
             self.rounds_done[question.name] = round_ + 1
             self._watch(Event("round", question.name, round_ + 1, rounds))
         clinics = len(self.clinics_in(question.name)[-1])  # in the last sum: the one that is read
-        return question.estimate(public, total, SumNoise(terms.noise_sd(clinics)))
+        noise = SumNoise(terms.noise_sd(clinics))
+        answer = question.estimate(public, total, noise)
+        hidden = self._blinded.get(question.name)
+        return answer, hidden.estimate(public, total, noise) if hidden else answer
 
 
 def _first(answer: Answer) -> str:

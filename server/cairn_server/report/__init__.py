@@ -26,7 +26,7 @@ from cairn_server.results import StudyResults
 if TYPE_CHECKING:
     from cairn_server.receipt import Receipt
 
-__all__ = ["Paths", "load_results", "write_results"]
+__all__ = ["Paths", "load_results", "sealed_path", "write_results"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Paths:
 def write_results(results: StudyResults, out: Path, *, receipt: Receipt | None = None) -> Paths:
     """Write all files into the folder `out`, each whole or not at all, results.json first.
 
+    What a blinded run sealed goes beside the folder, never into it, and before anything else.
+
     Without a `receipt` the page calls itself a draft. The numbers reach the disk before anything is
     drawn: a fault in a picture cannot lose them.
 
@@ -50,6 +52,8 @@ def write_results(results: StudyResults, out: Path, *, receipt: Receipt | None =
         InputError: the folder cannot be written.
     """
     numbers = dump(results)
+    if results.sealed:
+        replace_atomically(sealed_path(out), results.sealed)
     paths = Paths(out / "results.json", out / "report.html", out / "estimates.csv", ())
     released = _write_released(results, out / "released")
     replace_atomically(paths.results, numbers)
@@ -64,6 +68,12 @@ def write_results(results: StudyResults, out: Path, *, receipt: Receipt | None =
     digest = hashlib.sha256(numbers).hexdigest()
     replace_atomically(paths.report, render_page(page, digest, receipt).encode())
     return Paths(paths.results, paths.report, paths.estimates, tuple(figures), released)
+
+
+def sealed_path(folder: Path) -> Path:
+    """The file beside the results in `folder` that tells which arm bears which letter."""
+    folder = folder.resolve()
+    return folder.with_name(f"{folder.name}.sealed.json")
 
 
 def _write_released(results: StudyResults, folder: Path) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ spend         questions[] · total      statement[]      participants[]      run
 sums[]        who is in each question's sums: rounds · clinics · fewest · last · absent[]
 incidents[]   clinics that left the run or gave wrong shares: kind · clinic · text
 heads[]       the clinics' ledgers at their last upload: clinic · epoch · head · mark (hex)
+blinding      null, or letters[] · commitment (hex) · unblinded: null, or by · reason · at · arms{}
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from cairn_protocol.errors import InputError
 from cairn_protocol.study import Study, read_bounded
 from cairn_server.journal import Incident
 from cairn_server.results import (
+    Blinding,
     LedgerHead,
     Participant,
     QuestionSums,
@@ -75,6 +77,7 @@ def to_json(results: StudyResults) -> dict[str, Any]:
         "sums": [asdict(s) for s in results.sums],
         "incidents": [asdict(i) for i in results.incidents],
         "heads": [asdict(h) for h in results.heads],
+        "blinding": None if results.blinding is None else asdict(results.blinding),
         "run": asdict(results.run),
     }
     plain: dict[str, Any] = _plain(document)
@@ -99,8 +102,13 @@ def load_results(path: Path) -> StudyResults:
     """
     if path.is_dir():
         path = path / "results.json"
+    return parse_results(read_bounded(path, LARGEST_RESULTS), path)
+
+
+def parse_results(data: bytes, path: Path) -> StudyResults:
+    """The results in `data`, the bytes of the file at `path`; refused as by `load_results`."""
     try:
-        document = json.loads(read_bounded(path, LARGEST_RESULTS))
+        document = json.loads(data)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         raise InputError(
             f"{path} is not JSON",
@@ -136,6 +144,7 @@ def _results(document: dict[str, Any]) -> StudyResults:
         sums=_of(tuple[QuestionSums, ...], document.get("sums", [])),
         incidents=_of(tuple[Incident, ...], document.get("incidents", [])),
         heads=_of(tuple[LedgerHead, ...], document.get("heads", [])),
+        blinding=_of(Blinding, blinding) if (blinding := document.get("blinding")) else None,
     )
 
 
