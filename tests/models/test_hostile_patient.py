@@ -61,6 +61,42 @@ kind = "time_to_event"
 event = "step_up"
 epsilon = 1
 [[questions]]
+name = "logistic"
+kind = "regression"
+epsilon = 1
+family = "logistic"
+formula = "reliable_improvement ~ arm"
+events_per_variable = 5
+[[questions]]
+name = "cut"
+kind = "regression"
+epsilon = 1
+family = "logistic"
+formula = "started ~ deprivation"
+cut = { deprivation = [0] }
+[[questions]]
+name = "linear"
+kind = "regression"
+epsilon = 1
+family = "linear"
+formula = "outcome ~ baseline + arm"
+[[questions]]
+name = "hazard"
+kind = "regression"
+epsilon = 1
+family = "hazard"
+formula = "hazard ~ arm"
+events_per_variable = 5
+[[questions]]
+name = "leaving"
+kind = "regression"
+epsilon = 1
+family = "hazard"
+event = "programme"
+formula = "hazard ~ sex"
+events_per_variable = 5
+typical = 0.4
+[[questions]]
 name = "describe"
 kind = "describe"
 epsilon = 1

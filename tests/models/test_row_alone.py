@@ -12,6 +12,7 @@ from cairn_models.endings import Endings
 from cairn_models.questions import build
 from cairn_models.questions.describe import Described
 from cairn_models.questions.timed import Timed
+from cairn_models.synthetic import World, generate
 from cairn_models.trajectory.error_sums import ErrorSums
 from cairn_models.trajectory.features import HORIZONS
 from cairn_protocol.study import Study
@@ -106,4 +107,80 @@ def test_a_describe_row_alone_is_the_row_among_others() -> None:
     for i in range(300):
         one = Described(described.arm[i : i + 1], values[i : i + 1])
         (alone,) = question.contributions(one, public)
+        assert alone[0].tobytes() == together[i].tobytes()
+
+
+def test_a_row_of_every_part_alone_is_the_row_among_others() -> None:
+    text = b"""
+        cairn = 1
+        name = "alone"
+        title = "Alone"
+        outcome = { instrument = "PHQ-9" }
+        cohort = { arms = ["waiting", "blended"], planned_patients = 9, largest_clinic = 9 }
+        [[questions]]
+        name = "who"
+        kind = "describe"
+        epsilon = 1
+        parts = ["outcomes", "programme", "waits", "minutes"]
+        """
+    study = Study.parse(text)
+    question = build(study.questions[0], study)
+    rng = np.random.default_rng(3)
+    values = np.stack(
+        [
+            rng.integers(0, 28, 300),  # scores at two weeks
+            rng.integers(0, 28, 300),
+            rng.integers(0, 10, 300),  # furthest stage and whether assessed
+            rng.integers(1, 13, 300),  # active weeks
+            rng.integers(0, 29, 300),  # wait
+            rng.uniform(0, 330, 300),  # minutes, some beyond the largest
+            rng.integers(0, 2, 300),  # whether recovered
+        ],
+        axis=1,
+    ).astype(np.float64)
+    values[rng.random(values.shape) < 0.2] = np.nan
+    described = Described(rng.integers(-1, 2, 300), values)
+    public = question.start({})
+    (together,) = question.contributions(described, public)
+    for i in range(300):
+        one = Described(described.arm[i : i + 1], values[i : i + 1])
+        (alone,) = question.contributions(one, public)
+        assert alone[0].tobytes() == together[i].tobytes()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        'family = "logistic"\nformula = "reliable_improvement ~ arm + sex"',
+        'family = "linear"\nformula = "outcome ~ baseline + arm"',
+        'family = "hazard"\nformula = "hazard ~ time + arm"',
+        'family = "hazard"\nevent = "step_up"\nformula = "hazard ~ sex"',
+        'family = "hazard"\nevent = "deterioration"\nformula = "hazard ~ sex"',
+    ],
+)
+def test_a_regression_row_alone_is_the_row_among_others(asked: str) -> None:
+    text = f"""
+        cairn = 1
+        name = "alone"
+        title = "Alone"
+        outcome = {{ instrument = "PHQ-9" }}
+        cohort = {{ arms = ["waiting", "dmhi_guided"], planned_patients = 900, largest_clinic = 9 }}
+        variables.sex = {{ levels = ["female", "male"] }}
+        [[questions]]
+        name = "who"
+        kind = "regression"
+        epsilon = 1
+        {asked}
+        """
+    study = Study.parse(text.encode())
+    question = build(study.questions[0], study)
+    records = generate(World(), [40], seed=4, weeks=12)[0]
+    public = question.start({})
+    (together,) = question.contributions(question.prepare(records), public)
+    assert together.any()
+    for i, patient in enumerate(records.patients["patient"]):
+        one = records.only(
+            records.patients["patient"].filter(records.patients["patient"] == patient)
+        )
+        (alone,) = question.contributions(question.prepare(one), public)
         assert alone[0].tobytes() == together[i].tobytes()

@@ -21,6 +21,7 @@ KINDS: Final[dict[str, str]] = {
     "retention": "cairn_models.questions.retention:Retention",
     "time_to_event": "cairn_models.questions.time_to_event:TimeToEvent",
     "describe": "cairn_models.questions.describe:Describe",
+    "regression": "cairn_models.questions.regression:Regression",
     "mixed_model": "cairn_models.questions.mixed_model:MixedModel",
     "gee": "cairn_models.questions.gee:GeeQuestion",
 }

@@ -26,7 +26,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from cairn_models.answers import Answer
 from cairn_models.cohort import TIME_DIGITS
-from cairn_models.endings import LONGEST, measurement_endings, programme_endings
+from cairn_models.endings import LONGEST
 from cairn_models.formula import TIME, parse_regression
 from cairn_models.questions.arms import named_arms
 from cairn_models.questions.base import (
@@ -42,10 +42,10 @@ from cairn_models.questions.base import (
 from cairn_models.questions.regression_answer import answer, expected
 from cairn_models.questions.regression_words import Frame
 from cairn_models.records import WEEKS_PER_MONTH, Records
-from cairn_models.regression.covariates import Array, known_covariates
+from cairn_models.regression.clocks import Event, EventName
+from cairn_models.regression.covariates import known_covariates
 from cairn_models.regression.family import Family
 from cairn_models.regression.hazard import Hazard
-from cairn_models.regression.intervals import Intervals
 from cairn_models.regression.linear import CHANGE, OUTCOME, Linear, Score
 from cairn_models.regression.links import LinkName
 from cairn_models.regression.logistic import OUTCOME_NAMES, USE_PROGRAMMES, BinaryOutcome, Logistic
@@ -61,7 +61,6 @@ MOST_NUMBERS: Final = 2000  # in the vector; the noise of a larger table swamps 
 MOST_INTERVALS: Final = 12
 PEOPLE_A_COEFFICIENT: Final = 10.0  # planned, of a linear model
 RESIDUAL_SD, CHANGE_SD, SCORE_SD = (sd / 27 for sd in (4.5, 5.0, 6.1))  # of the range: `effect`
-LEFT_USE: Final = 0  # how `programme_endings` writes a dropout
 
 
 class RegressionSettings(Settings):
@@ -81,7 +80,7 @@ class RegressionSettings(Settings):
     limit: float | None = Field(default=None, gt=0)
     residual_sd: float | None = Field(default=None, gt=0)
     standard_errors: Literal["model", "robust"] = "model"
-    event: Literal["measurement", "programme"] = "measurement"
+    event: EventName = "measurement"
     ends: tuple[float, ...] = Field(
         default=(2, 4, 6, 8, 12), min_length=1, max_length=MOST_INTERVALS
     )
@@ -123,9 +122,9 @@ class Regression(Question[Any]):
             self.arms = named_arms(
                 self.settings.arms, study.cohort.arms, "", fewest=1, refusal=self._refusal
             )
-        self.intervals = Intervals(
-            tuple(round(end, TIME_DIGITS) for end in self.settings.ends),
-            otherwise=self.settings.event == "programme",
+        self.event = self._event()
+        self.intervals = self.event.intervals(
+            tuple(round(end, TIME_DIGITS) for end in self.settings.ends)
         )
         self.plan = self._plan()
         self.family = self._family()
@@ -254,7 +253,7 @@ class Regression(Question[Any]):
             plan,
             self.intervals,
             s.link,
-            self._clock,
+            self.event.times,
             typical=s.typical,
             share=USE_PROGRAMMES if s.event == "programme" else 1.0,
         )
@@ -316,23 +315,33 @@ class Regression(Question[Any]):
             s.residual_sd or sd * width,
         )
 
-    def _clock(self, records: Records) -> tuple[Array, NDArray[np.bool_]]:
-        """When and how each patient's observation ended, in the study's unit."""
-        unit = self.study.outcome.time_unit
-        own = records.times_in(unit)
-        if self.settings.event == "programme":
-            ended = programme_endings(own, arms=self.arms)
-            return ended.time, ended.how == LEFT_USE
-        window = self.settings.window / (1.0 if unit == "week" else WEEKS_PER_MONTH)
-        ended = measurement_endings(own, self.instrument, arms=self.arms, window=window)
-        return ended.time, np.ones(len(ended), dtype=np.bool_)
+    def _event(self) -> Event:
+        s, unit = self.settings, self.study.outcome.time_unit
+        if (
+            s.family == HAZARD
+            and s.event == "deterioration"
+            and not has_thresholds(self.instrument)
+        ):
+            raise self._refusal(
+                f"event: {self.instrument.name!r} has no threshold of reliable change",
+                f"those that have: {', '.join(SCALES)}",
+            )
+        weeks = 1.0 if unit == "week" else WEEKS_PER_MONTH
+        first, last = s.baseline_window
+        return Event(
+            s.event,
+            self.instrument,
+            self.arms,
+            unit,
+            s.window / weeks,
+            (first / weeks, last / weeks),
+        )
 
     def _at_risk(self, records: Records) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        time, had = self._clock(records)
-        ends = np.asarray(self.intervals.ends)
-        interval = np.searchsorted(ends, np.nan_to_num(time), side="right")
-        within = np.minimum(interval + 1, len(ends)).astype(np.int64)
-        return np.where(np.isfinite(time), within, 0), had & (interval < len(ends))
+        time, had = self.event.times(records)
+        interval, last = self.intervals.interval_of(np.nan_to_num(time)), len(self.intervals.ends)
+        within = np.minimum(interval + 1, last).astype(np.int64)
+        return np.where(np.isfinite(time), within, 0), had & (interval < last)
 
     def _check_size(self) -> None:
         """Refuses a model that the planned cohort cannot carry, before anybody is asked."""

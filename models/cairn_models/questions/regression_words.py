@@ -18,6 +18,8 @@ HAVING: Final = {"started": "started a programme", "completed": "completed the p
 EVENTS: Final = {
     "measurement": "stopping to be assessed",
     "programme": "leaving the programme before its end",
+    "deterioration": "a first reliable deterioration",
+    "step_up": "moving to more intensive care",
 }
 FAMILIES: Final = {
     "logistic": "Logistic regression",

@@ -73,7 +73,7 @@ class Hazard(Family):
             rows = np.zeros((len(part), self.plan.cells.count, self.intervals.cells))
             known = np.flatnonzero(part[:, 0] != NOWHERE)
             rows[known, part[known, 0]] = columns[part[known, 1]]
-            yield rows.reshape(len(rows), -1)
+            yield rows.reshape(len(rows), self.length)
 
     def told(self, public: NDArray[np.float32], total: Array, noise_sd: float) -> Told:
         """Coefficients of the hazard."""

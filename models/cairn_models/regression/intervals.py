@@ -3,13 +3,14 @@
 Cells are (interval, had the event | ended otherwise) interval by interval, then *through*. Whoever
 ends in interval j is at risk in 1 … j; ending otherwise (completed, last seen, removed) counts as
 at risk in that interval without the event. So rows with and without the event follow from cells by
-cumulation. An end before `ends[j]` belongs to interval j, one at it to the next, as in `retention`.
+cumulation. Where staying is asked, an end before `ends[j]` belongs to interval j and one at it to
+the next; where an event is asked, one at it has happened by then (`ways.Ways`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ class Intervals:
 
     ends: tuple[float, ...]
     otherwise: bool
+    staying: bool = True
 
     @property
     def cells(self) -> int:
@@ -56,9 +58,14 @@ class Intervals:
             out[j, j * self._ways :] = 1.0
         return out
 
+    def interval_of(self, time: Array) -> NDArray[np.int64]:
+        """(N,) in which interval an end at `time` lies; their number: through."""
+        side: Literal["left", "right"] = "right" if self.staying else "left"
+        return np.searchsorted(np.asarray(self.ends), time, side=side).astype(np.int64)
+
     def cell_of(self, time: Array, had: NDArray[np.bool_]) -> NDArray[np.int64]:
         """(N,) cell of people whose observation ended at `time`, with the event or without."""
-        interval = np.searchsorted(np.asarray(self.ends), time, side="right")
+        interval = self.interval_of(time)
         way = np.where(had | (not self.otherwise), 0, 1)
         inside = interval < len(self.ends)
         return np.where(inside, interval * self._ways + way, self.cells - 1).astype(np.int64)

@@ -67,10 +67,10 @@ def keep(
     rows = rows & ~further
     basis = basis_of(x[rows] if directions is None else directions(rows))
     told = spanned(basis, np.eye(x.shape[1]))
-    why = tuple(
+    reason = tuple(
         ""
         if told[j]
         else reasons.get(columns[j].tobytes(), SEPARATED if further.any() else NO_REFERENCE)
         for j in range(x.shape[1])
     )
-    return Kept(rows, basis, why)
+    return Kept(rows, basis, reason)

@@ -70,7 +70,7 @@ class MomentCoding:
         )
         slots = np.zeros((len(t), self.cells, self.width))
         slots[np.arange(len(t)), cell] = own
-        return slots.reshape(len(t), -1)
+        return slots.reshape(len(t), self.cells * self.width)
 
     @property
     def slopes(self) -> Array:
