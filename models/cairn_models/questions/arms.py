@@ -1,10 +1,11 @@
-"""`named_arms`: the arms that a question compares, from its settings and the study's cohort."""
+"""The arms that a question compares, from its settings and the study's cohort, and their size."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from cairn_protocol.errors import InputError
+from cairn_protocol.study import Cohort
 
 Refusal = Callable[[str, str], InputError]  # (why, hint)
 
@@ -41,3 +42,11 @@ def named_arms(
             f"reference: {reference!r} is not one of the arms", f"one of: {', '.join(arms)}"
         )
     return arms
+
+
+def planned_in_an_arm(arms: tuple[str, ...], cohort: Cohort) -> float:
+    """Planned patients of one arm, if all arms of the cohort are of one size.
+
+    A question about some of its arms does not get the others' patients.
+    """
+    return cohort.planned_patients / max(len(arms), len(cohort.arms))

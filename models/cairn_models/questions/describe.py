@@ -43,7 +43,7 @@ from cairn_models.description.quantiles import Bins
 from cairn_models.description.reading import Frame, Reading, Use
 from cairn_models.description.stages import measured, used
 from cairn_models.measures import Instrument
-from cairn_models.questions.arms import named_arms
+from cairn_models.questions.arms import named_arms, planned_in_an_arm
 from cairn_models.questions.base import (
     Expected,
     Public,
@@ -197,7 +197,7 @@ class Describe(Question[Described]):
     @property
     def _planned(self) -> Planned:
         return Planned(
-            people=self.study.cohort.planned_patients / len(self.arms),
+            people=planned_in_an_arm(self.arms, self.study.cohort),
             arms=self.arms,
             levels=self.variables,
             bins=self.bins,

@@ -38,7 +38,7 @@ from cairn_models.change_coding import ChangeCoding
 from cairn_models.change_fit import ChangeFit, Publicly, fit_changes
 from cairn_models.cohort import Changes, changes
 from cairn_models.levels import NO_LEVEL, levels_of
-from cairn_models.questions.arms import named_arms
+from cairn_models.questions.arms import named_arms, planned_in_an_arm
 from cairn_models.questions.base import (
     Expected,
     Public,
@@ -289,7 +289,7 @@ class Effect(Question[Compared]):
 
     def expected(self, noise: SumNoise) -> tuple[Expected, ...]:
         """Each contrast's standard errors: arms and strata of one size, `ASSESSED` measured."""
-        per_arm = self.study.cohort.planned_patients * ASSESSED / len(self.arms)
+        per_arm = planned_in_an_arm(self.arms, self.study.cohort) * ASSESSED
         return foretell(
             self.frame, Plan(self.coding, self.residual_sd, self.change_sd, per_arm), noise.sd
         )

@@ -31,7 +31,7 @@ from cairn_models.answers import Answer
 from cairn_models.cohort import changes
 from cairn_models.levels import levels_of
 from cairn_models.proportions import variances
-from cairn_models.questions.arms import named_arms
+from cairn_models.questions.arms import named_arms, planned_in_an_arm
 from cairn_models.questions.base import (
     Expected,
     Public,
@@ -210,9 +210,9 @@ class Rates(Question[NDArray[np.int64]]):
         self, outcome: Outcome, noise: SumNoise, of: tuple[str, ...], arms: int, levels: int
     ) -> Expected:
         """A contrast of two groups, where there are `arms` × `levels` groups of one size."""
-        n = self.study.cohort.planned_patients * ASSESSED / (arms * levels)
-        n *= AT_CASENESS if outcome.of_cases else 1.0
         merged = self.table.arms * self.table.levels // (arms * levels)
+        n = planned_in_an_arm(self.arms, self.study.cohort) * ASSESSED
+        n *= merged / self.table.levels * (AT_CASENESS if outcome.of_cases else 1.0)
         cells = self.table.noise_in(outcome, merged)
         one = variances(np.array(outcome.typical), np.array(n), cells, noise.sd)
         sampling, added = (float(np.sqrt(2.0 * part)) for part in one)

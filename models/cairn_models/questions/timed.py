@@ -28,7 +28,7 @@ from cairn_models.cohort import TIME_DIGITS
 from cairn_models.endings import LONGEST, Endings
 from cairn_models.life_table import Grid, LifeTable
 from cairn_models.life_table_plan import shaping_for, typical_table
-from cairn_models.questions.arms import named_arms
+from cairn_models.questions.arms import named_arms, planned_in_an_arm
 from cairn_models.questions.base import (
     Expected,
     Public,
@@ -167,7 +167,7 @@ class Timed(Question[Endings]):
 
     def expected(self, noise: SumNoise) -> tuple[Expected, ...]:
         """All that the answer tells, for arms of one size with the typical curve."""
-        n = self.study.cohort.planned_patients * self.starting / len(self.arms)
+        n = planned_in_an_arm(self.arms, self.study.cohort) * self.starting
         cells = n * typical_table(self.grid, self.settings.at, self.typical)
         covariance = self.shaping.covariance * noise.variance
         table = LifeTable(self.grid, cells, covariance, fewest=0.0, clear=0.0, events=0.0)
