@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -63,7 +64,7 @@ class OverlapWeights:
         for place, arm in enumerate(self.arms):
             odds[:, place] = self._log_odds(self._line(arm), records, baseline, week)
         weights = np.zeros_like(odds)
-        for own, largest in enumerate(self._largest):
+        for own, largest in enumerate(self.largest):
             weights[:, own] = np.minimum(_weight(odds, own) / largest, 1.0)
         missing = ~np.isfinite(odds).all(axis=1)
         weights[missing] = 0.0
@@ -89,8 +90,8 @@ class OverlapWeights:
                 total = total + _slope(given) * np.where(inside, value, np.nan)
         return total
 
-    @property
-    def _largest(self) -> Array:
+    @cached_property
+    def largest(self) -> Array:
         """(arms,) U: no weight in the arm is larger, whatever the covariates."""
         least = np.zeros((1, len(self.arms)))
         found = np.empty(len(self.arms))

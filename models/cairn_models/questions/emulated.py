@@ -34,7 +34,7 @@ from cairn_models.questions.base import (
 from cairn_models.questions.emulated_words import notes, person_trials
 from cairn_models.records import Records
 from cairn_models.target_trial import Trial, TrialRecords, in_trial, trials_of
-from cairn_models.trial_weights import TrialWeights, counting, worst
+from cairn_models.trial_weights import Comparison, TrialWeights, counting, usual_norm
 from cairn_protocol.target_trial import TargetTrial
 
 COUNTED: Final = 0.5  # the state's first number is 1 once person-trials were counted
@@ -68,6 +68,17 @@ class Emulated(Question[tuple[Part, ...]]):
         reference = target.among(self.study.cohort.arms)
         self._reference = self.arms.index(reference) if reference in self.arms else None
         self._units = counting(len(self.trials), len(self.arms), self._reference)
+        self._overlap = None
+        if target.propensity is not None:
+            self._overlap = OverlapWeights(
+                target.propensity, self.arms, self.instrument, self.study.variables, target.weeks
+            )
+        self._compared = Comparison(
+            reference=self._reference,
+            largest=np.ones(len(self.arms)) if self._overlap is None else self._overlap.largest,
+            alike=asked.alike,
+            fewest=self.study.disclosure.patients,
+        )
 
     @property
     def from_time_zero(self) -> bool:
@@ -155,9 +166,9 @@ class Emulated(Question[tuple[Part, ...]]):
         return np.concatenate([head, own]).astype(np.float32)
 
     def expected(self, noise: SumNoise) -> tuple[Expected, ...]:
-        """The kind's, for the share of planned people that the trial counts; noise at its worst."""
+        """The kind's, for the share of planned people that a trial counts, and a usual norm."""
         return self._planned.expected(
-            SumNoise(noise.sd * (worst(self.alike) if self._pooled else 1.0))
+            SumNoise(noise.sd * (usual_norm(self.alike) if self._pooled else 1.0))
         )
 
     def estimate(self, public: Public, total: Vector, noise: SumNoise) -> Answer:
@@ -187,21 +198,14 @@ class Emulated(Question[tuple[Part, ...]]):
         self, held: TrialRecords, trial: Trial, arm: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """(N,) propensity weights in the arms that people are in; 1 where the study has none."""
-        if self.target.propensity is None:
+        if self._overlap is None:
             return np.ones(len(arm))
         people = held.records.patients.unique("patient", keep="first", maintain_order=True)
         score = people.select("patient").join(
             held.baseline, on="patient", how="left", maintain_order="left"
         )["baseline"]
-        overlap = OverlapWeights(
-            self.target.propensity,
-            self.arms,
-            self.instrument,
-            self.study.variables,
-            self.target.weeks,
-        )
-        missing = score.fill_null(float("nan")).to_numpy().astype(np.float64)
-        each = overlap.of(held.records, missing, trial.zero)
+        baseline = score.fill_null(float("nan")).to_numpy().astype(np.float64)
+        each = self._overlap.of(held.records, baseline, trial.zero)
         return np.where(arm == NO_ARM, 0.0, each[np.arange(len(arm)), arm])
 
     @property
@@ -216,8 +220,8 @@ class Emulated(Question[tuple[Part, ...]]):
             place = part.arm[told]
             unit = self._units[number, place] * self._unit
             rows[told, number, place] = part.weight[told] * unit
-        flat = rows.reshape(len(rows), -1)
-        return np.pad(flat, ((0, 0), (0, self.shape.length - flat.shape[1])))
+        size = self._units.size
+        return np.pad(rows.reshape(-1, size), ((0, 0), (0, self.shape.length - size)))
 
     def _counted(self, public: Public) -> NDArray[np.float64]:
         """(trials, arms) noised person-trials from the state."""
@@ -227,9 +231,7 @@ class Emulated(Question[tuple[Part, ...]]):
     def _read(self, public: Public) -> tuple[TrialWeights, Public]:
         if not self._pooled:
             return TrialWeights(np.ones((1, len(self.arms))), 1.0), public
-        fewest = self.study.disclosure.patients
-        counts = self._counted(public)
-        weights = TrialWeights.of(counts, self._reference, fewest=fewest, alike=self.alike)
+        weights = TrialWeights.of(self._counted(public), self._compared)
         return weights, public[1 + self._units.size :]
 
     def _unscaled(self, public: Public, total: Vector) -> Vector:
