@@ -41,7 +41,7 @@ def test_a_whole_one_is_taken(trial: str) -> None:
         ('[target_trial]\ndesign = "landmark"', "starts is missing"),
         (LANDMARK.replace('["dmhi"]', '["dmhi", "dmhi"]'), "name each arm once"),
         (LANDMARK.replace('"dmhi"', '"book"'), "target_trial.starts: not in cohort.arms: book"),
-        (LANDMARK.replace('"dmhi"', '"waiting"'), "is for those who do not start"),
+        (LANDMARK.replace('"dmhi"', '"waiting"'), "is the arm of those who do not start"),
         (LANDMARK + '\nreference = "book"', "target_trial.reference: 'book'"),
         (LANDMARK + "\ntrials = [0, 4]", "a landmark has one trial"),
         (SEQUENTIAL.replace("[0, 2, 4, 6]", "[0]"), "two or more"),
