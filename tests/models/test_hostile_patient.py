@@ -100,7 +100,10 @@ typical = 0.4
 name = "describe"
 kind = "describe"
 epsilon = 1
-parts = ["score", "funnel", "variables", "quartiles", "course"]
+parts = [
+    "score", "funnel", "variables", "quartiles", "course",
+    "outcomes", "programme", "waits", "minutes",
+]
 [[questions]]
 name = "trajectory"
 kind = "trajectory"
@@ -125,7 +128,9 @@ NAMES = {
     "instrument": ("PHQ-9", "GAD-7", "", None),
     "measure": (
         "logins",
+        "minutes",
         "modules",
+        "offered",
         "started",
         "stopped",
         "completed",
@@ -134,6 +139,8 @@ NAMES = {
         "stepped_up",
         "steps",
         "sleep_hours",
+        "stepped_up",
+        "therapy_started",
         None,
     ),
 }

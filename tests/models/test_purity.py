@@ -101,7 +101,10 @@ typical = 0.4
 name = "describe"
 kind = "describe"
 epsilon = 1
-parts = ["score", "funnel", "variables", "quartiles", "course"]
+parts = [
+    "score", "funnel", "variables", "quartiles", "course",
+    "outcomes", "programme", "waits", "minutes",
+]
 [[questions]]
 name = "trajectory"
 kind = "trajectory"
@@ -127,9 +130,6 @@ largest_clinic = 40
 data = "public"
 [variables.sex]
 levels = ["female", "male"]
-[[questions]]
-name = "mixed"
-kind = "mixed_model"
 [variables.deprivation]
 lowest = -3
 highest = 3
@@ -138,6 +138,9 @@ name = "newton"
 kind = "regression"
 family = "hazard"
 formula = "hazard ~ time + deprivation"
+[[questions]]
+name = "mixed"
+kind = "mixed_model"
 formula = "outcome ~ time + sex + (1 | patient)"
 max_visits = 6
 [[questions]]

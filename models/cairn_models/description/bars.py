@@ -1,4 +1,10 @@
-"""Histograms: shares of an arm's people in bars of bins, small ones held back, and their figure."""
+"""Histograms: shares of an arm's people in bars of bins, small ones held back, and their figure.
+
+**Held back.** Bars lie side by side and their total is shown. A bar of too few people is held back
+with neighbours, the smaller one first, until each run of hidden bars is two or more that are
+together enough. So no hidden bar follows from the bars and cumulated sums that are shown: of a run
+only its sum does, which is a group that could be shown.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cairn_models.answers import Estimate, Histogram
-from cairn_models.description.baseline import held_back_by_arm
-from cairn_models.description.counts import Counts, Mask
+from cairn_models.description.baseline import WOULD_TELL
+from cairn_models.description.counts import Array, Counts, Mask
 from cairn_models.description.funnels import in_per_cent
 from cairn_models.description.quantiles import Bins
 from cairn_models.description.reading import SHARE, ByArm
@@ -45,19 +51,42 @@ def shares(
     """The share of everybody in each bar, a tuple of arms each; together they are everybody."""
     table = np.stack([counts.of(bar.places) for bar in bars], axis=-1)  # (arms, bars)
     least = max(counts.least(bar.places) for bar in bars)
-    hidden = held_back_by_arm(table, least)
+    hidden = np.stack([hidden_runs(row, least) for row in table])
     rows = []
     for k, bar in enumerate(bars):
         found, row = counts.share(bar.places), []
         for a, arm in enumerate(arms):
             words = f"{label}, {bar.words}: {arm}"
             blank = Estimate(f"{stem}-{bar.name}-{arm}", words, None, unit=SHARE)
-            if why := (hidden[a][k] if found.readable[a] else TOO_FEW):
-                row.append(replace(blank, suppressed=why))
+            if not found.readable[a] or table[a, k] < least:
+                row.append(replace(blank, suppressed=TOO_FEW))
+            elif hidden[a, k]:
+                row.append(replace(blank, suppressed=WOULD_TELL))
             else:
                 row.append(share(blank, at(found, (a,)), count=float(table[a, k])))
         rows.append(tuple(row))
     return tuple(rows)
+
+
+def hidden_runs(counts: Array, least: float) -> Mask:
+    """(K,) which of the bars with noised `counts` (K,) are held back; all, if no run is enough."""
+    hidden: Mask = counts < least
+    while (weak := _weak_run(hidden, counts, least)) is not None:
+        first, end = weak
+        beside = [k for k in (first - 1, end) if 0 <= k < len(counts)]
+        if not beside:
+            break
+        hidden[min(beside, key=lambda k: float(counts[k]))] = True
+    return hidden
+
+
+def _weak_run(hidden: Mask, counts: Array, least: float) -> tuple[int, int] | None:
+    """A run of hidden bars that is one bar, or too few people."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], hidden.astype(np.int64), [0]])))
+    for first, end in edges.reshape(-1, 2).tolist():
+        if end - first == 1 or counts[first:end].sum() < least:
+            return first, end
+    return None
 
 
 def drawn(

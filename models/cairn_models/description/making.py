@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cairn_models.description import minutes, programme, waits
-from cairn_models.description.baseline import QUARTILES
 from cairn_models.description.blocks import Block, Cells, Divided, Number
-from cairn_models.description.plan import KEPT, Planned, typical_use
-from cairn_models.description.shapes import for_quantiles, for_tails
+from cairn_models.description.plan import KEPT, Planned, score_levels, typical_use, wait_levels
+from cairn_models.description.shapes import for_groups, for_quantiles
 from cairn_models.shaping import Shaping
 
 SCORE = "baseline"
@@ -51,18 +50,21 @@ class Blocks:
         planned = self.planned
         match part:
             case "funnel":
-                stages = planned.measured
-                starts = tuple(stage.start for stage in stages[1:])
-                shaping = for_tails(len(stages), starts, (KEPT,) * len(starts))
+                cells = len(planned.measured)
+                tails = tuple(tuple(range(k, cells)) for k in range(1, cells))
+                shaping = for_groups(cells, tails, (KEPT,) * len(tails))
                 return (self._cells(FUNNEL, shaping),)
             case "programme":
-                starts = tuple(stage.start for stage in planned.used[1:])
-                shaping = for_tails(starts[-1] + 1, starts, typical_use(len(planned.used)))
+                cells = planned.used[-1].start + 1
+                tails = tuple(tuple(range(stage.start, cells)) for stage in planned.used[1:])
+                assessed = tuple(range(1, cells, 2))
+                typical = (*typical_use(len(planned.used)), KEPT)
+                shaping = for_groups(cells, (*tails, assessed), typical)
                 active = Number(programme.ACTIVE, len(planned.arms), 1.0, float(self.most_weeks))
                 return (self._cells(programme.FUNNEL, shaping), active)
             case "waits":
-                bins, levels = planned.waits.number, tuple(waits.QUANTILES.values())
-                shaping = for_quantiles(bins + waits.BEYOND, bins, levels, 2)
+                bins = planned.waits.number
+                shaping = for_quantiles(bins + waits.BEYOND, bins, wait_levels(), 2)
                 return (self._cells(waits.WAITS, shaping),)
             case "quartiles":
                 return (self._histogram(HISTOGRAM),)
@@ -71,8 +73,8 @@ class Blocks:
 
     def _histogram(self, name: str) -> Cells:
         bins = self.planned.bins
-        levels = tuple(QUARTILES.values())
-        return self._cells(name, for_quantiles(bins.number, bins.number, levels, bins.bar))
+        shaping = for_quantiles(bins.number, bins.number, score_levels(), bins.bar)
+        return self._cells(name, shaping)
 
     def _cells(self, name: str, shaping: Shaping) -> Cells:
         places = len(shaping.seen)

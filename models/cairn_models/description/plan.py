@@ -101,6 +101,18 @@ def typical_use(stages: int) -> tuple[float, ...]:
     return tuple(float(p) for p in np.linspace(STARTED, FINISHED, stages - 1))
 
 
+def score_levels() -> tuple[tuple[float, float], ...]:
+    """Each quartile with its guessed place along the scale: a normal law around the middle."""
+    spread = float(np.sqrt(PUBLIC_VARIANCE)) / 2
+    return tuple((q, 0.5 + spread * float(stats.norm.ppf(q))) for q in QUARTILES.values())
+
+
+def wait_levels() -> tuple[tuple[float, float], ...]:
+    """Each quantile of the wait with its guessed place along the longest."""
+    rate = 2.0 * float(np.log(2.0))
+    return tuple((q, min(-float(np.log(1.0 - q)) / rate, 1.0)) for q in waits.QUANTILES.values())
+
+
 def _of_arm(planned: Planned, block: Block, arm: _Arm) -> Iterator[Expected]:
     match block:
         case Divided():
@@ -117,6 +129,10 @@ def _of_arm(planned: Planned, block: Block, arm: _Arm) -> Iterator[Expected]:
         case Cells(name=programme.FUNNEL):
             if arm.name in planned.with_programme:
                 yield from _stages(block, arm, planned.used, typical_use(len(planned.used)))
+                odd = np.arange(block.places) % 2 == 1
+                label = f"assessed, of all offered: {arm.name}"
+                name = f"{programme.FUNNEL}-assessed-{arm.name}"
+                yield Expected(name, label, SHARE, *arm.share(block, odd, KEPT))
         case Cells(name=waits.WAITS):
             yield from _wait(planned.waits, block, arm)
         case Cells(name=name) if name in planned.levels:

@@ -18,8 +18,10 @@ from cairn_models.shaping import Shaping
 
 Array = NDArray[np.float64]
 EVERY_CELL: Final = 0.02  # weights beside an average answer's 1, found by trial; flat around them
-WHOLE: Final = 0.02
+PEOPLE: Final = 0.1  # on the number of people
 BARS: Final = 0.15  # of a histogram, beside its quantiles
+GUESS_SD: Final = 0.2  # of the bins' range, around the guessed place of a quantile
+ANYWHERE: Final = 0.05  # weight far from it
 
 
 def toward_shares(groups: Array, typical: Array, weights: Array) -> Shaping:
@@ -33,29 +35,36 @@ def toward_shares(groups: Array, typical: Array, weights: Array) -> Shaping:
     slopes = groups - typical[:, None]
     scaled = weights / (weights.sum() * typical * (1.0 - typical))
     wanted = (slopes * scaled[:, None]).T @ slopes
-    return Shaping.toward(wanted + EVERY_CELL * np.eye(cells) / cells + WHOLE / cells**2)
+    return Shaping.toward(wanted + EVERY_CELL * np.eye(cells) / cells + PEOPLE)
 
 
 @lru_cache(maxsize=32)
-def for_quantiles(cells: int, bins: int, levels: tuple[float, ...], bars: int) -> Shaping:
-    """For quantiles at `levels` over the first `bins` of `cells`, wherever they lie.
+def for_quantiles(
+    cells: int, bins: int, levels: tuple[tuple[float, float], ...], bars: int
+) -> Shaping:
+    """For quantiles over the first `bins` of `cells`, and bars of `bars` bins.
 
-    Bars are `bars` bins wide.
+    Args:
+        levels: of each quantile, and its guessed place, 0 to 1 along the bins; it may lie anywhere,
+            and is spared most where it is guessed to lie.
     """
-    place = np.arange(cells)
-    last = min(bins, cells - 1)
-    up_to = np.array([place <= j for j in range(last) for _ in levels], dtype=np.float64)
-    share = np.array([q for _ in range(last) for q in levels])
+    place, last = np.arange(cells), min(bins, cells - 1)
+    q, guessed = (np.repeat(part, last) for part in zip(*levels, strict=True))
+    at = np.tile(np.arange(last), len(levels))
+    far = ((at + 0.5) / bins - guessed) / GUESS_SD
+    weight = np.exp(-0.5 * far**2) + ANYWHERE
     bar = np.array([place // bars == k for k in range(-(-cells // bars))], dtype=np.float64)
     return toward_shares(
-        np.concatenate([up_to, bar]),
-        np.concatenate([share, bar.sum(axis=1) / cells]),
-        np.concatenate([np.full(len(up_to), 1 / len(up_to)), np.full(len(bar), BARS / len(bar))]),
+        np.concatenate([(place <= at[:, None]).astype(np.float64), bar]),
+        np.concatenate([q, bar.sum(axis=1) / cells]),
+        np.concatenate([weight / weight.sum(), np.full(len(bar), BARS / len(bar))]),
     )
 
 
 @lru_cache(maxsize=32)
-def for_tails(cells: int, starts: tuple[int, ...], typical: tuple[float, ...]) -> Shaping:
-    """For the shares of people in the cells from each of `starts` on."""
-    tails = np.array([np.arange(cells) >= start for start in starts], dtype=np.float64)
-    return toward_shares(tails, np.asarray(typical), np.ones(len(starts)))
+def for_groups(
+    cells: int, groups: tuple[tuple[int, ...], ...], typical: tuple[float, ...]
+) -> Shaping:
+    """For the shares of people in each of `groups` of cells."""
+    inside = np.array([np.isin(np.arange(cells), group) for group in groups], dtype=np.float64)
+    return toward_shares(inside, np.asarray(typical), np.ones(len(groups)))

@@ -6,8 +6,8 @@ begins; who has done neither by the last week is *still waiting*. A quantile is 
 that share of everybody had begun, not of those only who did, so it may not be reached. It takes
 everybody for followed up to the last week: records carry no date on which they were read.
 
-**Shown.** Bars that are a small group are held back with what would give them away (as levels are).
-A share begun by a week is held back where, with the bars, a bar would follow from it.
+**Shown.** Bars that are a small group are held back together with neighbours (`bars`). A share
+begun by a week is held back inside such a run, where, with the bars, one of them would follow.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cairn_models.answers import Cell, Estimate, Table
 from cairn_models.description.bars import Bar, drawn, shares
 from cairn_models.description.baseline import NOT_REACHED, WOULD_TELL, quantiles
 from cairn_models.description.blocks import Cells
-from cairn_models.description.counts import Counts, Mask
+from cairn_models.description.counts import Counts
 from cairn_models.description.quantiles import Bins
 from cairn_models.description.reading import SHARE, ByArm, Frame, Reading, Section
 from cairn_models.description.told import TOO_FEW, at, percent, share, whole
@@ -93,15 +93,13 @@ def section(reading: Reading, block: Cells) -> Section:
 
 
 def _read(counts: Counts, frame: Frame, bars: Sequence[Bar], edges: tuple[float, ...]) -> Told:
-    *begun, stepped_up, waiting = shares(
-        counts, bars, frame.arms, stem=WAITS, label="of those who entered"
-    )
+    rows = shares(counts, bars, frame.arms, stem=WAITS, label="of those who entered")
     return Told(
         weeks=edges[1:],
-        begun=_begun(counts, frame, bars, tuple(begun), edges[1:]),
-        bars=tuple(begun),
-        stepped_up=stepped_up,
-        waiting=waiting,
+        begun=_begun(counts, frame, bars, rows, edges[1:]),
+        bars=rows[:-BEYOND],
+        stepped_up=rows[-2],
+        waiting=rows[-1],
         quantiles=quantiles(
             counts,
             frame.waits,
@@ -118,16 +116,11 @@ def _begun(
     counts: Counts,
     frame: Frame,
     bars: Sequence[Bar],
-    shown: tuple[ByArm, ...],
+    shown: Sequence[ByArm],
     weeks: tuple[float, ...],
 ) -> tuple[ByArm, ...]:
-    table = np.stack([counts.of(bar.places) for bar in bars], axis=-1)
-    least = max(counts.least(bar.places) for bar in bars)
-    open_ = []
-    for k in range(len(frame.arms)):
-        hidden = np.array([row[k].value is None for row in shown])
-        rest = table[k, len(weeks) :] < least  # of the two groups that never began
-        open_.append(separable(np.append(hidden, rest), table[k], least)[: len(weeks)])
+    """The share that had begun by the end of each bar, beside the bars that are `shown`."""
+    hidden = np.array([[e.value is None for e in row] for row in shown])  # (bars, arms)
     rows = []
     for place, week in enumerate(weeks):
         having = np.logical_or.reduce([bar.places for bar in bars[: place + 1]])
@@ -137,34 +130,12 @@ def _begun(
             blank = Estimate(f"{WAITS}-begun-by-{week:g}-{arm}", words, None, unit=SHARE)
             if not found.readable[k] or counts.of(having)[k] < counts.least(having):
                 row.append(replace(blank, suppressed=TOO_FEW))
-            elif not open_[k][place]:
+            elif hidden[place, k] and hidden[place + 1, k]:  # inside a run of hidden bars
                 row.append(replace(blank, suppressed=WOULD_TELL))
             else:
                 row.append(share(blank, at(found, (k,))))
         rows.append(tuple(row))
     return tuple(rows)
-
-
-def separable(hidden: Mask, counts: np.ndarray, least: float) -> list[bool]:
-    """After which of the cells (K,) the sum so far may be shown beside all that are not `hidden`.
-
-    Between two shown sums, and after the last, hidden cells must be none, or two or more that are
-    together enough people; the sum of all cells is shown.
-    """
-
-    def fine(first: int, end: int) -> bool:
-        within = hidden[first:end]
-        return not within.any() or bool(
-            within.sum() >= 2 and counts[first:end][within].sum() >= least
-        )
-
-    stops = [0]
-    for end in range(1, len(hidden)):
-        if fine(stops[-1], end):
-            stops.append(end)
-    while len(stops) > 1 and not fine(stops[-1], len(hidden)):
-        stops.pop()
-    return [end in stops[1:] for end in range(1, len(hidden) + 1)]
 
 
 def _sentences(frame: Frame, told: Told) -> Iterator[str]:
