@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,125 +13,35 @@ import polars as pl
 import pytest
 import statsmodels.api as sm
 
-from cairn_models.answers import Answer
-from cairn_models.questions.base import SumNoise
-from cairn_models.questions.gee import GeeQuestion
-from cairn_models.records import PATIENT_COLUMNS, SCORES, Records
+from cairn_models.questions import build
+from cairn_models.questions.base import Question
+from cairn_models.records import Records
 from cairn_models.statistics.gee_fit import NOT_ARRIVED, GeeState
-from cairn_privacy.bound import PUBLIC_SCALE, exact_sum
 from cairn_protocol.errors import InputError
-from cairn_protocol.study import Study
-
-ROOT = Path(__file__).parents[2]
-JOB_LOSS = ROOT / "tests" / "data" / "alda" / "depression_unemployment.csv"
-SHARED = ROOT.parent / "shared" / "data"
-PUBLISHED = SHARED / "published_checks.json"
-needs_btheb = pytest.mark.skipif(
-    not (SHARED / "btheb" / "BtheB.csv").exists() or not PUBLISHED.exists(),
-    reason="BtheB.csv (R package HSAUR3, not shipped) is not in ../shared/data/btheb",
+from longitudinal_data import (
+    JOB_LOSS,
+    PUBLISHED,
+    asked,
+    beat_the_blues,
+    clinics_of,
+    first_visits,
+    job_loss,
+    job_loss_with,
+    longitudinal_question,
+    needs_btheb,
+    records_of,
 )
-STUDY = """
-cairn = 1
-name = "equations"
-title = "Published longitudinal data"
-[outcome]
-instrument = "{outcome}"
-time_unit = "month"
-[cohort]
-planned_patients = 254
-largest_clinic = 254
-[privacy]
-data = "{data}"
-[variables.treatment]
-levels = ["TAU", "BtheB"]
-[variables.drug]
-levels = ["No", "Yes"]
-[variables.length]
-levels = ["<6m", ">6m"]
-[variables.bdi_pre]
-lowest = 0
-highest = 63
-[[instruments]]
-name = "unemployed"
-lowest = 0
-highest = 1
-[[questions]]
-name = "average"
-kind = "gee"
-formula = "{formula}"
-max_visits = 4
-{more}
-"""
+
 BTHEB = "BDI-II ~ bdi_pre + treatment + length + drug"
 ALDA = "CES-D ~ time * unemployed"
 LOGIT = 'family = "logit"\nat_least = 16'  # CES-D 16: the usual cut-off
 
 
-def question(
-    formula: str = ALDA, more: str = "", outcome: str = "CES-D", data: str = "public"
-) -> GeeQuestion:
-    text = STUDY.format(outcome=outcome, formula=formula, more=more, data=data)
-    study = Study.parse(text.encode())
-    return GeeQuestion(study.questions[0], study)
+def question(formula: str = ALDA, more: str = "") -> Question[Any]:
+    return longitudinal_question("gee", formula, more=more)
 
 
-@cache
-def job_loss() -> Records:
-    frame = pd.read_csv(JOB_LOSS)
-    scores = [
-        (f"{row.id:04d}", float(row.months), instrument, float(value))
-        for row in frame.itertuples()
-        for instrument, value in (("CES-D", row.depression), ("unemployed", row.unemployed))
-    ]
-    return records(pl.DataFrame({"patient": sorted({s[0] for s in scores})}), scores)
-
-
-def records(patients: pl.DataFrame, scores: Sequence[Any]) -> Records:
-    missing = {n: pl.lit(None, t) for n, t in PATIENT_COLUMNS.items() if n != "patient"}
-    table = pl.DataFrame(list(scores), schema=SCORES, orient="row")
-    return Records(patients.with_columns(**missing), table, time_unit="month")
-
-
-def beat_the_blues() -> Records:
-    frame = pl.read_csv(SHARED / "btheb" / "BtheB.csv", infer_schema_length=None)
-    patients = frame.select(
-        pl.col("rownames").cast(pl.String).str.zfill(3).alias("patient"),
-        "treatment",
-        "drug",
-        "length",
-        pl.col("bdi.pre").cast(pl.Float64).alias("bdi_pre"),
-    )
-    months = {"bdi.2m": 2.0, "bdi.3m": 3.0, "bdi.5m": 5.0, "bdi.8m": 8.0}
-    scores = [
-        (f"{row['rownames']:03d}", month, "BDI-II", float(row[name]))
-        for row in frame.to_dicts()
-        for name, month in months.items()
-        if row[name] is not None
-    ]
-    return records(patients, scores)
-
-
-def clinics_of(whole: Records, clinics: int) -> list[Records]:
-    order = np.random.default_rng(clinics).permutation(len(whole))
-    return [whole.only(whole.patients["patient"][order[k::clinics]]) for k in range(clinics)]
-
-
-def asked(question: GeeQuestion, clinics: Sequence[Records]) -> Answer:
-    """The answer from the exact sums of the door, round after round, as the server takes them."""
-    public, total = question.start({}), np.zeros(question.shape.length)
-    prepared = [question.prepare(clinic) for clinic in clinics]
-    for round_ in range(question.shape.rounds):
-        steps = sum(
-            exact_sum(question.contributions(p, public), question.shape.length) for p in prepared
-        )
-        total = np.asarray(steps, dtype=np.float64) / PUBLIC_SCALE
-        public = question.advance(public, total, round_)
-        assert public.dtype == np.float32
-        assert public.size == question.state_length
-    return question.estimate(public, total, SumNoise(0.0))
-
-
-def printed(ours: float | None, published: float, digits: int) -> None:
+def nearly(ours: float | None, published: float, digits: int) -> None:
     """Equal to the printed digits: half a unit of the last."""
     assert ours == pytest.approx(published, abs=0.5000001 * 10.0**-digits)
 
@@ -143,17 +52,17 @@ def printed(ours: float | None, published: float, digits: int) -> None:
 def test_equals_the_published_equations_over_any_split(correlation: str, clinics: int) -> None:
     published = json.loads(PUBLISHED.read_text())[f"btheb_gee_{correlation}"]
     more = f'correlation = "{correlation}"'
-    answer = asked(question(BTHEB, more, "BDI-II"), clinics_of(beat_the_blues(), clinics))
+    answer = asked(question(BTHEB, more), clinics_of(beat_the_blues(), clinics))
     found = {e.name: e for e in answer.estimates}
     names = ("Intercept", "bdi_pre", "treatment[T.BtheB]", "length[T.>6m]", "drug[T.Yes]")
     assert len(published["order"]) == len(names)
     for place, name in enumerate(names):
-        printed(found[name].value, published["beta"][place], 3)
-        printed(found[name].standard_error, published["robust_se"][place], 4)
-        printed(found[f"naive_{name}"].standard_error, published["naive_se"][place], 4)
-    printed(found["scale"].value, published["scale"], 1)
+        nearly(found[name].value, published["beta"][place], 3)
+        nearly(found[name].standard_error, published["robust_se"][place], 4)
+        nearly(found[f"naive_{name}"].standard_error, published["naive_se"][place], 4)
+    nearly(found["scale"].value, published["scale"], 1)
     if correlation == "exchangeable":
-        printed(found["alpha"].value, published["alpha"], 3)
+        nearly(found["alpha"].value, published["alpha"], 3)
     assert (found["subjects"].value, found["observations"].value) == (97, 280)
 
 
@@ -216,23 +125,12 @@ def test_too_few_rounds_are_words_with_the_remedy(more: str, rounds: int) -> Non
     assert all(e.value is None and e.suppressed for e in answer.estimates)
 
 
-def changed(**columns: Any) -> Records:
-    whole = job_loss()
-    return Records(whole.patients, whole.scores.with_columns(**columns), time_unit="month")
-
-
-def first_visits() -> Records:
-    whole = job_loss()
-    first = whole.scores.group_by("patient", "instrument", maintain_order=True).head(1)
-    return Records(whole.patients, first, time_unit="month")
-
-
 def separated() -> Records:
     """Whoever is unemployed is above the cut-off, whoever is not is below."""
     whole = job_loss()
     work = whole.scores.filter(pl.col("instrument") == "unemployed")
     scores = work.with_columns(instrument=pl.lit("CES-D"), value=10 + 20 * pl.col("value"))
-    return Records(whole.patients, pl.concat([work, scores]), time_unit="month")
+    return records_of(whole.patients.select("patient"), pl.concat([work, scores]).rows())
 
 
 CASES: dict[str, tuple[Callable[[], Records], str, str]] = {
@@ -240,14 +138,14 @@ CASES: dict[str, tuple[Callable[[], Records], str, str]] = {
     "few": (lambda: job_loss().only(job_loss().patients["patient"][:3]), "", "cannot carry"),
     "one visit each": (first_visits, "", "too few patients have two scores"),
     "singular": (
-        lambda: changed(
+        lambda: job_loss_with(
             value=pl.when(pl.col("instrument") == "CES-D").then(pl.col("value")).otherwise(0.0)
         ),
         "",
         "combinations of earlier ones: unemployed",
     ),
     "constant": (
-        lambda: changed(
+        lambda: job_loss_with(
             value=pl.when(pl.col("instrument") == "CES-D").then(7.0).otherwise(pl.col("value"))
         ),
         'correlation = "independence"',
@@ -277,7 +175,6 @@ def test_one_visit_each_is_enough_with_independence() -> None:
     [
         ("CES-D ~ time + (1 | patient)", "", "leave (… | patient) out"),
         ("CES-D ~ weather", "", "does not declare"),
-        ("PHQ-9 ~ time", "", "no outcome"),
         (ALDA, 'family = "logit"', "at_least"),
         (ALDA, "at_least = 16", "at_least"),
         (ALDA, 'family = "logit"\nat_least = 0', "splits no scores"),
@@ -289,6 +186,23 @@ def test_refused_by_name(formula: str, more: str, words: str) -> None:
     with pytest.raises(InputError) as refusal:
         question(formula, more)
     assert words in str(refusal.value) + refusal.value.hint
+
+
+def test_another_outcome_than_the_studys_is_refused() -> None:
+    study = question().study
+    spec = study.questions[0].model_copy(update={"formula": "PHQ-9 ~ time"})
+    with pytest.raises(InputError, match="no outcome"):
+        build(spec, study)
+
+
+def test_it_is_refused_for_patients_data() -> None:
+    spec = question().spec.model_copy(update={"epsilon": 1.0})
+    study = question().study
+    patients = study.model_copy(
+        update={"privacy": study.privacy.model_copy(update={"data": "patients"})}
+    )
+    with pytest.raises(InputError, match="cannot be asked of patients"):
+        build(spec, patients)
 
 
 def test_the_answer_in_words() -> None:

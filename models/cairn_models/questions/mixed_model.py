@@ -42,7 +42,7 @@ from cairn_protocol.study import QuestionSpec, Study
 
 LARGEST_ENTRY: Final = 2.0**37  # of the planned patients' sum: 2⁵⁷ of the ring's 2⁶³ steps
 BLOCK: Final = 1 << 20  # numbers in one block of patients
-DEFAULT_ROUNDS: Final = 12  # arrives in 7 to 9 on published data
+DEFAULT_ROUNDS: Final = 16  # arrives in 7 to 9 on published data
 
 
 class MixedModelSettings(LongitudinalSettings):
