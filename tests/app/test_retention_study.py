@@ -45,7 +45,7 @@ def test_both_dropouts_reach_the_report_with_and_without_enough_people(
     shown = {e.name: e for e in (*measured.estimates, *used.estimates) if e.value is not None}
     assert all((e.count or 0) >= 10 for e in shown.values())
     courses = [f for f in (*measured.figures, *used.figures) if isinstance(f, Course)]
-    assert len(courses) == 3
+    assert len(courses) == 4
     waiting = courses[1].series["waiting"]["middle"]
     assert all(math.isnan(v) for v in waiting), "who waits has no programme to leave"
     assert ("kept-waiting-8" in shown) == (sum(sizes) > 100)

@@ -312,7 +312,12 @@ def test_an_answer_about_the_programme_says_how_use_ended():
         "By week 8 from first use, 19 % of people offered a guided programme who started had left "
         "the programme and 18 % had completed it.",
     )
-    assert set(answer.figures[1].series) == {"dmhi_guided: left", "dmhi_guided: completed"}
+    assert [f.title for f in answer.figures] == [
+        "People who had not given up the programme",
+        "People who had left the programme",
+        "People who had completed the programme",
+    ]
+    assert answer.figures[2].series["dmhi_guided"]["middle"] == pytest.approx((0, 0, 18))
 
 
 def test_an_open_window_of_entry_is_said_to_look_like_loss():

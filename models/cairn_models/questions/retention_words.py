@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cairn_models.questions.timed_words import Words
+from cairn_models.questions.timed_words import Cause, Words
 
 
 def measurement_words(
@@ -59,6 +59,8 @@ def programme_words(unit: str) -> Words:
             "'completed' are Aalen–Johansen incidences of the two ways to end. It knows only "
             "stops that the clinic recorded.",
         ),
-        causes=(("left", "left by"), ("completed", "completed by")),
-        causes_drawn="How use of the programme ended",
+        causes=(
+            Cause("left", "left by", "People who had left the programme"),
+            Cause("completed", "completed by", "People who had completed the programme"),
+        ),
     )

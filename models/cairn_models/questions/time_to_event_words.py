@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cairn_models.measures import Instrument
-from cairn_models.questions.timed_words import Words
+from cairn_models.questions.timed_words import Cause, Words
 
 
 def deterioration_words(instrument: Instrument, unit: str) -> Words:
@@ -17,8 +17,7 @@ def deterioration_words(instrument: Instrument, unit: str) -> Words:
         did="had deteriorated",
         doing="deteriorating",
         mean="mean time without deterioration",
-        standing=f"By {{when}}, {{deteriorated}} of {{who}} had reliably deteriorated "
-        f"({instrument.name} higher than at the start by {rise}).",
+        standing="By {when}, {deteriorated} of {who} had reliably deteriorated.",
         drawn="People who had reliably deteriorated",
         axis="cumulative incidence, %, lower is better",
         better="left",
@@ -70,7 +69,9 @@ def step_up_words(
         better="",
         clock=f"{unit}s since entry",
         notes=tuple(notes),
-        causes=(("therapy_started", "in therapy by"), ("lost", "lost to measurement by")),
+        causes=(
+            Cause("therapy_started", "in therapy by", "People who had started therapy"),
+            Cause("lost", "lost to measurement by", "People lost to measurement"),
+        ),
         untouched="waiting and in touch at",
-        causes_drawn="What ended the wait otherwise",
     )

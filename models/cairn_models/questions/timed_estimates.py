@@ -106,8 +106,8 @@ class Curves:
     def beside(self, words: Words) -> Iterator[tuple[str, str, Fitted]]:
         """Key, words and estimates of each curve that is told beside the main one."""
         names = self.table.grid.ways.causes
-        for key, said in words.causes:
-            yield key, said, self.causes[names.index(key)]
+        for cause in words.causes:
+            yield cause.key, cause.by, self.causes[names.index(cause.key)]
         if words.untouched:
             yield "untouched", words.untouched, self.untouched
 

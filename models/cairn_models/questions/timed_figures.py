@@ -19,8 +19,10 @@ from cairn_models.questions.timed_estimates import (
     ratio,
     share_at,
 )
+from cairn_models.questions.timed_words import Words
 
 BAND: Final = "Bands are 95 % intervals at each time"
+STEP: Final = 20.0  # per cent; an axis ends at a multiple
 Line = tuple[Curves, Fitted, float]  # an arm, one of its curves, and where that starts
 
 
@@ -65,15 +67,10 @@ def figures(
     start = 1.0 if curves[0].table.grid.ways.staying else 0.0
     main = {name: (own, own.main, start) for name, own in names.items()}
     found: list[Course | Forest] = [_course(frame, words.drawn, words.axis, main, noised=noised)]
-    if words.causes:
-        lines = {
-            f"{name}: {_short(key, said)}": (own, fitted, 0.0)
-            for name, own in names.items()
-            for key, said, fitted in own.beside(words)
-            if key != "untouched"
-        }
+    for place, cause in enumerate(words.causes):
+        lines = {name: (own, _beside(own, words, place), 0.0) for name, own in names.items()}
         axis = "cumulative incidence, %"
-        found.append(_course(frame, words.causes_drawn, axis, lines, noised=noised))
+        found.append(_course(frame, cause.drawn, axis, lines, noised=noised))
     if frame.others:
         worse = words.better and "left"
         gaps = tuple(_bare(frame, difference(frame, curves, k), k) for k in frame.others)
@@ -101,6 +98,11 @@ def _bare(frame: Frame, e: Estimate, arm: int) -> Estimate:
     return replace(e, label=frame.against(arm))
 
 
+def _beside(own: Curves, words: Words, place: int) -> Fitted:
+    """The curve of the cause that is told at `place` beside the main one."""
+    return list(own.beside(words))[place][2]
+
+
 def _short(key: str, said: str) -> str:
     """The words of a cause without the time: 'in therapy'."""
     return said.removesuffix(" by").removesuffix(" at") or key
@@ -110,7 +112,7 @@ def _course(
     frame: Frame, title: str, y_label: str, lines: dict[str, Line], *, noised: bool
 ) -> Course:
     """Steps from a public start; what cannot be told is NaN, which is not drawn."""
-    series, at_risk = {}, {}
+    series, at_risk, highest = {}, {}, 0.0
     for name, (own, fitted, start) in lines.items():
         told = [share_at(own, fitted, place) for place in range(len(frame.ends))]
         rows = [(e.value, e.low, e.high) for e in told]
@@ -118,9 +120,10 @@ def _course(
         with_start = np.vstack([np.full(3, 100 * start), points]).T
         if not fitted.readable.any():
             with_start[:] = math.nan
+        highest = max(highest, 100 * start, *(row[2] or 0.0 for row in rows))
         middle, low, high = (tuple(float(v) for v in row) for row in with_start)
         series[name] = {"middle": middle, "low": low, "high": high}
-        at_risk[name.partition(":")[0]] = _at_risk(own)
+        at_risk[name] = _at_risk(own)
     return Course(
         title,
         frame.words.clock,
@@ -128,7 +131,7 @@ def _course(
         (0.0, *frame.ends),
         series,
         band=f"{BAND}{', privacy noise included; numbers at risk are noised' if noised else ''}.",
-        y_range=(0.0, 100.0),
+        y_range=(0.0, min(max(STEP * math.ceil(highest / STEP), STEP), 100.0)),
         steps=True,
         at_risk=at_risk,
     )

@@ -7,6 +7,15 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
+class Cause:
+    """A curve beside the main one: its key, words before a time, and the title of its picture."""
+
+    key: str
+    by: str
+    drawn: str
+
+
+@dataclass(frozen=True)
 class Words:
     """What is told of one event, and how. `key` and those in `causes` name estimates.
 
@@ -20,9 +29,8 @@ class Words:
         standing: a sentence on one arm at the named time; {when}, {who} and {<key>} are filled in.
         drawn, axis: title and vertical axis of the main curve.
         better: the side on which a difference in the main curve is good, if any.
-        causes: key and words of each cause that has a curve of its own beside the main one.
+        causes: those that have a curve of their own beside the main one.
         untouched: words for the share without any cause; empty where it is not told.
-        causes_drawn: title of those curves.
         clock: what times are counted from.
         notes: the estimand, and what it takes for granted.
     """
@@ -40,6 +48,5 @@ class Words:
     better: Literal["left", "right", ""]
     clock: str
     notes: tuple[str, ...]
-    causes: tuple[tuple[str, str], ...] = ()
+    causes: tuple[Cause, ...] = ()
     untouched: str = ""
-    causes_drawn: str = ""
