@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 import numpy as np
@@ -73,6 +73,7 @@ def spared(grid: Grid, at: float, ended: float) -> tuple[Array, Array]:
     return np.concatenate(slopes, axis=1), np.concatenate(allowed)
 
 
+@lru_cache(maxsize=64)
 def shaping_for(grid: Grid, at: float, ended: float) -> Shaping:
     """The matrix that spares the curve, most at the named time, before all other answers."""
     return Shaping.sparing(*spared(grid, at, ended))

@@ -81,7 +81,9 @@ class Shaping:
     def _of(cls, gram: Array) -> Shaping:
         seen = _root(gram)
         longest = np.maximum(np.linalg.norm(seen, axis=0), 1.0)
-        return cls(np.trunc(seen / longest * STEPS) / STEPS)
+        seen = np.trunc(seen / longest * STEPS) / STEPS
+        seen.flags.writeable = False
+        return cls(seen)
 
     def table(self, sums: Array) -> Array:
         """(..., cells) noised counts from sums (..., cells)."""
