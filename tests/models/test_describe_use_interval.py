@@ -37,7 +37,7 @@ parts = PARTS
 SCORES = stats.norm.pdf(np.arange(28), 10, 5.5)
 STAGES = np.array([0.06, 0.04, 0.10, 0.10, 0.06, 0.09, 0.08, 0.12, 0.10, 0.25])
 ACTIVE = np.array([9, 7, 6, 6, 7, 8, 9, 10, 11, 12, 8, 7.0])
-WEEKS = np.arange(27)
+WEEKS = np.arange(25)
 BEGUN = np.diff(stats.lognorm.cdf([-1.0, *WEEKS], 0.45, scale=16.0))
 WAIT = np.array([*(0.94 * BEGUN), 0.03, 1 - 0.03 - 0.94 * BEGUN.sum()])
 SPENT = 25.0 * np.arange(13)
@@ -46,7 +46,7 @@ LAWS = {
     "week-8-quartiles": (np.arange(28.0)[:, None], SCORES),
     "programme": (np.arange(10.0)[:, None], STAGES),
     "active-weeks": (np.arange(1.0, 13)[:, None], ACTIVE),
-    "wait": (np.arange(29.0)[:, None], WAIT),
+    "wait": (np.arange(27.0)[:, None], WAIT),
     "minutes": (
         np.stack([np.tile(SPENT, 2), np.repeat([0.0, 1.0], 13)], axis=1),
         MINUTES.ravel(),

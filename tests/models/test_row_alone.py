@@ -132,7 +132,7 @@ def test_a_row_of_every_part_alone_is_the_row_among_others() -> None:
             rng.integers(0, 28, 300),
             rng.integers(0, 10, 300),  # furthest stage and whether assessed
             rng.integers(1, 13, 300),  # active weeks
-            rng.integers(0, 29, 300),  # wait
+            rng.integers(0, 27, 300),  # wait
             rng.uniform(0, 330, 300),  # minutes, some beyond the largest
             rng.integers(0, 2, 300),  # whether recovered
         ],

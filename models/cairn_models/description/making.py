@@ -64,7 +64,7 @@ class Blocks:
                 return (self._cells(programme.FUNNEL, shaping), active)
             case "waits":
                 bins = planned.waits.number
-                shaping = for_quantiles(bins + waits.BEYOND, bins, wait_levels(), 2)
+                shaping = for_quantiles(bins + waits.BEYOND, bins, wait_levels(), waits.BAR)
                 return (self._cells(waits.WAITS, shaping),)
             case "quartiles":
                 return (self._histogram(HISTOGRAM),)

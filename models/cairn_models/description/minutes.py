@@ -28,7 +28,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn_models.answers import Bars, Estimate, Table
+from cairn_models.answers import Estimate, Table
 from cairn_models.description.blocks import COUNT_WEIGHT, Divided, Number
 from cairn_models.description.reading import ByArm, Frame, Reading, Section
 from cairn_models.description.told import TOO_FEW, mean, whole, with_interval
@@ -109,10 +109,10 @@ def section(reading: Reading, block: Divided) -> Section:
     spent = _means(frame, block, slots.sum(axis=1).ravel(), np.sqrt(2.0) * noise_sd)
     each = tuple(_each(frame, sums, arm) for sums, arm in zip(every, frame.arms, strict=True))
     return Section(
+        about="staff minutes",
         estimates=(*spent, *each),
         sentences=tuple(_sentences(frame, spent, each)),
         tables=(_table(frame, spent, each),),
-        figures=tuple(_figures(frame, each)),
         notes=tuple(_notes(frame, block)),
     )
 
@@ -178,17 +178,6 @@ def _table(frame: Frame, spent: ByArm, each: ByArm) -> Table:
         ),
         note="Over everybody in the arm, people without any contact included.",
     )
-
-
-def _figures(frame: Frame, each: ByArm) -> Iterator[Bars]:
-    if any(e.value is not None for e in each):
-        yield Bars(
-            "Staff minutes for each reliable recovery, by arm",
-            "arm",
-            "minutes",
-            frame.arms,
-            {"everybody": each},
-        )
 
 
 def _notes(frame: Frame, block: Divided) -> Iterator[str]:

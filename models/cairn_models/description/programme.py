@@ -46,6 +46,7 @@ def section(reading: Reading, cells: Cells, number: Number) -> Section:
     )
     every = [*[offered], *rows, assessed, active]
     return Section(
+        about="use of a programme",
         estimates=tuple(row[k] for row in every for k in frame.use.arms),
         sentences=tuple(_sentences(frame, rows, active)),
         tables=(_table(frame, steps, rows, (offered, assessed, active)),),

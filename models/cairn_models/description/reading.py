@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn_models.answers import Answer, Estimate, Figure, Table
+from cairn_models.answers import Estimate, Figure, Table
 from cairn_models.arm_means import ArmMeans
 from cairn_models.description.blocks import Cells, Divided, Number
 from cairn_models.description.counts import Counts
@@ -60,27 +60,14 @@ class Frame:
 
 @dataclass(frozen=True)
 class Section:
-    """What one part adds to an answer."""
+    """What one part adds to an answer; `about` is what it is about, for a title."""
 
+    about: str
     estimates: tuple[Estimate, ...]
     sentences: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()
-
-    def after(self, answer: Answer) -> Answer:
-        """`answer` with this at the end of each of its lists."""
-        return Answer(
-            question=answer.question,
-            kind=answer.kind,
-            title=answer.title,
-            sentences=answer.sentences + self.sentences,
-            estimates=answer.estimates + self.estimates,
-            tables=answer.tables + self.tables,
-            figures=answer.figures + self.figures,
-            notes=answer.notes + self.notes,
-            released=answer.released,
-        )
 
 
 @dataclass(frozen=True)

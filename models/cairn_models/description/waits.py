@@ -29,7 +29,9 @@ from cairn_models.description.told import TOO_FEW, at, percent, share, whole
 from cairn_models.questions.effect_answer import PEOPLE
 
 WAITS: Final = "wait"
-MOST_BARS: Final = 13
+MOST_BINS: Final = 24
+MOST_BARS: Final = 6
+BAR: Final = MOST_BINS // MOST_BARS
 BEYOND: Final = 2  # cells beside the bins: stepped up first, still waiting
 QUANTILES: Final = {"lower-quartile": 0.25, "median": 0.5, "upper-quartile": 0.75, "90th": 0.9}
 
@@ -48,7 +50,7 @@ class Told:
 
 def bins_of(longest: int) -> Bins:
     """Bins by whose end therapy has begun: at entry, week 1, 2, … `longest`, or wider steps."""
-    step = float(-(-longest // 26))
+    step = float(-(-longest // MOST_BINS))
     return Bins(0.0, step, int(-(-longest // step)) + 1)
 
 
@@ -84,6 +86,7 @@ def section(reading: Reading, block: Cells) -> Section:
     )
     every = (*told.quantiles, *told.begun, *told.bars, told.stepped_up, told.waiting)
     return Section(
+        about="waits",
         estimates=tuple(e for row in every for e in row),
         sentences=tuple(_sentences(frame, told)),
         tables=(_table(frame, told),),

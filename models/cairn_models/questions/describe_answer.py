@@ -70,6 +70,11 @@ class Told:
             yield from section.estimates
 
     @property
+    def later(self) -> tuple[Spread, ...]:
+        """Spreads of scores after the baseline."""
+        return tuple(spread for spread in self.spreads if spread.when != "baseline")
+
+    @property
     def differences(self) -> tuple[Estimate, ...]:
         """All standardised differences."""
         numbers = [n for n in (self.score, *self.numbers.values()) if n]
@@ -84,13 +89,26 @@ def answer(reading: Reading) -> Answer:
     return Answer(
         question=frame.question,
         kind="describe",
-        title=f"Who is in the arms: {frame.instrument.name} at baseline, and who is assessed",
+        title=_title(frame, told),
         sentences=(*_sentences(frame, told), *(line for s in sections for line in s.sentences)),
         estimates=tuple(told),
         tables=(*_tables(frame, told), *(table for s in sections for table in s.tables)),
         figures=(*_figures(frame, told), *(figure for s in sections for figure in s.figures)),
         notes=tuple(_notes(frame, told, noised=reading.noise_sd > 0)),
     )
+
+
+def _title(frame: Frame, told: Told) -> str:
+    """What was asked, in a line."""
+    first = len(told.spreads) > len(told.later)
+    said = [
+        *(["who is in the arms"] if told.score or told.numbers or told.levels or first else []),
+        *(["who is assessed"] if told.funnel else []),
+        *([f"{frame.instrument.name} later on"] if told.course or told.later else []),
+        *(section.about for section in told.sections),
+    ]
+    line = ", ".join(said)
+    return f"{line[0].upper()}{line[1:]}"
 
 
 def read(reading: Reading) -> Told:
@@ -182,6 +200,7 @@ def _sentences(frame: Frame, told: Told) -> Iterator[str]:
             yield f"{line[0].upper()}{line[1:]}."
         elif told.entered or told.score:
             yield f"Nothing can be said about {who}: too few to tell through the noise."
+    yield from _later_sentences(frame, told)
     if told.differences:
         far = [e for e in told.differences if e.value is not None and abs(e.value) > IMBALANCE]
         shown = sum(e.value is not None for e in told.differences)
@@ -190,6 +209,21 @@ def _sentences(frame: Frame, told: Told) -> Iterator[str]:
             f"{len(far)} of the {shown} shown. Arms that differ at baseline are not compared by "
             "their outcomes alone."
         )
+
+
+def _later_sentences(frame: Frame, told: Told) -> Iterator[str]:
+    """Of the last week."""
+    for k, arm in enumerate(frame.arms):
+        who = PEOPLE.get(arm, f"people in arm “{arm}”")
+        said = []
+        if told.course and (mean := told.course[-1][k]).value is not None:
+            said.append(f"a mean of {with_interval(mean)} points")
+        if told.later and (median := told.later[-1].quartiles[1][k]).value is not None:
+            said.append(f"a median of {point(median)} ({median.low:g} to {median.high:g}) points")
+        if said:
+            week = f"week {frame.weeks[-1]:g}"
+            scale = frame.instrument.name
+            yield f"At {week}, {who} who have a {scale} score have {' and '.join(said)}."
 
 
 def _tables(frame: Frame, told: Told) -> Iterator[Table]:
@@ -213,14 +247,14 @@ def _tables(frame: Frame, told: Told) -> Iterator[Table]:
             ),
             note="Whoever came to a later stage counts at every earlier one.",
         )
-    if later := [spread for spread in told.spreads if spread.when != "baseline"]:
+    if told.later:
         yield Table(
             title=f"Quartiles of {frame.instrument.name} by week, of whoever has a score then",
             columns=("week", *frame.arms),
             rows=tuple(
                 (spread.when.removeprefix("week "), *(_three(spread, k) for k in arms))
                 for arms in [range(len(frame.arms))]
-                for spread in later
+                for spread in told.later
             ),
             note="Lower quartile, median, upper quartile.",
         )
@@ -284,7 +318,7 @@ def _figures(frame: Frame, told: Told) -> Iterator[Figure]:
             f"standard deviations, against {frame.arms[frame.reference]}",
             told.differences,
         )
-    if told.course and (drawn := _series(frame, told)):
+    if len(told.course) > 1 and (drawn := _series(frame, told)):
         yield Course(
             f"Mean {frame.instrument.name} of whoever has a score, by arm",
             "weeks since entry",

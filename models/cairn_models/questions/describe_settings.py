@@ -53,7 +53,7 @@ class DescribeSettings(Settings):
         default=(2, 4), min_length=1, max_length=MOST_USE_WEEKS
     )
     active_weeks: int = Field(default=12, ge=2, le=104)
-    longest_wait: int = Field(default=26, ge=4, le=260)
+    longest_wait: int = Field(default=24, ge=4, le=260)
     most_minutes: float = Field(default=300.0, gt=0, le=1e5)
     scales: tuple[str, ...] = ()
     arms: tuple[str, ...] = ()
