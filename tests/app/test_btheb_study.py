@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,28 @@ def test_the_published_model_stands_in_results_json(clinics: int, tmp_path: Path
     assert found["var_resid"]["value"] == pytest.approx(digits["var_resid"], rel=1e-4)
     assert found["log_likelihood"]["value"] == pytest.approx(digits["logLik"], rel=1e-4)
     assert results["spend"]["total"]["epsilon"] is None
+    check_slopes_and_equations(results["answers"], checks)
+
+
+def check_slopes_and_equations(answers: list[Any], checks: dict[str, Any]) -> None:
+    """Chapters 13 and 14 to the printed digits, from the same run."""
+    found = {a["question"]: {e["name"]: e for e in a["estimates"]} for a in answers}
+    slopes, published = found["own_slopes"], checks["btheb_random_slope_lrt"]
+    assert slopes["log_likelihood"]["value"] == pytest.approx(published["logLik"], abs=0.005)
+    assert slopes["lr_chi2"]["value"] == pytest.approx(published["chisq"], abs=0.00005)
+    assert slopes["lr_p"]["value"] == pytest.approx(published["p"], abs=0.00005)
+    terms = ("Intercept", "bdi_pre", "treatment[T.BtheB]", "length[T.>6m]", "drug[T.Yes]")
+    for correlation in ("independence", "exchangeable"):
+        equations = found[f"average_{correlation}"]
+        printed = checks[f"btheb_gee_{correlation}"]
+        for place, name in enumerate(terms):
+            robust, naive = equations[name], equations[f"naive_{name}"]
+            assert robust["value"] == pytest.approx(printed["beta"][place], abs=0.00051)
+            errors = (robust["standard_error"], naive["standard_error"])
+            assert errors[0] == pytest.approx(printed["robust_se"][place], abs=0.000051)
+            assert errors[1] == pytest.approx(printed["naive_se"][place], abs=0.000051)
+        assert equations["scale"]["value"] == pytest.approx(printed["scale"], abs=0.051)
+    assert found["average_exchangeable"]["alpha"]["value"] == pytest.approx(0.676, abs=0.00051)
 
 
 @needs_data

@@ -131,7 +131,7 @@ def check_published(answer: Answer) -> None:
 @needs_btheb
 @pytest.mark.parametrize("clinics", [1, 5, 20])
 def test_equals_the_published_model_over_any_split(clinics: int) -> None:
-    _, (course, _) = example("btheb")
+    _, (course, *_) = example("btheb")
     order = np.random.default_rng(clinics).permutation(100)
     answer = summed(course, [from_file(order[k::clinics]) for k in range(clinics)])
     assert tuple(e.name for e in answer.estimates[:6]) == TERMS
@@ -140,7 +140,7 @@ def test_equals_the_published_model_over_any_split(clinics: int) -> None:
 
 @needs_btheb
 def test_a_split_changes_nothing_beyond_rounding() -> None:
-    _, (course, _) = example("btheb")
+    _, (course, *_) = example("btheb")
     one = values(summed(course, [from_file(range(100))]))
     twenty = values(summed(course, [from_file(range(k, 100, 20)) for k in range(20)]))
     assert one == twenty  # whole scores and months are exact in fixed point
@@ -154,14 +154,14 @@ def test_folders_and_reader_give_the_published_model(tmp_path: Path, clinics: in
     imports = [read_clinic(folder) for folder in sorted(tmp_path.iterdir())]
     assert not any(found.findings for found in imports)
     assert sum(len(found.records) for found in imports) == 100
-    _, (course, _) = example("btheb")
+    _, (course, *_) = example("btheb")
     check_published(as_at_the_door(course, [found.records for found in imports]))
 
 
 @needs_btheb
 def test_the_wrong_months_give_the_wrong_treatment_effect() -> None:
     """The trap of other copies: 4 and 6 months instead of 3 and 5."""
-    _, (course, _) = example("btheb")
+    _, (course, *_) = example("btheb")
     records = from_file(range(100))
     months = pl.col("time").replace_strict({3.0: 4.0, 5.0: 6.0}, default=pl.col("time"))
     wrong = Records(records.patients, records.scores.with_columns(time=months), time_unit="month")
@@ -171,7 +171,7 @@ def test_the_wrong_months_give_the_wrong_treatment_effect() -> None:
 
 @needs_btheb
 def test_the_interaction_is_nested() -> None:
-    _, (course, slopes) = example("btheb")
+    _, (course, slopes, *_) = example("btheb")
     records = [from_file(range(100))]
     small, large = values(summed(course, records)), values(summed(slopes, records))
     assert large["log_likelihood"] >= small["log_likelihood"]
@@ -180,7 +180,7 @@ def test_the_interaction_is_nested() -> None:
 
 @needs_btheb
 def test_words_of_the_answer() -> None:
-    _, (course, _) = example("btheb")
+    _, (course, *_) = example("btheb")
     answer = summed(course, [from_file(range(100))])
     assert answer.sentences[0].startswith("280 scores of 97 patients")
     assert any("2.33 points lower" in s and "BtheB against TAU" in s for s in answer.sentences)
