@@ -334,7 +334,7 @@ def test_words_say_association_unless_randomised_and_synthetic_where_it_is() -> 
     assert "association" in answer.title
     assert "unadjusted for confounding" in said
     assert "Synthetic data" in said
-    assert "people offered a guided programme as for people waiting" in said
+    assert "for people offered a guided programme as for people waiting" in said
     assert "privacy noise" in said
     calm = counted(asked(LOGISTIC + "\nrandomised = true"), had, lacking, sd=2.0)
     assert "unadjusted" not in " ".join((*calm.sentences, *calm.notes, calm.title))

@@ -121,7 +121,8 @@ def test_linear_intervals_cover_with_noise() -> None:
         arm = rng.integers(0, 2, PEOPLE)
         baseline = rng.uniform(5, 25, PEOPLE)
         y = truth[0] + truth[1] * arm + truth[2] * baseline + rng.uniform(-5, 5, PEOPLE)
-        t = (np.stack([baseline, y], axis=1) - family.middle) / family.half
+        residual = y - family.slopes[0] * baseline
+        t = (np.stack([baseline, residual], axis=1) - family.middle) / family.half
         assert np.abs(t).max() <= 1
         total = family.coding.rows(arm, t).sum(axis=0) + rng.normal(0, sd, question.shape.length)
         fits.append(family.told(EMPTY, total, sd).fitted)

@@ -238,6 +238,26 @@ def test_linear_from_moments_is_that_of_statsmodels(
         assert e.standard_error == pytest.approx(fitted.bse[name], rel=1e-6)
 
 
+@pytest.mark.parametrize("limit", [4, 60])
+@pytest.mark.parametrize(
+    ("formula", "line"),
+    [
+        ("change ~ arm", lambda f: -3.2 + 0 * f["change"]),
+        ("outcome ~ arm + sex", lambda f: 14.2 - 3.2 + 0 * f["change"]),
+        ("change ~ arm + baseline", lambda f: -3.2 - 0.36 * (f["baseline"] - 14.2)),
+        ("outcome ~ arm*baseline", lambda f: 14.2 - 3.2 + 0.64 * (f["baseline"] - 14.2)),
+    ],
+)
+def test_a_limit_cuts_at_a_public_line_and_changes_nothing_else(
+    formula: str, line: Any, limit: float, records: Records
+) -> None:
+    asked = regression(f'family = "linear"\nformula = "{formula}"\nlimit = {limit}')
+    frame = pooled(records).dropna(subset=["change", "arm", "sex"])
+    name = formula.split(" ~", maxsplit=1)[0]
+    frame[name] = line(frame) + (frame[name] - line(frame)).clip(-limit, limit)
+    agrees(over(asked, split(records, 5)), smf.ols(formula, frame).fit())
+
+
 def periods(records: Records, ends: Sequence[float]) -> pd.DataFrame:
     """One row a patient and interval at risk, from the engagement table alone."""
     rows = []

@@ -39,11 +39,18 @@ from cairn_models.questions.base import (
     Vector,
     instrument_of,
 )
+from cairn_models.questions.effect import (
+    DRIFT_PER_WEEK,
+    RESIDUAL_SD,
+    SLOPE,
+    TYPICAL_BASELINE,
+    TYPICAL_SD,
+)
 from cairn_models.questions.regression_answer import answer, expected
 from cairn_models.questions.regression_words import Frame
 from cairn_models.records import WEEKS_PER_MONTH, Records
 from cairn_models.regression.clocks import Event, EventName
-from cairn_models.regression.covariates import known_covariates
+from cairn_models.regression.covariates import BASELINE, known_covariates
 from cairn_models.regression.family import Family
 from cairn_models.regression.hazard import Hazard
 from cairn_models.regression.linear import CHANGE, OUTCOME, Linear, Score
@@ -60,7 +67,7 @@ SCALES: Final = ("PHQ-9", "GAD-7")
 MOST_NUMBERS: Final = 2000  # in the vector; the noise of a larger table swamps every coefficient
 MOST_INTERVALS: Final = 12
 PEOPLE_A_COEFFICIENT: Final = 10.0  # planned, of a linear model
-RESIDUAL_SD, CHANGE_SD, SCORE_SD = (sd / 27 for sd in (4.5, 5.0, 6.1))  # of the range: `effect`
+CHANGE_SD, SCORE_SD = 5.0 / 27, TYPICAL_SD  # of the instrument's range, as in `effect`
 
 
 class RegressionSettings(Settings):
@@ -298,21 +305,27 @@ class Regression(Question[Any]):
                 "give one of them cut points",
             )
         width = instrument.highest - instrument.lowest
-        if plan.outcome == CHANGE:
-            reach = min(s.limit or width, width)
-            low, high, sd = -reach, reach, CHANGE_SD
-        else:
-            low, high, sd = instrument.lowest, instrument.highest, SCORE_SD
-        if "baseline" in plan.covariates:
-            sd = RESIDUAL_SD
+        down = -1.0 if instrument.higher_is_better else 1.0
+        typical = instrument.lowest + width * (
+            1.0 - TYPICAL_BASELINE if instrument.higher_is_better else TYPICAL_BASELINE
+        )
+        drift = down * DRIFT_PER_WEEK * width * s.week
+        is_change = plan.outcome == CHANGE
+        slope = (SLOPE if is_change else 1.0 + SLOPE) if BASELINE in plan.numbers else 0.0
+        spread = (
+            RESIDUAL_SD if BASELINE in plan.covariates else CHANGE_SD if is_change else SCORE_SD
+        )
         return Score(
-            CHANGE if plan.outcome == CHANGE else OUTCOME,
-            s.baseline_window,
-            s.week,
-            s.window,
-            low,
-            high,
-            s.residual_sd or sd * width,
+            name=CHANGE if is_change else OUTCOME,
+            baseline_window=s.baseline_window,
+            week=s.week,
+            window=s.window,
+            low=-width if is_change else instrument.lowest,
+            high=width if is_change else instrument.highest,
+            limit=s.limit,
+            expected=drift + (0.0 if is_change else typical) - slope * typical,
+            slope=slope,
+            residual_sd=s.residual_sd or spread * width,
         )
 
     def _event(self) -> Event:

@@ -79,13 +79,12 @@ class Frame:
             return f"having {OUTCOMES[self.outcome].phrase} by week {self.week:g}"
         return f"having {HAVING[self.outcome]}"
 
-    @property
-    def alike(self) -> str:
-        """Whom a coefficient compares."""
-        others = [v for v in self.design.variables if v not in (ARM, TIME)]
+    def alike(self, own: str) -> str:
+        """Whom the coefficient of the variable `own` compares: people alike in all others."""
+        others = [v for v in self.design.variables if v not in (own, TIME)]
         if not others:
             return ""
-        return f"Among people alike in {', '.join(o.replace('_', ' ') for o in others)}, "
+        return f"Among people alike in {' and '.join(o.replace('_', ' ') for o in others)}, "
 
 
 def title_of(frame: Frame) -> str:
@@ -110,6 +109,8 @@ def sentences(
     for arm, risk in risks.items():
         if risk.value is not None:
             yield _risk(frame, arm, risk)
+    if not frame.randomised:
+        yield f"Each is {ASSOCIATION}."
     if any(len(c.parts) > 1 for c in frame.design.columns):
         yield (
             "The formula has interactions: a term that takes part in one is told where the others "
@@ -120,47 +121,49 @@ def sentences(
 def _finding(frame: Frame, column: Column, estimate: Estimate) -> str:
     whom = _groups(frame, column)
     if estimate.value is None:
-        return f"Nothing can be said of {whom}: {estimate.suppressed}."
+        return f"Nothing can be said {whom}: {estimate.suppressed}."
     ends = f"{_in(frame, estimate.low)} to {_in(frame, estimate.high)}"
     span = f"(95 % interval {ends}{noise_in_words(estimate)})"
     said = (
         f"mean {frame.what} was {abs(estimate.value):.2f} points "
-        f"{'higher' if estimate.value >= 0 else 'lower'} for {whom} {span}"
+        f"{'higher' if estimate.value >= 0 else 'lower'} {whom} {span}"
         if frame.family == "linear"
-        else f"the {_odds(frame)} of {frame.what} were {estimate.value:.2g} times as high "
-        f"for {whom} {span}"
+        else f"the {_odds(frame)} of {frame.what} were {_in(frame, estimate.value)} times as high "
+        f"{whom} {span}"
     )
-    said = f"{frame.alike}{said}" if frame.alike else said[0].upper() + said[1:]
-    within = estimate.low is not None and estimate.high is not None
+    alike = frame.alike(column.parts[0][0])
+    said = f"{alike}{said}." if alike else f"{said[0].upper()}{said[1:]}."
     none = 0.0 if frame.family == "linear" else 1.0
-    tail = "." if frame.randomised and column.parts[0][0] == ARM else f": {ASSOCIATION}."
-    if within and float(estimate.low or 0) <= none <= float(estimate.high or 0):
-        tail += " The interval includes no difference at all."
-    return said + tail
+    low, high = estimate.low, estimate.high
+    if low is not None and high is not None and low <= none <= high:
+        said += " The interval includes no difference at all."
+    return said
 
 
 def _risk(frame: Frame, arm: int, risk: Estimate) -> str:
     value = risk.value or 0.0
-    low, high = sorted((s * 100 for s in (risk.low or 0.0, risk.high or 0.0)), reverse=value < 0)
-    side = -1.0 if value < 0 else 1.0
+    side, more = (-1.0, "fewer") if value < 0 else (1.0, "more")
+    low, high = sorted(100 * side * end for end in (risk.low or 0.0, risk.high or 0.0))
     return (
-        f"If everybody in the table had been among {_people(frame, arm)} instead of among "
-        f"{_people(frame, 0)}, the model has {100 * abs(value):.1f} percentage points "
-        f"{'more' if value >= 0 else 'fewer'} {frame.what.removeprefix('having ')} "
-        f"(95 % interval {_minus(side * low)} to {_minus(side * high)}{noise_in_words(risk)})."
+        f"With everybody in the table among {_people(frame, arm)} instead of {_people(frame, 0)}, "
+        f"the model says, {100 * abs(value):.1f} percentage points {more} "
+        f"would have {frame.what.removeprefix('having ')} (95 % interval {_minus(low)} to "
+        f"{_minus(high)}{noise_in_words(risk)})."
     )
 
 
 def _groups(frame: Frame, column: Column) -> str:
+    """'for … as for …', or what one more of a number does."""
     ((variable, level),) = column.parts
+    as_for = "than for" if frame.family == "linear" else "as for"
     if level is None:
-        per = "a point higher at baseline" if variable == BASELINE else f"a unit more of {variable}"
-        return f"people with {per} than for others"
+        each = "point at baseline" if variable == BASELINE else f"unit of {variable}"
+        return f"for each further {each.replace('_', ' ')}"
     if variable == ARM:
-        return f"{_people(frame, level)} as for {_people(frame, 0)}".replace(
-            " as for ", " than for " if frame.family == "linear" else " as for "
-        )
-    return column.label.replace("_", " ").replace(": ", " ")
+        return f"for {_people(frame, level)} {as_for} {_people(frame, 0)}"
+    one, _, other = column.label.partition(": ")[2].partition(" against ")
+    name = variable.replace("_", " ")
+    return f"for {name} {one} {as_for} {name} {other}" if other else f"for {name} {one}"
 
 
 def _people(frame: Frame, arm: int) -> str:
@@ -174,7 +177,9 @@ def _odds(frame: Frame) -> str:
 def _in(frame: Frame, value: float | None) -> str:
     if value is None:
         return ""
-    return _minus(value, 2) if frame.family == "linear" else f"{value:.2g}"
+    if frame.family == "linear":
+        return _minus(value, 2)
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def _minus(value: float, digits: int = 1) -> str:

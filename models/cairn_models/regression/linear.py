@@ -13,7 +13,7 @@ from cairn_models.cohort import changes
 from cairn_models.formula import Design
 from cairn_models.records import Records
 from cairn_models.regression.cells import NOWHERE
-from cairn_models.regression.covariates import Array
+from cairn_models.regression.covariates import BASELINE, Array
 from cairn_models.regression.family import BLOCK, Family, Told
 from cairn_models.regression.least_squares import MomentCoding, Moments, least_squares, solve
 from cairn_models.regression.plan import Plan
@@ -25,9 +25,12 @@ TYPICAL_SQUARE: Final = 0.2  # of a number on −1 to 1: PHQ-9 at the start of N
 
 @dataclass(frozen=True)
 class Score:
-    """The outcome: a change or a score near `week`, cut at `low` and `high`, in points.
+    """The outcome: a change or a score near `week`, in points between `low` and `high`.
 
-    Windows in weeks; `residual_sd` is a public guess, for planning.
+    With a `limit`, what is summed is the residual from a public line, `expected` + `slope` ×
+    baseline (the slope 0 unless the baseline is a number in the formula), cut at ± `limit`: less
+    noise, since it is scaled by the limit. The line is added again to the sums, so coefficients
+    mean the same. Windows in weeks; `residual_sd` is a public guess, for planning.
     """
 
     name: str
@@ -36,6 +39,9 @@ class Score:
     window: float
     low: float
     high: float
+    limit: float | None
+    expected: float
+    slope: float
     residual_sd: float
 
 
@@ -53,10 +59,14 @@ class Linear(Family):
     def __init__(self, plan: Plan, score: Score, *, robust: bool, count_weight: float) -> None:
         self.plan, self.score, self.robust = plan, score, robust
         ranges = [plan.covariates[name].declared for name in plan.numbers]
-        lows = [*(float(r.lowest or 0.0) for r in ranges), score.low]
-        highs = [*(float(r.highest or 0.0) for r in ranges), score.high]
-        self.middle = (np.array(lows) + np.array(highs)) / 2.0
-        self.half = (np.array(highs) - np.array(lows)) / 2.0
+        lows = np.array([*(float(r.lowest or 0.0) for r in ranges), score.low])
+        highs = np.array([*(float(r.highest or 0.0) for r in ranges), score.high])
+        self.middle, self.half = (lows + highs) / 2.0, (highs - lows) / 2.0
+        self.slopes = np.zeros(len(lows) - 1)
+        if score.limit is not None:
+            self.middle[-1], self.half[-1] = score.expected, score.limit
+            if BASELINE in plan.numbers:
+                self.slopes[plan.numbers.index(BASELINE)] = score.slope
         self.coding = MomentCoding(plan.cells.count, len(lows), count_weight)
         self.length, self.bound = self.coding.cells * self.coding.width, self.coding.bound
         self.scale = plan.exact_scale(1.0)
@@ -77,7 +87,9 @@ class Linear(Family):
         cell = self.plan.cells.of(values, len(y))
         numbers = np.stack([*(values[name] for name in self.plan.numbers), y], axis=1)
         known = (cell != NOWHERE) & np.isfinite(numbers).all(axis=1)
-        t = np.clip((np.where(known[:, None], numbers, 0.0) - self.middle) / self.half, -1.0, 1.0)
+        numbers = np.where(known[:, None], numbers, 0.0)
+        numbers[:, -1] -= (numbers[:, :-1] * self.slopes).sum(axis=1)
+        t = np.clip((numbers - self.middle) / self.half, -1.0, 1.0)
         return Placed(np.where(known, cell, NOWHERE), t)
 
     def rows(self, prepared: Placed, public: NDArray[np.float32]) -> Iterator[Array]:
@@ -99,6 +111,7 @@ class Linear(Family):
         d = len(self.half)
         own = np.diag(np.append(1.0, self.half))
         own[1:, 0] = self.middle
+        own[-1, :-1] += self.slopes @ own[1:-1, :-1]
         values = self.plan.cells.values
         return Moments(
             sums=total.reshape(-1, self.coding.width),
