@@ -54,7 +54,8 @@ def own_spreads(means: ArmMeans) -> CellMeans:
 def one_spread(means: ArmMeans, spread: PooledSpread) -> CellMeans:
     """The same means with the pooled spread in every cell."""
     n = np.where(means.readable, means.count, 2.0)
-    sampling = np.where(means.readable, max(spread.variance, LEAST_SPREAD) / n, 0.0)
+    least = max(float(np.sqrt(spread.noise)), LEAST_SPREAD)
+    sampling = np.where(means.readable, max(spread.variance, least) / n, 0.0)
     doubt = np.where(means.readable, spread.doubt / n**2, 0.0)
     return CellMeans(means.readable, means.mean, sampling, means.noise, doubt, True)
 

@@ -9,6 +9,7 @@ strata, and for change as it was, one pooled spread (least squares). Units of th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -43,8 +44,8 @@ class Publicly:
 class ChangeFit:
     """All estimates of one total. `cells` and `arms` are the means of cells and of whole arms.
 
-    `adjusted`, `full` (without winsorising) and `plain` (change as it was) are the contrasts;
-    `spread` is that of change as it was, `within` that of adjusted change.
+    `adjusted` and `plain` (change as it was) are the contrasts, `within` and `spread` the pooled
+    spreads of the two.
     """
 
     coding: ChangeCoding
@@ -52,18 +53,23 @@ class ChangeFit:
     cells: ArmMeans
     arms: ArmMeans
     adjusted: ArmEffects
-    full: ArmEffects
     plain: ArmEffects
     within: PooledSpread
     spread: PooledSpread
     plain_means: Array
+
+    @cached_property
+    def full(self) -> ArmEffects:
+        """The adjusted contrasts without winsorising, were changes normal."""
+        law = unwinsorised(self.cells, self.coding.means, noise_sd=self.noise_sd)
+        return arm_effects(own_spreads(law), self.coding.arms)
 
     def comparable(self, pair: Pair) -> bool:
         """Whether both arms are large enough to be shown, and have a stratum to be compared in."""
         return bool(self.adjusted.linked[pair])
 
     def g(self, pair: Pair) -> Interval | None:
-        """Hedges' g of a comparable contrast; None where nobody's change differs."""
+        """Hedges' g of a comparable contrast; None where the SD of change is not told."""
         return hedges_g(
             self.adjusted,
             pair,
@@ -99,14 +105,16 @@ def fit_changes(
         fewest=publicly.fewest,
     )
 
-    def pooled(public_variance: float, *, adjusted: bool) -> PooledSpread:
+    def pooled(as_it_was: float | None) -> PooledSpread:
         return pooled_spread(
-            sums, coding, noise_sd=noise_sd, public_variance=public_variance, adjusted=adjusted
+            sums,
+            coding,
+            noise_sd=noise_sd,
+            public_adjusted=publicly.adjusted,
+            public_as_it_was=as_it_was,
         )
 
-    within = pooled(publicly.adjusted, adjusted=True)
-    spread = pooled(publicly.as_it_was, adjusted=False)
-    full = unwinsorised(cells, coding.means, noise_sd=noise_sd)
+    within, spread = pooled(None), pooled(publicly.as_it_was)
     plain = as_it_was(cells, sums, coding, spread, noise_sd=noise_sd)
     mine = own_spreads(cells) if coding.strata == 1 else one_spread(cells, within)
     shift = sums.predicted.reshape(coding.strata, coding.arms).sum(axis=0)
@@ -116,7 +124,6 @@ def fit_changes(
         cells=cells,
         arms=arms,
         adjusted=arm_effects(mine, coding.arms),
-        full=arm_effects(own_spreads(full), coding.arms),
         plain=arm_effects(plain, coding.arms),
         within=within,
         spread=spread,

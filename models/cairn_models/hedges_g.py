@@ -1,7 +1,9 @@
 """Hedges' g: a difference between arms over the pooled SD of change, corrected for small samples.
 
 g = J·Δ/S with the exact correction J = Γ(m/2) / (√(m/2)·Γ((m − 1)/2)), m = N − groups (Hedges 1981,
-J. Educ. Stat. 6:107; 1 − 3/(4m − 1) is its well-known approximation). Δ may be adjusted; S is the
+J. Educ. Stat. 6:107; 1 − 3/(4m − 1) is its well-known approximation). J undoes that E 1/S exceeds
+1/σ, by a share of ⅜·Var S²/σ⁴ with Var S² = 2σ⁴/m; noise in S² adds to that variance, and 1 + ⅜ of
+its own share divides g once more. Δ may be adjusted; S is the
 spread of change as it was, so that adjusting does not enlarge g (as Cochrane and What Works
 Clearinghouse ask). By the delta method
 
@@ -37,8 +39,8 @@ def hedges_g(
     count_weight: float,
     noise_sd: float,
 ) -> Interval | None:
-    """g of one contrast; None where nobody's change differs from another's."""
-    if spread.variance <= 0.0:
+    """g of one contrast; None where nobody's change differs, or noise hides by how much."""
+    if not spread.told:
         return None
     difference = effects.contrast(pair)
     s2, delta = spread.variance, float(difference.value)
@@ -50,7 +52,7 @@ def hedges_g(
     of_sampling = (total - noise) / s2 + by_spread * spread.sampling
     of_noise = max(of_noise, 0.0)
     variance = of_noise + of_sampling
-    factor = small_sample(spread.degrees)
+    factor = small_sample(spread.degrees) / (1.0 + 0.375 * spread.noise / s2**2)
     return Interval(
         value=np.asarray(factor * delta / np.sqrt(s2)),
         standard_error=np.asarray(factor * np.sqrt(variance)),

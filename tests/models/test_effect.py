@@ -131,7 +131,7 @@ def test_only_the_patients_own_arm_has_a_contribution():
     predicted = float(q.predicted(np.array(20.0)))
     u = ((12 - 20) - predicted) / q.limit
     t = ((12 - 20) - q.middle) / q.limit  # change as it was
-    own, once = 0.2 * (predicted - q.middle) / q.reach, 0.15 * (t**2 - u**2) / q.coding.cross_range
+    own, once = 0.2 * (predicted - q.middle) / q.reach, 0.2 * (t**2 - u**2) / q.coding.cross_range
     slots = [0, 0, 0, 0, 0, 0, 0.5, u, 1 - u**2]
     np.testing.assert_allclose(rows[0], [*slots, 0, 0, own, once], atol=1e-12)
     assert not rows[1:].any()
@@ -171,7 +171,7 @@ def test_the_bound_is_reached_so_it_cannot_be_lower(weight):
 
 
 def test_the_bound_does_not_grow_with_the_number_of_arms():
-    assert question(arms=ARMS[:2]).shape.bound == question().shape.bound == math.sqrt(1.3125)
+    assert question(arms=ARMS[:2]).shape.bound == question().shape.bound == math.sqrt(1.33)
     assert question('adjust = "none"').shape.bound == math.sqrt(1.25)
 
 

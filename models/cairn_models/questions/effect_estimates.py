@@ -30,6 +30,7 @@ TOO_FAR_OUT: Final = (
     "so many patients are at the winsorising limit that none can be told without it"
 )
 NOBODY_DIFFERS: Final = "nobody's change differs from another's"
+SPREAD_LOST: Final = "the SD of change cannot be told through the noise"
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _told(
         return _filled(blank(what), effects.contrast(pair), count, limit)
 
     g, margin, scale = fit.g(pair), frame.margin, frame.standardise_by
-    below, above = (None, None) if margin is None else _one_sided(contrast, margin / limit)
+    below, above = (None, None) if margin is None else one_sided(contrast, margin / limit)
     return Told(
         pair=pair,
         main=points("", fit.adjusted),
@@ -124,7 +125,7 @@ def _told(
         plain=points(PLAIN, fit.plain) if frame.adjusted else None,
         g=_filled(blank(G, SDS), g, count, 1.0)
         if g is not None
-        else replace(blank(G, SDS), suppressed=NOBODY_DIFFERS),
+        else replace(blank(G, SDS), suppressed=SPREAD_LOST if fit.noise_sd > 0 else NOBODY_DIFFERS),
         joint=_filled(blank(JOINT), contrast, count, limit, level=level) if frame.several else None,
         equivalence=_filled(blank(EQUIVALENCE), contrast, count, limit, level=0.90)
         if margin is not None
@@ -187,7 +188,7 @@ def _two_sided(interval: Interval) -> float:
     return float(2.0 * stats.t.sf(abs(value) / error, float(interval.degrees)))
 
 
-def _one_sided(interval: Interval, margin: float) -> tuple[float, float]:
+def one_sided(interval: Interval, margin: float) -> tuple[float, float]:
     """p values against 'worse by the margin or more' on either side."""
     value, error = float(interval.value), float(interval.standard_error)
     if error <= 0.0:

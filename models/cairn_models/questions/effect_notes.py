@@ -52,7 +52,7 @@ def _notes(frame: Frame, fit: ChangeFit) -> Iterator[str]:
             f"The spread in {', '.join(drawn)} could not be told through the noise; its interval "
             "rests mostly on a public value."
         )
-    if fit.spread.public_weight > MOSTLY_PUBLIC:
+    if fit.spread.public_share > MOSTLY_PUBLIC:
         yield (
             "The SD of change could not be told through the noise: Hedges' g rests mostly on a "
             "public value of it."
