@@ -13,8 +13,9 @@ refuse,
 
 a quadratic in p, cut to [0, 1]. Without noise it is Wilson's (1927, JASA 22:209); the ratio's noise
 enters as in Fieller (1954, J. R. Stat. Soc. B 16:175). It opens upwards because a count is shown
-only from three standard deviations of its noise on, N ≥ 3√(v(a + b + 2c)). A is cut to [0, N]
-first, which brings it no farther from any pN, so no p is lost.
+only from three standard deviations of its noise on, N ≥ 3√(v(a + b + 2c)); where
+a wider interval (`reach`) does not open upwards no p is refused. A is cut to [0, N] first, which
+brings it no farther from any pN, so no p is lost.
 
 **A difference** of two independent proportions: Newcombe (1998, Stat Med 17:873, method 10) from
 the ends of both intervals, which are the noisy ones here.
@@ -111,10 +112,14 @@ def proportion(
     *,
     noise_sd: float,
     fewest: float,
+    reach: float = NORMAL_95,
 ) -> Proportion:
-    """The share `having` among both; `cells` is what noise the two sums carry, a and b (and c)."""
+    """The share `having` among both, with an interval of `reach` standard deviations.
+
+    `cells` is what noise the two sums carry: a and b, and c where they share some.
+    """
     a, _, c = cells = Cells(*cells)
-    v, z2 = noise_sd**2, NORMAL_95**2
+    v, z2 = noise_sd**2, reach**2
     count = np.asarray(having + lacking, dtype=np.float64)
     least = least_count(fewest, cells.whole, noise_sd)
     readable = np.asarray(count >= least)
@@ -125,6 +130,8 @@ def proportion(
     half = held * n + z2 * n / 2.0 - z2 * v * (a + c)
     rest = held**2 - z2 * v * a
     root = np.sqrt(np.maximum(half**2 - square * rest, 0.0))
+    opens = square > 0.0
+    over = np.where(opens, square, 1.0)
     sampling, noise = variances(p, n, cells, noise_sd)
     return Proportion(
         readable=readable,
@@ -135,8 +142,8 @@ def proportion(
         value=p,
         sampling=sampling,
         noise=noise,
-        low=np.clip((half - root) / square, 0.0, p),
-        high=np.clip((half + root) / square, p, 1.0),
+        low=np.where(opens, np.clip((half - root) / over, 0.0, p), 0.0),
+        high=np.where(opens, np.clip((half + root) / over, p, 1.0), 1.0),
     )
 
 

@@ -28,7 +28,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn_models.proportions import Array, Cells, Proportion, proportion
+from cairn_models.proportions import NORMAL_95, Array, Cells, Proportion, proportion
 from cairn_models.rates_shaping import shaping_for
 from cairn_models.reliable_change import COURSES, Outcome
 from cairn_models.shaping import Shaping
@@ -116,6 +116,7 @@ class RatesTable:
         fewest: float,
         arm: int | None = None,
         level: int | None = None,
+        reach: float = NORMAL_95,
     ) -> Proportion:
         """The rate of `outcome` (...,) in an arm and level of `total` (..., length); None: all."""
         table = total.reshape(*total.shape[:-1], self.arms, self.levels, self.cells)
@@ -129,4 +130,5 @@ class RatesTable:
             self.noise_in(outcome, groups),
             noise_sd=noise_sd,
             fewest=fewest,
+            reach=reach,
         )

@@ -44,7 +44,15 @@ from cairn_models.questions.base import (
 )
 from cairn_models.questions.confounding import confounding_of
 from cairn_models.questions.rates_answer import answer
-from cairn_models.questions.rates_estimates import DIFFERENCE, GAP, SHARE, Frame, name_of
+from cairn_models.questions.rates_estimates import (
+    DIFFERENCE,
+    GAP,
+    JOINT,
+    JOINT_GAP,
+    SHARE,
+    Frame,
+    name_of,
+)
 from cairn_models.rates_shaping import AT_CASENESS
 from cairn_models.rates_table import NOWHERE, RatesTable
 from cairn_models.records import Records
@@ -204,7 +212,20 @@ class Rates(Question[NDArray[np.int64]]):
                 for level in self.levels
                 for arm in others
             ]
-        return tuple(found)
+        return (*found, *self._together(noise))
+
+    def _together(self, noise: SumNoise) -> Iterator[Expected]:
+        """The same contrasts once more, where several are told together."""
+        frame, arms = self.frame, len(self.arms)
+        for family in frame.families:
+            if len(family) < 2:
+                continue
+            for outcome in self.outcomes:
+                for pair in family:
+                    arm, level = pair[0]
+                    of = (JOINT_GAP if arm is None else JOINT, *frame.parts(pair))
+                    levels = 1 if level is None else len(self.levels)
+                    yield self._expect(outcome, noise, of, 1 if arm is None else arms, levels)
 
     def _expect(
         self, outcome: Outcome, noise: SumNoise, of: tuple[str, ...], arms: int, levels: int
@@ -216,10 +237,11 @@ class Rates(Question[NDArray[np.int64]]):
         cells = self.table.noise_in(outcome, merged)
         one = variances(np.array(outcome.typical), np.array(n), cells, noise.sd)
         sampling, added = (float(np.sqrt(2.0 * part)) for part in one)
-        _, group, other, *at = of
+        what, group, other, *at = of
+        together = " (with all others)" if what in {JOINT, JOINT_GAP} else ""
         return Expected(
             name=name_of(outcome, *of),
-            label=", ".join([f"{outcome.label}: {group} minus {other}", *at]),
+            label=", ".join([f"{outcome.label}: {group} minus {other}", *at]) + together,
             unit=SHARE,
             sampling=sampling,
             noise=added,

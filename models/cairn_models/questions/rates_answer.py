@@ -10,6 +10,7 @@ from cairn_models.questions.effect_answer import PEOPLE
 from cairn_models.questions.rates_estimates import (
     Frame,
     Group,
+    Pair,
     Rate,
     RatesEstimates,
     estimates_of,
@@ -31,7 +32,7 @@ def answer(frame: Frame, rate: Rate, *, noise_sd: float) -> Answer:
         title=title,
         sentences=tuple(_sentences(frame, found)),
         estimates=tuple(e for part in found for e in part),
-        tables=(_counts(frame, found),),
+        tables=(_counts(frame, found), _differences(frame, found)),
         figures=tuple(_figures(frame, found)),
         notes=tuple(_notes(frame, found, noised=noise_sd > 0)),
     )
@@ -74,6 +75,12 @@ def _contrast(frame: Frame, part: RatesEstimates, arm: int) -> Iterator[str]:
     )
     if gap.low is not None and gap.high is not None and gap.low <= 0.0 <= gap.high:
         yield "The interval includes no difference at all."
+    if (joint := part.together.get(((arm, None), (frame.reference, None)))) is not None:
+        side = 1.0 if gap.value >= 0 else -1.0
+        yield (
+            f"Taken together with all {len(frame.others)} comparisons of arms the interval is "
+            f"{_span(joint, side)} percentage points."
+        )
 
 
 def _gap(frame: Frame, part: RatesEstimates, level: int) -> str:
@@ -92,14 +99,19 @@ def _points(gap: Estimate) -> str:
     if gap.value is None or gap.low is None or gap.high is None:
         return ""
     side = 1.0 if gap.value >= 0 else -1.0
-    low, high = sorted((side * gap.low, side * gap.high))
     share = gap.noise_share or 0.0
     noise = f", of which {max(share, 0.01):.0%} of the variance is privacy noise" if share else ""
     return (
         f"{_number(100 * abs(gap.value))} percentage points {'more' if side > 0 else 'fewer'} "
-        f"(95 % interval {_number(100 * low)} to {_number(100 * high)}"
+        f"(95 % interval {_span(gap, side)}"
         f"{noise.replace('%', ' %')})"
     )
+
+
+def _span(gap: Estimate, side: float) -> str:
+    """'6 to 18': the ends in percentage points, lower first; `side` −1 turns them."""
+    ends = sorted(100 * side * end for end in (gap.low, gap.high) if end is not None)
+    return " to ".join(_number(end) for end in ends)
 
 
 def _times(ratio: Estimate) -> str:
@@ -173,6 +185,38 @@ def _by_level(frame: Frame, part: RatesEstimates, label: str) -> Iterator[Figure
         x_label="difference in the share of people",
         estimates=tuple(part.gaps.values()),
         better=better,
+    )
+
+
+def _differences(frame: Frame, found: list[RatesEstimates]) -> Table:
+    """Each difference with its own interval, and with the one that holds together with others."""
+
+    def row(part: RatesEstimates, pair: Pair) -> tuple[Cell, ...]:
+        arm, level = pair[0]
+        own = part.differences.get(pair[0])
+        if arm is None and level is not None:
+            own = part.gaps[level]
+        assert own is not None  # noqa: S101  every pair of a family is one or the other
+        joint = part.together.get(pair)
+        ends = (None, None) if joint is None else (joint.low, joint.high)
+        return (own.label, own.value, own.low, own.high, *ends, own.suppressed)
+
+    families = [family for family in frame.families if family]
+    return Table(
+        title=f"Differences in the share of people, week {frame.week:g}",
+        columns=(
+            "comparison",
+            "difference",
+            "from",
+            "to",
+            "from, all together",
+            "to, all together",
+            "why not shown",
+        ),
+        rows=tuple(row(part, p) for part in found for family in families for p in family),
+        note="95 % intervals. All together: of one outcome, all arms with the reference; the same "
+        "at all levels; all levels over all arms. Single-step max-|T| (Hothorn, Bretz & Westfall "
+        "2008), Newcombe's intervals at the joint level; blank where there is one comparison.",
     )
 
 

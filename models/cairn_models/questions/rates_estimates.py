@@ -2,6 +2,10 @@
 
 With levels, arm totals and level totals are shown beside the cells of arm × level, so a cell that
 is held back takes others with it until none follows by subtraction (`disclosure`).
+
+Comparisons that a reader sees side by side are a family: all arms with the reference; the same at
+every level; the gaps between levels. Where a family has several, each comparison has a second
+interval, which holds together with all others of its family (`proportions_together`).
 """
 
 from __future__ import annotations
@@ -15,7 +19,15 @@ import numpy as np
 from cairn_models.answers import Estimate
 from cairn_models.disclosure import held_back
 from cairn_models.measures import Instrument
-from cairn_models.proportions import Contrast, Proportion, difference, noise_share, ratio
+from cairn_models.proportions import (
+    NORMAL_95,
+    Contrast,
+    Proportion,
+    difference,
+    noise_share,
+    ratio,
+)
+from cairn_models.proportions_together import differences_together
 from cairn_models.questions.confounding import Confounding
 from cairn_models.reliable_change import Outcome
 
@@ -23,6 +35,7 @@ RATE: Final = "rate"
 DIFFERENCE: Final = "difference"
 RATIO: Final = "ratio"
 GAP: Final = "gap"
+JOINT, JOINT_GAP = "simultaneous", "simultaneous_gap"
 EVERY_ARM: Final = "all-arms"
 SHARE: Final = "share"
 TOO_FEW: Final = "too few people to tell through the noise"
@@ -31,13 +44,19 @@ TOO_RARE: Final = "too few people had the outcome to tell a ratio"
 
 Group = tuple[int | None, int | None]
 """Arm and level by number; None: all of them."""
+Pair = tuple[Group, Group]
 
 
 class Rate(Protocol):
     """A rate from the noised sum, for one group."""
 
     def __call__(
-        self, outcome: Outcome, *, arm: int | None = None, level: int | None = None
+        self,
+        outcome: Outcome,
+        *,
+        arm: int | None = None,
+        level: int | None = None,
+        reach: float = NORMAL_95,
     ) -> Proportion: ...
 
 
@@ -72,6 +91,24 @@ class Frame:
             yield None, level
             yield from ((arm, level) for arm in arms)
 
+    @property
+    def families(self) -> tuple[tuple[Pair, ...], ...]:
+        """Comparisons that are read together: arms; arms at each level; levels over all arms."""
+        levels = range(len(self.levels))
+        return (
+            tuple(((k, None), (self.reference, None)) for k in self.others),
+            tuple(((k, at), (self.reference, at)) for at in levels for k in self.others),
+            tuple(((None, at), (None, 0)) for at in levels if at),
+        )
+
+    def parts(self, pair: Pair) -> tuple[str, ...]:
+        """The names of a comparison's groups, as they stand in an estimate's name."""
+        (arm, level), (other, base) = pair
+        if arm is None or other is None:
+            return tuple(self.levels[at] for at in (level, base) if at is not None)
+        names = (self.arms[arm], self.arms[other])
+        return names if level is None else (*names, self.levels[level])
+
     def at(self, level: int) -> str:
         """A level in words, e.g. 'age band 16-25'."""
         return f"{self.by.replace('_', ' ')} {self.levels[level]}"
@@ -90,19 +127,24 @@ def name_of(outcome: Outcome, what: str, *groups: str) -> str:
 
 @dataclass(frozen=True)
 class RatesEstimates:
-    """All estimates of one outcome; arms are compared with the reference, levels with the first."""
+    """All estimates of one outcome; arms are compared with the reference, levels with the first.
+
+    `together`: the same contrasts, by their two groups, with intervals that hold together.
+    """
 
     outcome: Outcome
     rates: dict[Group, Estimate]
     differences: dict[Group, Estimate]
     ratios: dict[Group, Estimate]
     gaps: dict[int, Estimate]
+    together: dict[Pair, Estimate]
 
     def __iter__(self) -> Iterator[Estimate]:
         """Contrasts of arms first: they are what is asked."""
         yield from self.differences.values()
         yield from self.ratios.values()
         yield from self.gaps.values()
+        yield from self.together.values()
         yield from self.rates.values()
 
 
@@ -128,7 +170,41 @@ def estimates_of(frame: Frame, rate: Rate, outcome: Outcome) -> RatesEstimates:
         )
         for level in range(1, len(frame.levels))
     }
-    return RatesEstimates(outcome, rates, differences, ratios, gaps)
+    together = dict(_together(frame, rate, outcome, found, why))
+    return RatesEstimates(outcome, rates, differences, ratios, gaps, together)
+
+
+def _together(
+    frame: Frame,
+    rate: Rate,
+    outcome: Outcome,
+    found: dict[Group, Proportion],
+    why: dict[Group, str],
+) -> Iterator[tuple[Pair, Estimate]]:
+    """The contrasts of every family of several, each with the interval that holds with the rest."""
+
+    def at_reach(group: Group, reach: float) -> Proportion:
+        return rate(outcome, arm=group[0], level=group[1], reach=reach)
+
+    for family in frame.families:
+        if len(family) < 2:
+            continue
+        shown = [pair for pair in family if not (why[pair[0]] or why[pair[1]])]
+        told = differences_together(shown, found, at_reach)
+        for pair in family:
+            label = f"{outcome.label}: {frame.words(pair[0])} minus {frame.words(pair[1])}, "
+            contrast = told.get(pair) or difference(found[pair[0]], found[pair[1]])
+            what = JOINT_GAP if pair[0][0] is None else JOINT
+            yield (
+                pair,
+                _contrast(
+                    name_of(outcome, what, *frame.parts(pair)),
+                    f"{label}interval that holds together with those of all {len(family)}",
+                    contrast,
+                    SHARE,
+                    why[pair[0]] or why[pair[1]],
+                ),
+            )
 
 
 def _against_reference(
