@@ -115,6 +115,18 @@ name = "error"
 kind = "error"
 epsilon = 1
 model = "trajectory"
+[[questions]]
+name = "foretold"
+kind = "effect"
+epsilon = 1
+adjust = "trajectory"
+[[questions]]
+name = "strata"
+kind = "effect"
+epsilon = 1
+strata = "sex"
+randomised = true
+contrasts = "all"
 """
 WHO = "zz-hostile"
 NUMBERS = (
@@ -203,9 +215,9 @@ def hostile_rows(rng: np.random.Generator, schema: Any, rows: int) -> pl.DataFra
 def counted(question: Question[Any], records: Records) -> dict[bytes, int]:
     """Rows that are not zero, counted."""
     rng = np.random.default_rng(0)
-    half = question.state_length // 2
+    size = ASKED["trajectory"].state_length
     released = {
-        f"{earlier}/{part}": rng.normal(0, 0.1, half).astype(np.float32)
+        f"{earlier}/{part}": rng.normal(0, 0.1, size).astype(np.float32)
         for earlier in question.builds_on
         for part in ("parameters", "prior")
     }

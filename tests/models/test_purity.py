@@ -116,6 +116,18 @@ name = "error"
 kind = "error"
 epsilon = 1
 model = "trajectory"
+[[questions]]
+name = "foretold"
+kind = "effect"
+epsilon = 1
+adjust = "trajectory"
+[[questions]]
+name = "strata"
+kind = "effect"
+epsilon = 1
+strata = "sex"
+randomised = true
+contrasts = "all"
 """
 PUBLIC = """
 cairn = 1
@@ -177,9 +189,9 @@ def public_state(question: Question[Any]) -> np.ndarray:
     if not question.builds_on:
         return question.start({})
     rng = np.random.default_rng(0)
-    half = question.state_length // 2
+    size = ASKED["trajectory"].state_length
     released = {
-        f"{earlier}/{part}": rng.normal(0, 0.1, half).astype(np.float32)
+        f"{earlier}/{part}": rng.normal(0, 0.1, size).astype(np.float32)
         for earlier in question.builds_on
         for part in ("parameters", "prior")
     }
