@@ -15,7 +15,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from cairn_models.answers import Answer, Course, Estimate, Figure, Funnel, Histogram
+from cairn_models.answers import Answer, Course, Estimate, Figure, Forest, Funnel, Histogram
 from cairn_server import frames
 from cairn_server.points import points
 from cairn_server.report import canvas
@@ -24,6 +24,7 @@ from cairn_server.report.course import _path
 from cairn_server.report.estimates import dump_csv
 from cairn_server.report.figure_words import caption, describe
 from cairn_server.report.figures import _sheet, draw
+from cairn_server.report.forest import short_labels
 from cairn_server.report.histogram import unequal
 from cairn_server.report.results import dump, load_results
 from cairn_server.report.tables import of_figure
@@ -250,6 +251,61 @@ def test_a_figure_that_does_not_fit_cannot_be_made() -> None:
         Funnel("t", ("a", "b"), {"a": (share("a", 1),)})
     with pytest.raises(ValueError, match="one a time"):
         replace(curve(ARMS), at_risk={"a": (1.0,)})
+
+
+def contrasts(title: str, *labels: str, **how: object) -> Forest:
+    rows = tuple(Estimate(f"e{i}", text, 1.5, 1.2, 1.9) for i, text in enumerate(labels))
+    return Forest(title, "x", rows, **how)
+
+
+@pytest.mark.parametrize(
+    ("title", "labels", "short"),
+    [
+        ("Differences: recovery", ("recovery: a minus b", "recovery: c minus b"), "a minus b"),
+        ("Hedges' g", ("a against b, Hedges' g", "c against b, Hedges' g"), "a against b"),
+        ("Recovery", ("recovery: a minus b", "relapse: a minus b"), "recovery: a minus b"),
+        ("Something else", ("recovery: a", "recovery: b"), "recovery: a"),
+        ("Recovery", ("recovery: ", "recovery: b"), "recovery: "),
+        ("By age", ("a against b", "c against b"), "a against b"),
+    ],
+)
+def test_a_forest_does_not_repeat_its_title(
+    title: str, labels: tuple[str, ...], short: str
+) -> None:
+    assert short_labels(contrasts(title, *labels))[0] == short
+
+
+def test_a_forest_says_whom_a_side_favours_without_the_measure() -> None:
+    figure = contrasts("Hedges' g", "new against old, Hedges' g", better="right")
+    with canvas.drawing_rules():
+        texts = [t.get_text() for t in _sheet(figure, WIDE, "", titled=True).texts]
+    assert any("favours old" in t and "Hedges" not in t for t in texts)
+
+
+@pytest.mark.parametrize("ends", [(0.5, 0.9), (1.1, 1.3), (0.05, 40.0), (0.99, 1.01)])
+def test_ratios_stand_on_a_logarithmic_axis_with_one_on_it(ends: tuple[float, float]) -> None:
+    e = Estimate("hr", "a against b", math.sqrt(ends[0] * ends[1]), *ends)
+    figure = Forest("Hazards", "hazard ratio", (e,), no_difference=1.0)
+    for layout in (WIDE, NARROW):
+        with canvas.drawing_rules():
+            sheet = _sheet(figure, layout, "", titled=True)
+            check_words(sheet)
+            axes = sheet.axes[0]
+            assert axes.get_xscale() == "log"
+            ticks = axes.xaxis.get_majorticklocs().tolist()
+        assert 1.0 in ticks
+        assert 2 <= len(ticks) <= 7
+    assert "logarithmic" in caption(figure)
+    impossible = replace(figure, estimates=(replace(e, low=-0.1),))
+    assert "logarithmic" not in caption(impossible)
+    with canvas.drawing_rules():
+        assert _sheet(impossible, WIDE, "", titled=True).axes[0].get_xscale() == "linear"
+
+
+def test_long_words_are_broken_not_lost() -> None:
+    lines = canvas.wrap("Gruppenpsychotherapie heute", 0.9, 9)
+    assert "".join(line.removesuffix("-") for line in lines) == "Gruppenpsychotherapieheute"
+    assert all(canvas.text_width(line, 9) <= 0.9 for line in lines)
 
 
 texts = st.text("ab <&'\"$_^\\{}\n\x00\ud7ffé漢−", max_size=40)

@@ -8,6 +8,7 @@ from cairn_models.answers import Bars, Course, Estimate, Figure, Forest, Funnel,
 from cairn_server.points import estimates_in
 from cairn_server.report import words
 from cairn_server.report.dots import value_range
+from cairn_server.report.forest import is_ratio
 from cairn_server.report.histogram import unequal
 
 
@@ -53,7 +54,8 @@ def caption(figure: Figure) -> str:
     around = f"lines their 95 % intervals{_noise(every)}"
     match figure:
         case Forest():
-            return f"Squares are estimates, {around}."
+            log = " The axis is logarithmic." if is_ratio(figure) else ""
+            return f"Squares are estimates, {around}.{log}"
         case Course():
             held = "Each value holds until the next step." if figure.steps else ""
             return f"{figure.band} {held}".strip()

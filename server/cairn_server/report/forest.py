@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from cairn_models.answers import Estimate, Forest
 from cairn_server.report import words
@@ -17,6 +17,11 @@ from cairn_server.report.palette import INK, MUTED, PAPER, RULE, SERIES, ZERO
 
 HEADER = "estimate (95 % interval)"
 MARGIN = 0.08
+RATIOS: Final = tuple(
+    round(digit * 10.0**power, 6)
+    for power in range(-4, 5)
+    for digit in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8)
+)
 BOLDER = 1.15  # bold text is about this much wider
 QUIET: Final[dict[str, Any]] = {"colour": MUTED.light, "backing": PAPER.light}
 
@@ -29,7 +34,7 @@ def draw_forest(figure: Forest, layout: Layout, title_lines: list[str]) -> Sheet
     number_width = max((text_width(n, points) for n in [*numbers, HEADER]), default=0.0)
     label_room = layout.width - 2 * MARGIN if narrow else 2.45
     label_points = points * (BOLDER if narrow else 1)
-    labels = [wrap(e.label, label_room, label_points) for e in figure.estimates]
+    labels = [wrap(text, label_room, label_points) for text in short_labels(figure)]
     label_width = max((text_width(s, points) for block in labels for s in block), default=0.0)
 
     top = MARGIN + 1.25 * line * len(title_lines) + (0 if narrow else 1.3 * line)
@@ -44,10 +49,9 @@ def draw_forest(figure: Forest, layout: Layout, title_lines: list[str]) -> Sheet
     left = MARGIN + (0.16 if narrow else label_width + 0.22)
     right = layout.width - MARGIN - (0.16 if narrow else number_width + 0.22)
     axes = page.axes(left, top, right, bottom)
-    axes.set_xlim(*_range(figure))
+    set_reach(axes, figure, 4 if narrow else 6)
     axes.set_ylim(bottom, top)
     axes.set_yticks([])
-    axes.xaxis.set_major_locator(MaxNLocator(4 if narrow else 6, steps=ROUND_STEPS))
     axes.grid(axis="x", color=RULE.light, linewidth=0.6)
     axes.axvline(figure.no_difference, color=ZERO.light, linewidth=1.1)
 
@@ -103,10 +107,15 @@ def _write_below(
     if figure.better:
         _write_sides(page, ends, top, zero, figure)
         top += 1.2 * line
-    wide_plot = right - left > 3
-    middle = (left + right) / 2 if wide_plot else page.layout.width / 2
     for i, text in enumerate(_x_lines(figure, page.layout)):
-        page.write(middle, top + (i + 0.5) * line, text, align="center", colour=MUTED.light)
+        write_under(page, (left + right) / 2, top + (i + 0.5) * line, text)
+
+
+def write_under(page: Page, middle: float, y: float, text: str) -> None:
+    """An axis's name, centred beneath it as far as the page's edges let it."""
+    half = text_width(text, page.layout.points) / 2
+    x = max(MARGIN + half, min(middle, page.layout.width - MARGIN - half))
+    page.write(x, y, text, align="center", colour=MUTED.light)
 
 
 def _write_sides(
@@ -132,7 +141,7 @@ def _write_sides(
 
 def _sides(figure: Forest) -> tuple[str, str]:
     """What it means to lie left and right of the line, from labels like 'A against B'."""
-    pairs = [e.label.partition(" against ") for e in figure.estimates]
+    pairs = [text.partition(" against ") for text in short_labels(figure)]
     compared = {second for _, _, second in pairs}
     named = {first for first, _, _ in pairs}
     good, bad = "better", "worse"
@@ -140,6 +149,50 @@ def _sides(figure: Forest) -> tuple[str, str]:
         good = f"favours {named.pop()}" if len(named) == 1 else "favours the arm named first"
         bad = f"favours {compared.pop()}"
     return (good, bad) if figure.better == "left" else (bad, good)
+
+
+def short_labels(figure: Forest) -> list[str]:
+    """The labels without a beginning ('rate: …') or an end ('…, rate') that the title says too."""
+    cut = [e.label.partition(": ") for e in figure.estimates]
+    texts = [rest for _, _, rest in cut]
+    if not _said({first for first, _, _ in cut}, texts, figure.title):
+        texts = [e.label for e in figure.estimates]
+    cut = [text.rpartition(", ") for text in texts]
+    shorter = [first for first, _, _ in cut]
+    return shorter if _said({last for _, _, last in cut}, shorter, figure.title) else texts
+
+
+def _said(words: set[str], left: list[str], title: str) -> bool:
+    """Whether it is one word, which the title says, and every label is left with something."""
+    return len(words) == 1 and all(left) and next(iter(words)).lower() in title.lower()
+
+
+def is_ratio(figure: Forest) -> bool:
+    """Whether estimates are ratios: their axis is then logarithmic, as 2 is as far as 1/2."""
+    drawn = [e for e in figure.estimates if shown(e)]
+    return figure.no_difference == 1.0 and all(
+        v > 0 for e in drawn for v in finite([e.value, e.low, e.high])
+    )
+
+
+def set_reach(axes: Axes, figure: Forest, most: int) -> None:
+    """What the horizontal axis reaches, and at most about `most` round numbers along it."""
+    if not is_ratio(figure):
+        axes.set_xlim(*_range(figure))
+        axes.xaxis.set_major_locator(MaxNLocator(most, steps=ROUND_STEPS))
+        return
+    drawn = [e for e in figure.estimates if shown(e)]
+    values = finite([v for e in drawn for v in (e.value, e.low, e.high)])
+    low, high = padded([math.log(v) for v in (*values, 1.0, 0.8, 1.25)])
+    axes.set_xscale("log")
+    axes.set_xlim(math.exp(low), math.exp(high))
+    within = [t for t in RATIOS if low <= math.log(t) <= high]
+    steps = range(1, len(within) + 1)
+    one = within.index(1.0)
+    kept = next(k for s in steps if len(k := within[one % s :: s]) <= most)
+    axes.xaxis.set_major_locator(FixedLocator(kept))
+    axes.xaxis.set_minor_locator(FixedLocator([]))
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
 
 
 def shown(e: Estimate) -> bool:

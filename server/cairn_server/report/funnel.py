@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from cairn_models.answers import Estimate, Funnel
 from cairn_server.report import words
 from cairn_server.report.canvas import ROUND_STEPS, Layout, Page, text_width, wrap
-from cairn_server.report.forest import BOLDER, HEADER, MARGIN, finite, shown
+from cairn_server.report.forest import BOLDER, HEADER, MARGIN, finite, shown, write_under
 from cairn_server.report.labels import Label, key_height, write_above
 from cairn_server.report.palette import INK, MUTED, PAPER, RULE, Style, style
 
@@ -73,13 +73,7 @@ def draw_funnel(figure: Funnel, layout: Layout, title_lines: list[str]) -> Sheet
             colour = INK.light if shown(e) else MUTED.light
             page.write(edge, middle, texts[stage], align="right", colour=colour)
         y += body
-    page.write(
-        (left + right) / 2 if right - left > 2.5 else layout.width / 2,
-        bottom + 0.3 + 0.6 * line,
-        X_LABEL,
-        align="center",
-        colour=MUTED.light,
-    )
+    write_under(page, (left + right) / 2, bottom + 0.3 + 0.6 * line, X_LABEL)
     return page.sheet
 
 

@@ -32,7 +32,7 @@ from cairn_server.results import StudyResults
 if TYPE_CHECKING:
     from cairn_server.receipt import Receipt
 
-NAMES_WITH_HYPHEN: Final = re.compile(r"\b([A-Z]{2,}-[0-9A-Z]+)\b")
+KEPT_WHOLE: Final = re.compile(r"(\b[A-Z]{2,}-[0-9A-Z]+\b|\d %)")
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
@@ -166,8 +166,8 @@ def _environment() -> Environment:
 
 
 def _prose(text: str) -> Markup:
-    """`text`, escaped, with names such as PHQ-9 kept on one line."""
-    whole = NAMES_WITH_HYPHEN.sub(r'<span class="nb">\1</span>', str(escape(text)))
+    """`text`, escaped, with names such as PHQ-9 and numbers such as 95 % kept on one line."""
+    whole = KEPT_WHOLE.sub(r'<span class="nb">\1</span>', str(escape(text)))
     return Markup(whole)  # noqa: S704 - escaped in the line above
 
 
