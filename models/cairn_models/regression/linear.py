@@ -128,13 +128,23 @@ class Linear(Family):
         return self.plan.planned * ASSESSED
 
     def foretold(self, noise_sd: float) -> Told | None:
-        """Cells of one size, numbers of a typical spread that predict nothing."""
+        """Cells of one size, numbers of a typical spread, the outcome on the public line."""
         each = self.plan.planned * ASSESSED / self.plan.cells.count
-        squares = np.full(len(self.half), TYPICAL_SQUARE)
-        squares[-1] = (self.score.residual_sd / self.half[-1]) ** 2
-        slot = np.zeros(self.coding.width)
-        slot[0] = self.coding.count_weight * each
-        slot[-len(squares) :] = (1.0 - squares) * each
+        d, score = len(self.half), self.score
+        mean, second = np.zeros(d), np.diag(np.full(d, TYPICAL_SQUARE))
+        second[-1, -1] = (score.residual_sd / self.half[-1]) ** 2
+        if score.limit is None:  # otherwise the line is taken off before anything is summed
+            mean[-1] = (score.expected - self.middle[-1]) / self.half[-1]
+            if BASELINE in self.plan.numbers:
+                k = self.plan.numbers.index(BASELINE)
+                mean[-1] += score.slope * self.middle[k] / self.half[-1]
+                slope = score.slope * self.half[k] / self.half[-1]
+                second[k, -1] = slope * TYPICAL_SQUARE
+                second[-1, -1] += slope**2 * TYPICAL_SQUARE
+        second[-1, -1] += mean[-1] ** 2
+        crossed = second[np.triu_indices(d, 1)]
+        weight = self.coding.count_weight
+        slot = each * np.concatenate([[weight], mean, crossed, 1.0 - np.diag(second)])
         moments = self.moments(np.tile(slot, self.plan.cells.count), noise_sd)
         found = solve(moments, robust=self.robust)
         return None if isinstance(found, str) else Told(found, {})
