@@ -42,7 +42,7 @@ def toward_shares(groups: Array, typical: Array, weights: Array) -> Shaping:
 def for_quantiles(
     cells: int, bins: int, levels: tuple[tuple[float, float], ...], bars: int
 ) -> Shaping:
-    """For quantiles over the first `bins` of `cells`, and bars of `bars` bins.
+    """For quantiles over the first `bins` of `cells`, bars of `bars` bins, and each cell beyond.
 
     Args:
         levels: of each quantile, and its guessed place, 0 to 1 along the bins; it may lie anywhere,
@@ -53,9 +53,11 @@ def for_quantiles(
     at = np.tile(np.arange(last), len(levels))
     far = ((at + 0.5) / bins - guessed) / GUESS_SD
     weight = np.exp(-0.5 * far**2) + ANYWHERE
-    bar = np.array([place // bars == k for k in range(-(-cells // bars))], dtype=np.float64)
+    first = [*range(0, bins, bars), *range(bins, cells)]  # of each bar; cells beyond are their own
+    ends = [*first[1:], cells]
+    bar = (place >= np.array(first)[:, None]) & (place < np.array(ends)[:, None])
     return toward_shares(
-        np.concatenate([(place <= at[:, None]).astype(np.float64), bar]),
+        np.concatenate([place <= at[:, None], bar]).astype(np.float64),
         np.concatenate([q, bar.sum(axis=1) / cells]),
         np.concatenate([weight / weight.sum(), np.full(len(bar), BARS / len(bar))]),
     )
