@@ -72,7 +72,7 @@ class TargetTrial(_Part):
     baseline_window: tuple[float, float] = (-4.0, 1.0)
     lowest_baseline: float | None = None
     highest_baseline: float | None = None
-    counted: float = Field(default=0.7, gt=0, le=1)
+    counted: float = Field(default=0.9, gt=0, le=1)
     propensity: Propensity | None = None
 
     @model_validator(mode="after")

@@ -72,7 +72,8 @@ def agrees(shown: str, field: Any) -> bool:
     if isinstance(default, bool):
         return shown == f"`{str(default).lower()}`"
     if isinstance(default, tuple):
-        return shown == f"`[{', '.join(f'{x:g}' for x in default)}]`"
+        written = (f'"{x}"' if isinstance(x, str) else f"{x:g}" for x in default)
+        return shown == f"`[{', '.join(written)}]`"
     if isinstance(default, str):
         return shown == f'`"{default}"`'
     return float(shown.strip("`")) == float(default)

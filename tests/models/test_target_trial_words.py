@@ -104,11 +104,11 @@ def test_a_plan_counts_fewer_people_and_a_round_more() -> None:
         asked(EFFECT, trial, data="patients") for trial in ("", LANDMARK, SEQUENTIAL)
     )
     alone, one, many = (q.expected(noise)[0] for q in (plain, landmark, sequential))
-    assert one.sampling == pytest.approx(alone.sampling / 0.7**0.5)
-    assert one.noise == pytest.approx(alone.noise / 0.7)
+    assert one.sampling == pytest.approx(alone.sampling / 0.9**0.5)
+    assert one.noise == pytest.approx(alone.noise / 0.9)
     assert many.noise > 1.4 * one.noise
     assert [q.shape.rounds for q in (plain, landmark, sequential)] == [1, 1, 2]
-    guess = asked(EFFECT, LANDMARK + "\ncounted = 0.35", data="patients").expected(noise)[0]
+    guess = asked(EFFECT, LANDMARK + "\ncounted = 0.45", data="patients").expected(noise)[0]
     assert guess.noise == pytest.approx(2 * one.noise)
 
 
