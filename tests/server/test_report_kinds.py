@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from cairn_models.answers import Answer, Course, Estimate, Figure, Forest, Funnel, Histogram
 from cairn_server import frames
 from cairn_server.points import points
-from cairn_server.report import canvas
+from cairn_server.report import canvas, words
 from cairn_server.report.canvas import NARROW, WIDE
 from cairn_server.report.course import _path
 from cairn_server.report.estimates import dump_csv
@@ -186,8 +186,8 @@ def test_captions_say_how_to_read_it() -> None:
 
 def test_descriptions_name_every_group_and_stage() -> None:
     said = describe(FIGURES["funnel"])
-    for word in (*ARMS, *STAGES, "70.00 %", "suppressed"):
-        assert word in said
+    for part in (*ARMS, *STAGES, "70.00 %", "suppressed"):
+        assert part in said
     assert "at risk, waiting: from 1\u202f234 to 336" in describe(FIGURES["curve"])
     assert "2 to 4" in describe(FIGURES["waits"])
     assert "still waiting" in describe(FIGURES["waits"])
@@ -251,6 +251,16 @@ def test_a_figure_that_does_not_fit_cannot_be_made() -> None:
         Funnel("t", ("a", "b"), {"a": (share("a", 1),)})
     with pytest.raises(ValueError, match="one a time"):
         replace(curve(ARMS), at_risk={"a": (1.0,)})
+
+
+def test_an_arms_letter_stays_with_its_word() -> None:
+    assert canvas.wrap("mean change in arm A, arm B", 1.15, 9) == ["mean change in", "arm A, arm B"]
+    assert "arm A" in canvas.wrap("the forearm Alone in arm A", 0.8, 9)
+
+
+def test_what_is_so_by_definition_has_no_interval() -> None:
+    assert words.estimate_with_interval(Estimate("a", "a", 100.0, 100.0, 100.0), 1) == "100.0"
+    assert words.estimate_with_interval(Estimate("a", "a", 1.0, 0.5, 1.0)) == "1.00 (0.50 to 1.00)"
 
 
 def contrasts(title: str, *labels: str, **how: object) -> Forest:

@@ -30,6 +30,7 @@ from cairn_server.report.words import printable
 SYSTEM_FONTS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
 ROUND_STEPS: Final = (1, 2, 5, 10)  # between ticks
 BACKING: Final[dict[str, Any]] = {"edgecolor": "none", "pad": 1.5}
+WHOLE: Final = re.compile(r"\barm [A-Z](?!\w)\S*|\S+")  # a word, or an arm's letter with its word
 _DRAWN_WITH: Final = "DejaVu Sans"  # comes with matplotlib, so widths are the same everywhere
 
 
@@ -149,7 +150,7 @@ def wrap(text: str, width: float, points: float, most: int = 3) -> list[str]:
     """
     lines: list[str] = []
     current = ""
-    for word in chain.from_iterable(_parts(whole, width, points) for whole in text.split()):
+    for word in chain.from_iterable(_parts(whole, width, points) for whole in WHOLE.findall(text)):
         longer = f"{current} {word}".strip()
         if current and text_width(longer, points) > width:
             lines.append(current)

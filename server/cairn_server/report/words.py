@@ -88,6 +88,8 @@ def estimate_with_interval(e: Estimate, digits: int | None = None) -> str:
     if e.suppressed:
         return SUPPRESSED
     text, around = number(e.value, digits), interval(e.low, e.high, digits)
+    if e.low == e.high == e.value:  # so by definition, such as the first stage of a funnel
+        return text
     return text if around == "–" else f"{text} ({around})"
 
 
