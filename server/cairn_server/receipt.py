@@ -23,6 +23,7 @@ from cairn_privacy.question_terms import QuestionTerms
 from cairn_protocol.errors import CairnError, PolicyRefusal
 from cairn_protocol.identity import fingerprint
 from cairn_protocol.mark import NO_HEAD, Mark
+from cairn_server.points import estimates_in
 from cairn_server.results import LedgerHead, QuestionSpend, StudyResults, Unblinding
 
 UNTESTED: Final = "make it with `cairn privacy test STUDY --out FILE`, with the code that ran"
@@ -170,7 +171,8 @@ def _check_disclosure(results: StudyResults, answer: Answer) -> None:
             f"a sum of {answer.question!r} is over {clinics} clinics, {least.clinics} are needed",
             hint="leave the question out of the study, or ask it with more clinics",
         )
-    for estimate in answer.estimates:
+    drawn = (e for figure in answer.figures for e in estimates_in(figure))
+    for estimate in (*answer.estimates, *drawn):
         if estimate.value is not None and not (estimate.count or 0.0) >= least.patients:
             _refuse(
                 "release-disclosure",

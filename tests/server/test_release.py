@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cairn_models.answers import Answer, Estimate
+from cairn_models.answers import Answer, Estimate, Funnel
 from cairn_models.questions import build
 from cairn_privacy.audit.configuration import Configuration
 from cairn_privacy.question_terms import QuestionTerms
@@ -23,6 +23,7 @@ from cairn_server.release import check_release, release
 from cairn_server.report import write_results
 from cairn_server.results import (
     Absence,
+    Blinding,
     LedgerHead,
     Participant,
     QuestionSpend,
@@ -112,6 +113,12 @@ def with_estimate(results: StudyResults, **changes) -> StudyResults:
     return replace(results, answers=answers)
 
 
+def drawn_only(results: StudyResults) -> StudyResults:
+    alone = replace(results.answers[0].estimates[0], name="in the figure", count=9.0)
+    figure = Funnel("From offer", ("offered",), {"waiting": (alone,)})
+    return replace(results, answers=(replace(results.answers[0], figures=(figure,)),))
+
+
 def spent(results: StudyResults, **changes) -> StudyResults:
     question = replace(results.spend.questions[0], **changes)
     return replace(results, spend=replace(results.spend, questions=(question,)))
@@ -161,6 +168,11 @@ FAULTS: dict[str, tuple[str, Change]] = {
     "a clinic that charges nothing": (
         "release-ledger",
         lambda r: headed(r, head_of("oak", NO_HEAD)),
+    ),
+    "a small cell that a figure alone shows": ("release-disclosure", drawn_only),
+    "letters instead of arms": (
+        "release-blinded",
+        lambda r: replace(r, blinding=Blinding(("arm A", "arm B"), "00")),
     ),
     "a small cell": ("release-disclosure", lambda r: with_estimate(r, count=9.99)),
     "an uncounted cell": ("release-disclosure", lambda r: with_estimate(r, count=None)),
