@@ -1,5 +1,6 @@
 """Whether intervals until an event mean 95 %, and what noise costs; tables are simulated."""
 
+import time
 from functools import partial
 
 import numpy as np
@@ -257,3 +258,11 @@ def test_no_other_columns_of_norm_one_serve_the_wish_better():
         other = best.seen + rng.normal(0, 0.03, (6, 6))
         other /= np.linalg.norm(other, axis=0)
         assert np.trace(wish @ np.linalg.inv(other.T @ other)) > least * (1 - 1e-5)
+
+
+def test_the_largest_matrix_is_made_in_a_moment():
+    """Every party makes it anew; this process's own time, so that a busy machine does not count."""
+    grid = Grid(EIGHT, ways.STEP_UP)
+    before = time.process_time()
+    Shaping.sparing(*spared(grid, AT, 0.05))
+    assert time.process_time() - before < 0.2
