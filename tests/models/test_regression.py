@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from cairn_models.answers import Answer, Estimate
 from cairn_models.questions.base import SumNoise
 from cairn_models.questions.regression import Regression
+from cairn_models.questions.regression_answer import answer as answer_of
 from cairn_models.records import ENGAGEMENT, PATIENT_COLUMNS, SCORES, Records
+from cairn_models.regression.family import Told
+from cairn_models.regression.fitted import Fitted
 from cairn_models.regression.least_squares import MomentCoding
 from cairn_models.regression.separation import separated
 from cairn_protocol.errors import InputError
@@ -205,6 +208,54 @@ def test_too_few_with_the_outcome_to_tell_through_the_noise() -> None:
     assert "too few people with the outcome" in found["C(age_band)[T.46+]"].suppressed
     assert found["arm[T.dmhi_guided]"].value is not None
     assert 0 < found["arm[T.dmhi_guided]"].noise_share < 1
+
+
+TWINS = '\narms = ["waiting", "dmhi_guided"]'
+
+
+def test_covariates_that_noise_cannot_tell_apart_are_not_told() -> None:
+    """All who wait are female, nearly all others male: only six people tell arm from sex."""
+    question = asked(LOGISTIC.replace("C(age_band)", "sex") + TWINS)
+    answer = counted(question, [150, 2, 1, 200], [150, 1, 2, 100], sd=5.0)
+    assert all(e.value is None for e in answer.estimates)
+    assert "noise hides" in answer.sentences[0]
+    apart = counted(question, [150, 90, 80, 200], [150, 70, 90, 100], sd=5.0)
+    assert by_name(apart)["arm[T.dmhi_guided]"].value is not None
+
+
+def test_moments_that_noise_cannot_tell_apart_are_not_told() -> None:
+    question = asked('family = "linear"\nformula = "change ~ arm + sex"' + TWINS)
+    coding, rng = question.family.coding, np.random.default_rng(0)
+    for others, told in ((3, False), (150, True)):
+        cell = np.repeat(np.arange(4), [300, others, others, 300])
+        total = coding.rows(cell, rng.uniform(-0.5, 0.5, (len(cell), 1))).sum(axis=0)
+        answer = question.estimate(EMPTY, total, SumNoise(5.0))
+        assert (by_name(answer)["arm[T.dmhi_guided]"].value is not None) == told
+
+
+def test_an_interval_that_says_nothing_is_not_shown() -> None:
+    question = asked()
+    p = len(question.frame.names)
+    fitted = Fitted(
+        beta=np.full(p, 2.0),
+        sampling=np.eye(p) * 0.1,
+        noise=np.diag([0.0, 0.0, 16.0, 0.1, 0.1]),
+        why=("",) * p,
+        count=np.full(p, 50.0),
+        people=100.0,
+    )
+    found = by_name(answer_of(question.frame, Told(fitted, {}), noised=True))
+    assert "too wide" in found["arm[T.dmhi_guided]"].suppressed
+    assert found["odds_ratio-arm[T.dmhi_guided]"].value is None
+    assert found["odds_ratio-arm[T.dmhi_unguided]"].value == pytest.approx(np.exp(2.0))
+
+
+def test_no_patient_is_longer_than_the_bound_whatever_the_limit() -> None:
+    records = people([("p", "waiting", None, "16-25", "male", 20.0)])  # PHQ-9 falls by 14
+    for more in (LINEAR, MOMENTS):
+        question = asked(more + "\nlimit = 2")
+        (rows,) = question.contributions(question.prepare(records), EMPTY)
+        assert 0 < np.linalg.norm(rows) <= question.shape.bound * (1 + 1e-12)
 
 
 @given(
