@@ -131,6 +131,18 @@ def test_the_ratio_forgets_the_truth_where_the_noise_is_forgotten() -> None:
     assert np.mean(held["forgotten"]) < 0.9
 
 
+def test_shares_of_a_shaped_table_scatter_as_their_noise_says() -> None:
+    asked, rng = question('["programme"]'), np.random.default_rng(2)
+    block = asked.layout.blocks[0]
+    table = np.tile(1500 * STAGES, (4000, 2, 1))
+    sums = table @ block.seen.seen.T + 12.0 * rng.standard_normal(table.shape)
+    counts = block.counts(sums.reshape(4000, -1), noise_sd=12.0, fewest=10.0)
+    for start in range(1, 10):
+        found = counts.share(np.arange(10) >= start)
+        ratio = found.value.var() / found.noise.mean()
+        assert ratio == pytest.approx(1.0, abs=0.08)  # 8,000 draws: one standard error is 0.016
+
+
 def test_a_table_that_never_falls_is_the_nearest_one() -> None:
     rng = np.random.default_rng(4)
     for size in (1, 2, 27):

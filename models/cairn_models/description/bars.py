@@ -81,10 +81,10 @@ def hidden_runs(counts: Array, least: float) -> Mask:
 
 
 def _weak_run(hidden: Mask, counts: Array, least: float) -> tuple[int, int] | None:
-    """A run of hidden bars that is one bar, or too few people."""
+    """A run of hidden bars that is too few people; a bar of its own always is."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], hidden.astype(np.int64), [0]])))
     for first, end in edges.reshape(-1, 2).tolist():
-        if end - first == 1 or counts[first:end].sum() < least:
+        if counts[first:end].sum() < least:
             return first, end
     return None
 

@@ -73,7 +73,7 @@ def staff_minutes(records: Records, until: float, most: float) -> Array:
     found = (
         rows.sort("patient", "time", "value")  # a sum must not depend on row order
         .group_by("patient", maintain_order=True)
-        .agg(pl.col("value").clip(0.0, most).sum().alias("minutes"))
+        .agg(pl.col("value").sum().alias("minutes"))
     )
     return np.minimum(np.nan_to_num(_joined(records, found, "minutes")), most)
 
