@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from cairn_models.answers import Answer, Course, Estimate, Figure, Forest, Funnel, Histogram
 from cairn_server import frames
 from cairn_server.points import points
-from cairn_server.report import canvas, words
+from cairn_server.report import canvas, palette, words
 from cairn_server.report.canvas import NARROW, WIDE
 from cairn_server.report.course import _path
 from cairn_server.report.estimates import dump_csv
@@ -357,3 +357,18 @@ def test_whatever_the_numbers_it_draws(data: st.DataObject, title: str, k: int) 
             for layout in (WIDE, NARROW):
                 sheet = _sheet(figure, layout, "", titled=True)
                 ET.fromstring(canvas.to_svg(sheet, title, describe(figure)))
+
+
+def test_an_arm_looks_the_same_in_every_figure() -> None:
+    arms = ("waiting", "unguided", "guided")
+    every = palette.styles(arms, arms)
+    assert [every[a] for a in arms] == [palette.style(i) for i in range(3)]
+    some = palette.styles(("guided", "model", "unguided", "prior"), arms)
+    assert (some["guided"], some["unguided"]) == (every["guided"], every["unguided"])
+    assert len(set(some.values())) == 4  # and nothing else looks like one of them
+    assert palette.styles(("a", "b"), ()) == {"a": palette.style(0), "b": palette.style(1)}
+    colour = palette.style(2).colour
+    for figure in (curve(("guided",)), funnel(("guided",)), waits(("guided",), EDGES)):
+        drawn = draw(figure, key="f", arms=arms)
+        assert colour in drawn.svg.decode()
+        assert colour in drawn.narrow

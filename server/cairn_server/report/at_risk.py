@@ -11,7 +11,7 @@ from cairn_models.answers import Course
 from cairn_server.report import words
 from cairn_server.report.canvas import Layout, Page, on_page, text_width, wrap
 from cairn_server.report.forest import MARGIN
-from cairn_server.report.palette import INK, MUTED, style
+from cairn_server.report.palette import INK, MUTED, styles
 
 HEADER: Final = "Number at risk"
 APART: Final = 0.11  # inches between two numbers of a row
@@ -47,9 +47,9 @@ def write_at_risk(page: Page, axes: Axes, figure: Course, top: float) -> None:
     page.write(MARGIN, top + 0.8 * line, HEADER, colour=MUTED.light, scale=SCALE)
     y = top + 1.3 * line
     printed = printed_times(page, axes, figure)
-    names = list(figure.series)
+    looks = styles(figure.series, page.layout.arms)
     for group, numbers in figure.at_risk.items():
-        colour = style(names.index(group)).colour if group in names else INK.light
+        colour = looks[group].colour if group in looks else INK.light
         for text in _name_lines(group, page.layout):
             page.write(MARGIN, y + 0.5 * line, text, colour=colour, scale=SCALE)
             y += line

@@ -36,11 +36,12 @@ _DRAWN_WITH: Final = "DejaVu Sans"  # comes with matplotlib, so widths are the s
 
 @dataclass(frozen=True)
 class Layout:
-    """A figure's width in inches and its text size in points."""
+    """A figure's width in inches, its text size in points, the arms that have a look of their own."""
 
     name: Literal["wide", "narrow"]
     width: float
     points: float
+    arms: tuple[str, ...] = ()
 
     @property
     def line(self) -> float:

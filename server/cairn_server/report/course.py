@@ -22,7 +22,7 @@ from cairn_server.report.labels import (
     write_above,
     write_beside,
 )
-from cairn_server.report.palette import PAPER, RULE, style
+from cairn_server.report.palette import PAPER, RULE, Style, styles
 from cairn_server.report.scale import ValueAxis, write_frame
 
 FloatArray = NDArray[np.float64]
@@ -48,9 +48,10 @@ def draw_course(figure: Course, layout: Layout, title_lines: list[str], hint: st
     write_frame(page, frame, x_lines, ((LEFT + right) / 2, bottom + 0.3))
     if figure.at_risk:
         write_at_risk(page, axes, figure, under)
+    looks = list(styles(figure.series, layout.arms).values())
     labels = [
-        Label(name, style(place), end and on_page(page, axes, *end))
-        for place, (name, end) in enumerate(zip(names, _lines(axes, figure), strict=True))
+        Label(name, look, end and on_page(page, axes, *end))
+        for name, look, end in zip(names, looks, _lines(axes, figure, looks), strict=True)
     ]
     if narrow:
         write_above(page, frame.bottom, labels)
@@ -87,14 +88,13 @@ def _drawn(lines: Mapping[str, tuple[float, ...]]) -> bool:
     return bool(np.isfinite(np.asarray(lines["middle"], dtype=float)).any())
 
 
-def _lines(axes: Axes, figure: Course) -> list[tuple[float, float] | None]:
+def _lines(axes: Axes, figure: Course, looks: list[Style]) -> list[tuple[float, float] | None]:
     """Draw each series; its last point, None where nothing could be drawn."""
     times = np.asarray(figure.times, dtype=float)
     every = max(1, len(times) // 9)
     shade = min(0.13, 0.4 / max(len(figure.series), 1))  # bands overlap and add up
     ends: list[tuple[float, float] | None] = []
-    for place, lines in enumerate(figure.series.values()):
-        look = style(place)
+    for look, lines in zip(looks, figure.series.values(), strict=True):
         drawn = {k: _path(times, np.asarray(v, float), figure.steps) for k, v in lines.items()}
         if "low" in drawn and "high" in drawn:
             (at, low), (_, high) = drawn["low"], drawn["high"]

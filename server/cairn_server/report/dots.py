@@ -19,7 +19,7 @@ from cairn_server.report.labels import (
     write_above,
     write_beside,
 )
-from cairn_server.report.palette import MUTED, PAPER, RULE, ZERO, style
+from cairn_server.report.palette import MUTED, PAPER, RULE, ZERO, styles
 from cairn_server.report.scale import ValueAxis, write_frame
 
 SPREAD = 0.56  # of a group's slot
@@ -70,8 +70,9 @@ def draw_dots(figure: Bars, layout: Layout, title_lines: list[str], hint: str) -
 
 def _series(page: Page, axes: Axes, figure: Bars) -> Iterator[Label]:
     count = len(figure.series)
+    looks = styles(figure.series, page.layout.arms)
     for place, (name, row) in enumerate(figure.series.items()):
-        look = style(place)
+        look = looks[name]
         shift = 0.0 if count == 1 else SPREAD * (place / (count - 1) - 0.5)
         end = None
         for group, e in enumerate(row):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from matplotlib.figure import Figure as Sheet
@@ -31,12 +31,15 @@ class Drawing:
     png: bytes
 
 
-def draw(figure: Figure, *, key: str, hint: str = "", mark: str = "") -> Drawing:
+def draw(
+    figure: Figure, *, key: str, hint: str = "", mark: str = "", arms: tuple[str, ...] = ()
+) -> Drawing:
     """All forms of `figure`; `key` makes its ids unique in the page.
 
     Args:
         hint: which way is better, written beside the vertical axis's name unless the figure
             already says so.
+        arms: names that look the same in every figure.
         mark: words in the corner of the standalone files, which travel without the page.
     """
     description = describe(figure)
@@ -44,13 +47,15 @@ def draw(figure: Figure, *, key: str, hint: str = "", mark: str = "") -> Drawing
         forms = [
             canvas.inline(
                 canvas.to_svg(
-                    _sheet(figure, layout, hint, titled=False), figure.title, description
+                    _sheet(figure, replace(layout, arms=arms), hint, titled=False),
+                    figure.title,
+                    description,
                 ),
                 f"{key}-{layout.name}-",
             )
             for layout in (WIDE, NARROW)
         ]
-        alone = _sheet(figure, WIDE, hint, titled=True)
+        alone = _sheet(figure, replace(WIDE, arms=arms), hint, titled=True)
         canvas.stamp(alone, mark)
         svg = canvas.to_svg(alone, figure.title, description)
         png = canvas.to_png(alone)

@@ -13,7 +13,7 @@ from cairn_server.report import words
 from cairn_server.report.canvas import ROUND_STEPS, Layout, Page, text_width, wrap
 from cairn_server.report.forest import BOLDER, HEADER, MARGIN, finite, shown, write_under
 from cairn_server.report.labels import Label, key_height, write_above
-from cairn_server.report.palette import INK, MUTED, PAPER, RULE, Style, style
+from cairn_server.report.palette import INK, MUTED, PAPER, RULE, Style, styles
 
 X_LABEL: Final = "% of those at the first stage"
 BAR: Final = 0.62  # of a row's height
@@ -54,7 +54,8 @@ def draw_funnel(figure: Funnel, layout: Layout, title_lines: list[str]) -> Sheet
 
     for i, text in enumerate(title_lines):
         page.write(MARGIN, MARGIN + 1.25 * line * (i + 0.5), text, bold=True, scale=1.15)
-    write_above(page, key, [Label(n, style(i), None) for i, n in enumerate(names)])
+    looks = styles(figure.series, layout.arms)
+    write_above(page, key, [Label(n, looks[n], None) for n in names])
     edge = layout.width - MARGIN
     if not narrow:
         page.write(edge, top - 0.75 * line, HEADER, align="right", colour=MUTED.light)
@@ -66,10 +67,11 @@ def draw_funnel(figure: Funnel, layout: Layout, title_lines: list[str]) -> Sheet
             page.write_lines(MARGIN, y + body / 2, block)
         y += head
         start = y + (body - row * len(rows)) / 2
-        for place, (estimates, texts) in enumerate(zip(rows, numbers, strict=True)):
+        shown_rows = zip(looks.values(), rows, numbers, strict=True)
+        for place, (look, estimates, texts) in enumerate(shown_rows):
             middle = start + row * (place + 0.5)
             e = estimates[stage]
-            _draw_bar(axes, e, middle, BAR * row, style(place))
+            _draw_bar(axes, e, middle, BAR * row, look)
             colour = INK.light if shown(e) else MUTED.light
             page.write(edge, middle, texts[stage], align="right", colour=colour)
         y += body

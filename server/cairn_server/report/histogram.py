@@ -18,7 +18,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from cairn_models.answers import Estimate, Histogram
 from cairn_server.report.canvas import ROUND_STEPS, Layout, Page, text_width, wrap
 from cairn_server.report.forest import BOLDER, MARGIN, finite, shown
-from cairn_server.report.palette import INK, MUTED, PAPER, RULE, ZERO, style
+from cairn_server.report.palette import INK, MUTED, PAPER, RULE, ZERO, styles
 from cairn_server.report.scale import ValueAxis, write_frame
 
 BAR: Final = 0.86  # of a bin's slot
@@ -50,8 +50,9 @@ def draw_histogram(figure: Histogram, layout: Layout, title_lines: list[str]) ->
     top = frame.bottom
     limits = _limits([e for row in figure.series.values() for e in row])
     panels = zip(names, heads, figure.series.values(), strict=True)
-    for place, (lines, head, row) in enumerate(panels):
-        colour = style(place).colour
+    looks = styles(figure.series, layout.arms).values()
+    for look, (lines, head, row) in zip(looks, panels, strict=True):
+        colour = look.colour
         if any(lines):
             page.write_lines(LEFT, top + head / 2, lines, bold=True, colour=colour)
         top += head

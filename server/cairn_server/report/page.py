@@ -26,7 +26,7 @@ from cairn_server.report.figures import (
 from cairn_server.report.results import ORACLE_LABEL
 from cairn_server.report.spending import ShownSpend, shown_spend
 from cairn_server.report.tables import ShownTable
-from cairn_server.report.wording import in_words
+from cairn_server.report.wording import arm_in_words, in_words
 from cairn_server.results import StudyResults
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ def render_page(page: Page, results_digest: str, receipt: Receipt | None = None)
 
 def _shown(answer: Answer, results: StudyResults, key: str) -> ShownAnswer:
     answer = in_words(answer, results.study.cohort.arms)
+    letters = results.blinding.letters if results.blinding and results.is_blinded else ()
+    arms = letters or tuple(map(arm_in_words, results.study.cohort.arms))
     figures = tuple(
         ShownFigure(
             key=f"{key}-f{i}",
@@ -129,6 +131,7 @@ def _shown(answer: Answer, results: StudyResults, key: str) -> ShownAnswer:
                 key=f"{key}-f{i}",
                 hint=_hint(figure, results.study),
                 mark="synthetic data" if results.is_synthetic else "",
+                arms=arms,
             ),
             table=tables.beneath(answer, figure),
         )

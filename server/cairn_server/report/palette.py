@@ -7,7 +7,9 @@ colours are found again by value.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 
@@ -67,6 +69,17 @@ def style(position: int) -> Style:
     n = len(SERIES)
     turn, place = divmod(position, n)
     return Style(SERIES[place].light, MARKERS[(place + turn) % n], DASHES[(place + 2 * turn) % n])
+
+
+def styles(names: Iterable[str], known: Sequence[str]) -> dict[str, Style]:
+    """A look for each name: `known` ones have theirs by their place there, the others what is left.
+
+    So a study's arm looks alike in all its figures, whichever arms a figure has.
+    """
+    wanted = list(names)
+    free = (place for place in count() if place >= len(known) or known[place] not in wanted)
+    own = {name: place for place, name in enumerate(known)}
+    return {name: style(own[name] if name in own else next(free)) for name in wanted}
 
 
 def css_variables(dark: bool) -> str:

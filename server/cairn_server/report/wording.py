@@ -17,9 +17,14 @@ ARMS: Final = {
 }
 
 
+def arm_in_words(arm: str) -> str:
+    """One arm's name for a reader."""
+    return ARMS.get(arm, arm.replace("_", " ")) if "_" in arm else arm
+
+
 def in_words(answer: Answer, arms: tuple[str, ...]) -> Answer:
     """`answer` with the study's arms in words wherever they show; numbers as they were."""
-    plain = {arm: ARMS.get(arm, arm.replace("_", " ")) for arm in arms if "_" in arm}
+    plain = {arm: arm_in_words(arm) for arm in arms if "_" in arm}
     if not plain:
         return answer
     longest_first = sorted(plain, key=len, reverse=True)
