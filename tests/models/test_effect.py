@@ -250,15 +250,23 @@ def test_nothing_to_tell_is_an_answer_in_words_without_a_nan(held, sd):
     assert all(s.startswith("Nothing can be said about") for s in answer.sentences)
 
 
-@pytest.mark.filterwarnings("error")
-@settings(max_examples=150, deadline=None)
-@given(
-    st.lists(st.floats(-1e5, 1e5), min_size=13, max_size=13),
-    st.sampled_from([0.0, 1e-6, 5.0, 1e3]),
-    st.sampled_from([1, 10]),
+SEX = 'variables.sex = { levels = ["female", "male"] }'
+ASKED = (
+    question("margin = 2.0"),
+    question('margin = 2.0\ncontrasts = "all"\nstandardise_by = 6'),
+    question('adjust = "none"'),
+    question('strata = "sex"\nrandomised = true\nmargin = 1', extra=SEX),
+    question("baseline_model = { intercept = 0.0, slope = -9.0 }", extra="disclosure.patients = 1"),
 )
-def test_any_noised_sum_gives_a_finite_answer(total, sd, fewest):
-    q = question("margin = 2.0", extra=f"disclosure = {{ patients = {fewest} }}")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("q", ASKED, ids=range(len(ASKED)))
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.sampled_from([0.0, 1e-6, 5.0, 1e3]))
+def test_any_noised_sum_gives_a_finite_answer(q, data, sd):
+    length, number = q.shape.length, st.floats(-1e5, 1e5)
+    total = data.draw(st.lists(number, min_size=length, max_size=length))
     answer = q.estimate(EMPTY, np.array(total), SumNoise(sd))
     finite(answer.to_json())
     for e in answer.estimates:
@@ -266,6 +274,47 @@ def test_any_noised_sum_gives_a_finite_answer(total, sd, fewest):
         if e.value is not None:
             assert e.low <= e.value <= e.high
             assert 0.0 <= e.noise_share <= 1.0
+
+
+def test_a_clinic_without_the_strata_column_is_told_what_to_map():
+    with pytest.raises(InputError) as caught:
+        ASKED[3].prepare(records([("waiting", 14, 12)]))
+    assert caught.value.code == "input.column-missing"
+    assert "sex" in caught.value.hint
+
+
+def test_an_arm_that_is_missing_in_one_clinic_is_compared_all_the_same():
+    q = question()
+    first = [p for p in cohort(300) if p[0] != "dmhi_guided"]
+    second = [p for p in cohort(300, seed=1) if p[0] != "waiting"]
+    apart = total_of(q, records(first)) + total_of(q, records(second))
+    whole = total_of(q, records([*first, *second]))
+    found, pooled = (
+        named(q.estimate(EMPTY, t, SumNoise(0.0)), "g-dmhi_guided-waiting") for t in (apart, whole)
+    )
+    assert found.value == pytest.approx(pooled.value)
+
+
+def test_where_nobody_differs_there_is_no_g_but_a_reason():
+    q = question("baseline_model = { intercept = 0.0, slope = 0.0 }")
+    people = [("waiting", 14, 12)] * 40 + [("dmhi_guided", 14, 12)] * 40
+    answer = q.estimate(EMPTY, total_of(q, records(people)), SumNoise(0.0))
+    assert "nobody's change differs" in named(answer, "g-dmhi_guided-waiting").suppressed
+    assert named(answer, "dmhi_guided-waiting").value == 0.0
+    finite(answer.to_json())
+
+
+def test_an_sd_that_is_lost_in_noise_is_not_divided_by():
+    q = question(extra="disclosure.patients = 1")
+    people = [("waiting", 14, 12)] * 60 + [("dmhi_guided", 14, 12)] * 60
+    low = np.zeros(q.shape.length)
+    low[-1] = -40.0
+    total = total_of(q, records(people)) + low
+    answer = q.estimate(EMPTY, total, SumNoise(5.25))
+    g = named(answer, "g-dmhi_guided-waiting")
+    assert g.suppressed == "the SD of change cannot be told through the noise"
+    assert named(answer, "unadjusted-dmhi_guided-waiting").value is not None
+    finite(answer.to_json())
 
 
 def test_a_spread_lost_in_noise_comes_from_the_public_value_and_is_said():

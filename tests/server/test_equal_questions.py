@@ -76,7 +76,7 @@ def store(tmp_path: Path):
         )
         run = b"1" * 16
         opened.start_run(StoredRun(run, first.digest, "finished", STARTED, STARTED, ""))
-        totals = np.array([90 * 32768, 0, 90 * 32768] * 2, dtype=np.int64)
+        totals = np.array([90 * 32768, 0, 90 * 32768] * 2 + [0] * 3, dtype=np.int64)
         StoreJournal(opened, run).opened("effect", 0, totals, record_of(run, "effect"))
         yield opened
 
@@ -130,7 +130,7 @@ def test_a_window_that_was_still_open_then_is_not_closed_by_time(tmp_path):
         opened.add_study(StoredStudy(first.digest, "first", first.body, body, "finished", STARTED))
         opened.start_run(StoredRun(b"1" * 16, first.digest, "finished", STARTED, STARTED, ""))
         journal = StoreJournal(opened, b"1" * 16)
-        journal.opened("effect", 0, np.zeros(6, dtype=np.int64), record_of(b"1" * 16, "effect"))
+        journal.opened("effect", 0, np.zeros(9, dtype=np.int64), record_of(b"1" * 16, "effect"))
         assert look(opened, text.replace('"first"', '"second"')) is None
 
 

@@ -203,4 +203,4 @@ def test_json_holds_every_number(tmp_path):
     document = json.loads(words)
     assert status == 0
     assert document["faults"] == []
-    assert document["questions"][0]["expected"][0]["inflation"] == pytest.approx(0.1766, abs=1e-3)
+    assert document["questions"][0]["expected"][0]["inflation"] == pytest.approx(0.187, abs=1e-3)
