@@ -238,6 +238,17 @@ def test_a_visit_without_the_changing_covariate_is_left_out_alone() -> None:
     assert lengths[1][1:] == lengths[0][1:]
 
 
+def test_a_covariate_measured_twice_at_once_makes_no_second_row() -> None:
+    whole = job_loss()
+    twice = pl.concat([whole.scores, whole.scores.filter(pl.col("instrument") == "unemployed")])
+    reader = slopes("CES-D ~ time + unemployed + (1 | patient)")
+    once, again = (
+        reader.prepare(Records(whole.patients, scores, time_unit="month"))
+        for scores in (whole.scores, twice)
+    )
+    assert [len(y) for y in again.y] == [len(y) for y in once.y]
+
+
 def test_the_answer_in_words() -> None:
     answer = asked(slopes("CES-D ~ time + (1 + time | patient)"), clinics_of(job_loss(), 5))
     text = " ".join(answer.sentences)

@@ -18,7 +18,7 @@ from cairn_models.statistics.random_slopes import PatientProducts, SlopeSums
 from cairn_models.statistics.single_pairs import join, split
 from cairn_models.statistics.slope_fit import NOT_ARRIVED, RandomSlopes, fit_slopes
 from cairn_models.statistics.slope_profile import profile
-from cairn_models.statistics.slope_search import NESTED, START, SlopeSearch, SlopeState
+from cairn_models.statistics.slope_search import NESTED, START, WALKS, SlopeSearch, SlopeState
 from longitudinal_data import JOB_LOSS
 
 
@@ -154,6 +154,18 @@ def test_no_neighbour_is_more_likely_or_the_answer_says_why(
     for _ in range(30):
         near = theta + 0.02 * rng.normal(size=3) * [1.0, float(correlated), 1.0]
         assert dense(groups, near, "ML") >= -2 * model.log_likelihood - 1e-6
+
+
+def test_a_walk_whose_likelihood_fell_goes_half_the_way_back() -> None:
+    x, y, times = (list(part) for part in zip(*job_loss_groups(), strict=True))
+    products, search = PatientProducts.of(x, y, times), SlopeSearch("ML", True)
+    best, far = np.full((WALKS, 3), [1.1, -0.3, 0.06]), np.full((WALKS, 3), [60.0, 5.0, 40.0])
+    state = SlopeState(far, best, np.full(WALKS, 5140.0))
+    total = products.vectors(state.trial, 1.0).sum(axis=0)
+    after = search.advance(state, SlopeSums.unpack(total, np.ones(2), 1.0, 1.0, 1.0), 3)
+    np.testing.assert_allclose(after.trial, (best + far) / 2)
+    np.testing.assert_array_equal(after.best, best)
+    np.testing.assert_array_equal(after.deviance, state.deviance)
 
 
 def test_an_answer_is_given_only_for_the_lowest_walk_at_rest() -> None:

@@ -99,7 +99,7 @@ def _exp(value: float) -> float:
 
 def _ratio_estimates(design: Design, fitted: Gee) -> Iterator[Estimate]:
     for column, (ratio, low, high) in _odds_ratios(design, fitted):
-        yield Estimate(f"or_{column.name}", f"{column.label}: odds ratio", ratio, low, high)
+        yield Estimate(f"or_{column.name}", column.label, ratio, low, high, unit="odds ratio")
 
 
 def _odds_forest(spec: QuestionSpec, study: Study, design: Design, fitted: Gee) -> Iterator[Forest]:

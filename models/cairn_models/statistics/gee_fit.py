@@ -30,7 +30,7 @@ from cairn_models.statistics.random_intercept import NotEstimable, repeated_colu
 from cairn_models.statistics.single_pairs import join, split
 
 ARRIVED: Final = 1e-7  # of a naive standard error, and of α: a smaller last step is none
-LARGEST_ALPHA: Final = 0.99
+LARGEST_ALPHA: Final = 0.999
 LARGEST_BETA: Final = 1e12
 NOT_ARRIVED: Final = "the estimating equations were not solved when the rounds were over"
 _SINGULAR: Final = 1e-13
