@@ -138,8 +138,10 @@ def test_without_noise_any_split_gives_the_pooled_numbers(clinics):
                 ends = proportion_confint(reached, len(stage), method="wilson")
                 assert (found.low, found.high) == pytest.approx(ends, **NEAR)
         for name, column in (("week-4", 4), ("week-8", 5)):
-            mean = of_arm(people, arm, column).mean()
-            assert named(answer, f"{name}-mean-{arm}").value == pytest.approx(mean, **NEAR)
+            pooled = DescrStatsW(of_arm(people, arm, column))
+            told = named(answer, f"{name}-mean-{arm}")
+            assert told.value == pytest.approx(pooled.mean, **NEAR)
+            assert (told.low, told.high) == pytest.approx(pooled.tconfint_mean(), **NEAR)
     shown_levels(answer, people)
     for stem, column in (("baseline", 3), ("age", 2)):
         for arm in ARMS[1:]:
