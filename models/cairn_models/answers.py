@@ -168,4 +168,6 @@ class Answer:
         document["released"] = {k: {"shape": list(np.shape(v))} for k, v in self.released.items()}
         for written, figure in zip(document["figures"], self.figures, strict=True):
             written["figure"] = type(figure).__name__.lower()
+            if not isinstance(figure, Forest):  # a file whose keys are sorted keeps no order
+                written["order"] = list(figure.series)
         return document

@@ -372,3 +372,15 @@ def test_an_arm_looks_the_same_in_every_figure() -> None:
         drawn = draw(figure, key="f", arms=arms)
         assert colour in drawn.svg.decode()
         assert colour in drawn.narrow
+
+
+def test_results_keep_the_order_of_series_though_files_sort_their_keys(
+    results: StudyResults, tmp_path
+) -> None:
+    arms = ("waiting", "offered", "a third")
+    figures = (curve(arms), funnel(arms), waits(arms, EDGES))
+    answer = Answer("q", "describe", "Q", (), figures=figures)
+    (tmp_path / "results.json").write_bytes(dump(replace(results, answers=(answer,))))
+    for figure in load_results(tmp_path).answers[0].figures:
+        assert tuple(figure.series) == arms
+    assert tuple(load_results(tmp_path).answers[0].figures[0].at_risk) == arms

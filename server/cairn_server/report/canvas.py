@@ -36,7 +36,7 @@ _DRAWN_WITH: Final = "DejaVu Sans"  # comes with matplotlib, so widths are the s
 
 @dataclass(frozen=True)
 class Layout:
-    """A figure's width in inches, its text size in points, the arms that have a look of their own."""
+    """A figure's width in inches, its text size in points, and the arms with looks of their own."""
 
     name: Literal["wide", "narrow"]
     width: float

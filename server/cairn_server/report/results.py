@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -162,6 +162,11 @@ def _answer(document: dict[str, Any]) -> Answer:
 
 
 def _figure(document: dict[str, Any]) -> Figure:
+    document = document | {
+        part: _ordered(document[part], document.get("order", ()))
+        for part in ("series", "at_risk")
+        if part in document
+    }
     match document["figure"]:
         case "forest":
             return _of(Forest, document)
@@ -179,6 +184,11 @@ def _figure(document: dict[str, Any]) -> Figure:
             return _of(Course, {**document, "series": gaps})
         case _:
             raise KeyError("a kind of figure that this version knows")
+
+
+def _ordered(series: dict[str, Any], order: Sequence[str]) -> dict[str, Any]:
+    """`series` as the question had them; the file sorts its keys."""
+    return {k: series[k] for k in (*(n for n in order if n in series), *series)}
 
 
 def _of(kind: type[T], value: Any) -> T:
