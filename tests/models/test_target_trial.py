@@ -162,6 +162,11 @@ KINDS = {
     "rates": 'kind = "rates"\nscales = ["PHQ-9"]',
     "retention": RETENTION,
     "describe": 'kind = "describe"\ntarget_trial = true',
+    "logistic": 'kind = "regression"\nfamily = "logistic"\nformula = "reliable_improvement ~ arm"\n'
+    'scales = ["PHQ-9"]\nevents_per_variable = 5',
+    "linear": 'kind = "regression"\nfamily = "linear"\nformula = "outcome ~ baseline + arm"',
+    "hazard": 'kind = "regression"\nfamily = "hazard"\nformula = "hazard ~ arm"',
+    "time_to_event": 'kind = "time_to_event"',
 }
 
 

@@ -39,7 +39,7 @@ def notes(target: TargetTrial, study: Study, from_time_zero: bool) -> Iterator[s
             f"people who had not {did} {starts} before, whoever did within {grace} "
             f"counts in that arm, the others in {reference} of that trial. Times in this answer "
             "are since a trial's beginning, a baseline is that of the trial, and every arm has the "
-            "same mix of trials. Counts are of people, weighted to 1 at most in an arm."
+            "same mix of trials. Counts are effective numbers of people."
         )
         landmark = f"{grace} after a trial's beginning"
     yield _eligible(target, study, landmark)

@@ -50,7 +50,7 @@ from cairn_models.questions.regression_answer import answer, expected
 from cairn_models.questions.regression_words import Frame
 from cairn_models.records import WEEKS_PER_MONTH, Records
 from cairn_models.regression.clocks import Event, EventName
-from cairn_models.regression.covariates import BASELINE, known_covariates
+from cairn_models.regression.covariates import ARM, BASELINE, known_covariates
 from cairn_models.regression.family import Family
 from cairn_models.regression.hazard import Hazard
 from cairn_models.regression.linear import CHANGE, OUTCOME, Linear, Score
@@ -119,6 +119,7 @@ class Regression(Question[Any]):
 
     kind: ClassVar[str] = "regression"
     repeatable: ClassVar[bool] = True
+    emulable: ClassVar[bool] = True
     settings_model: ClassVar[type[Settings]] = RegressionSettings
     settings: RegressionSettings
 
@@ -136,6 +137,12 @@ class Regression(Question[Any]):
         self.plan = self._plan()
         self.family = self._family()
         self._check_size()
+
+    @property
+    def from_time_zero(self) -> bool:
+        """Where the formula compares arms, in anything but the use of a programme."""
+        of_use = self.plan.outcome in set(OUTCOME_NAMES) - set(OUTCOMES)
+        return ARM in self.plan.covariates and not of_use and self.settings.event != "programme"
 
     @property
     def shape(self) -> Shape:
@@ -199,6 +206,7 @@ class Regression(Question[Any]):
             rounds=self.family.rounds,
             limit=s.limit,
             randomised=s.randomised,
+            emulated=bool(self.target_trial),
             synthetic=self.study.synthetic,
             fewest=self.study.disclosure.patients,
         )
@@ -225,6 +233,7 @@ class Regression(Question[Any]):
             covariates={n: known[n] for n in design.variables if n != TIME or not times},
             times=times,
             arms=self.arms,
+            only_arms=bool(s.arms),
             instrument=self.instrument,
             baseline_window=s.baseline_window,
             planned=self.study.cohort.planned_patients,

@@ -13,6 +13,10 @@ from cairn_models.regression.covariates import ARM, BASELINE
 from cairn_models.regression.links import LinkName
 from cairn_models.reliable_change import OUTCOMES
 
+IMMORTAL: Final = (
+    ", and an arm that starts after listing holds only people who were still there to start "
+    "(immortal time), which flatters it."
+)
 ASSOCIATION: Final = "an association, adjusted for nothing but the terms of the formula"
 HAVING: Final = {"started": "started a programme", "completed": "completed the programme"}
 EVENTS: Final = {
@@ -50,6 +54,7 @@ class Frame:
     rounds: int
     limit: float | None
     randomised: bool
+    emulated: bool
     synthetic: bool
     fewest: int
 
@@ -202,9 +207,8 @@ def notes(frame: Frame, *, noised: bool, hidden: bool) -> Iterator[str]:
     if not frame.randomised:
         yield (
             f"This is {ASSOCIATION}, unadjusted for confounding by anything else: people who "
-            "differ in what the formula does not name may have been in different groups, and an "
-            "arm that starts after listing holds only people who were still there to start "
-            "(immortal time), which flatters it."
+            "differ in what the formula does not name may have been in different groups"
+            + ("." if frame.emulated else IMMORTAL)
         )
     yield (
         "People with a covariate or the outcome missing, or outside its declared levels or range, "
