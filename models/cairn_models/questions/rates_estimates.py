@@ -199,7 +199,7 @@ def _together(
                 pair,
                 _contrast(
                     name_of(outcome, what, *frame.parts(pair)),
-                    f"{label}interval that holds together with those of all {len(family)}",
+                    f"{label}interval that holds together with all {len(family)} comparisons",
                     contrast,
                     SHARE,
                     why[pair[0]] or why[pair[1]],
