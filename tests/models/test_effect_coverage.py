@@ -189,3 +189,24 @@ def test_what_is_planned_is_what_is_found():
         scale = 1.0 if name.startswith("g-") else q.limit
         said = np.mean([float(i.standard_error) for i in intervals]) * scale
         assert foretold[name].standard_error == pytest.approx(said, rel=0.25), name
+
+
+def test_small_strata_count_for_less_where_noise_is_large():
+    """The weights that least squares takes without noise would give a larger error with it."""
+    q, pair = question('strata = "site"\nrandomised = true', arms=ARMS[::2]), (1, 0)
+    loud, still = (fits(q, 800, 13, noisy=noisy, studies=1)[0] for noisy in (True, False))
+    w, patients = loud.adjusted.weights_of(pair), still.adjusted.weights_of(pair)
+    small = slice(-2, None)  # the last stratum holds a fifth of all
+    assert abs(w[small]).sum() < abs(patients[small]).sum()
+    variance = loud.adjusted.cells.sampling + loud.adjusted.cells.noise
+    assert (w**2 * variance).sum() < (patients**2 * variance).sum()
+    np.testing.assert_allclose([w.sum(), abs(w).sum()], [0.0, 2.0], atol=1e-9)
+
+
+def test_the_sd_of_change_is_uncertain_by_sampling_and_by_noise():
+    """Its own error is what it scatters by over studies, in either part."""
+    q = question()
+    for noisy in (True, False):
+        found = [fit.spread for fit in fits(q, 2000, 14, noisy=noisy)]
+        scatter = np.std([s.variance for s in found])
+        assert np.sqrt(np.mean([s.doubt for s in found])) == pytest.approx(scatter, rel=0.15)
