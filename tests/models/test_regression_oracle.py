@@ -12,11 +12,16 @@ import polars as pl
 import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
+from scipy.special import expit
 
 from cairn_models.answers import Answer
+from cairn_models.life_table import hazard
+from cairn_models.questions import build
 from cairn_models.questions.base import SumNoise
 from cairn_models.questions.regression import Regression
+from cairn_models.questions.timed import Timed
 from cairn_models.records import ENGAGEMENT, PATIENT_COLUMNS, SCORES, Records
+from cairn_models.synthetic import World, generate
 from cairn_privacy.bound import PUBLIC_SCALE, exact_sum
 from cairn_protocol.study import Study
 
@@ -291,6 +296,47 @@ def test_hazard_is_that_of_statsmodels(link: str, clinics: int, records: Records
     )
     fitted = smf.glm("event ~ 0 + C(time) + arm + sex", frame, family=binomial).fit(tol=1e-13)
     agrees(over(asked, split(records, clinics)), fitted)
+
+
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [
+        ("retention", "measurement"),
+        ("retention", "programme"),
+        ("time_to_event", "deterioration"),
+        ("time_to_event", "step_up"),
+    ],
+)
+def test_hazards_by_interval_are_those_of_the_curves(kind: str, event: str) -> None:
+    """With an interval's coefficient alone, the model is the life table of the other kinds."""
+    one = "dmhi_unguided" if event == "programme" else "waiting"  # who waits has no programme
+    common = f'arms = ["{one}", "dmhi_guided"]\nends = [3, 6, 9]\n'
+    asked = regression(
+        f'family = "hazard"\nevent = "{event}"\nformula = "hazard ~ 0 + time:arm"\n' + common
+    )
+    text = STUDY.replace('kind = "regression"', f'kind = "{kind}"\nevent = "{event}"\nat = 6\n')
+    study = Study.parse((text + common).encode())
+    curves = build(study.questions[0], study)
+    assert isinstance(curves, Timed)
+    clinics = generate(World(), [120, 130], seed=3, weeks=14)
+    total = sum(
+        block.sum(axis=0)
+        for records in clinics
+        for block in curves.contributions(curves.prepare(records), curves.start({}))
+    )
+    found = {e.name: e for e in over(asked, clinics).estimates}
+    seen = 0
+    for arm, table in zip(curves.arms, curves.tables(total, SumNoise(0.0)), strict=True):
+        for label, share in zip(
+            asked.intervals.labels, hazard(curves.grid, table.table), strict=True
+        ):
+            e = next(
+                e for n, e in found.items() if f"[{label}]" in n and arm in n and "-arm" not in n
+            )
+            if e.value is not None:
+                seen += 1
+                assert expit(e.value) == pytest.approx(share, rel=1e-6)
+    assert seen >= 3
 
 
 ALDA_STUDY = """

@@ -60,7 +60,7 @@ class Hazard(Family):
     def prepare(self, records: Records) -> NDArray[np.int64]:
         """(N, 2) cell of the covariates and of the life table; `NOWHERE` outside the question."""
         time, had = self.clock(records)
-        cell = self.plan.cells.of(self.plan.values(records), len(time))
+        cell = self.plan.cell_of(records, self.plan.values(records))
         known = (cell != NOWHERE) & np.isfinite(time)
         place = self.intervals.cell_of(np.nan_to_num(time), had)
         return np.where(known[:, None], np.stack([cell, place], axis=1), NOWHERE)

@@ -84,7 +84,7 @@ class Linear(Family):
         )
         y = both.outcome - both.baseline if self.score.name == CHANGE else both.outcome
         y = np.clip(y, self.score.low, self.score.high)
-        cell = self.plan.cells.of(values, len(y))
+        cell = self.plan.cell_of(records, values)
         numbers = np.stack([*(values[name] for name in self.plan.numbers), y], axis=1)
         known = (cell != NOWHERE) & np.isfinite(numbers).all(axis=1)
         numbers = np.where(known[:, None], numbers, 0.0)

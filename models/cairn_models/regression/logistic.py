@@ -98,9 +98,8 @@ class Logistic(Family):
 
     def prepare(self, records: Records) -> NDArray[np.int64]:
         """(N,) the coordinate of each patient's 1, or `NOWHERE`."""
-        values = self.plan.values(records)
         had = self.outcome.of(records, self.plan.arms)
-        cell = self.plan.cells.of(values, len(had))
+        cell = self.plan.cell_of(records, self.plan.values(records))
         known = (cell != NOWHERE) & np.isfinite(had)
         return np.where(known, 2 * cell + np.nan_to_num(had).astype(np.int64), NOWHERE)
 

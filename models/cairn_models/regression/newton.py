@@ -58,7 +58,7 @@ class Newton(Family):
         """Every patient's rows of the model; none if a covariate is missing."""
         values = self.plan.values(records)
         at_risk, had = self.outcome(records)
-        known = np.ones(len(at_risk), dtype=np.bool_)
+        known = self.plan.admitted(records)
         for value in values.values():
             known &= np.isfinite(value)
         n = np.where(known, at_risk, 0)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cairn_models.formula import TIME, Column, Design
 from cairn_models.measures import Instrument
 from cairn_models.records import Records
-from cairn_models.regression.cells import Cells
+from cairn_models.regression.cells import NOWHERE, Cells
 from cairn_models.regression.covariates import ARM, Array, Covariate, values_of
 
 LARGEST_SUM: Final = 2.0**37  # of a public coordinate: 2⁵⁷ of the ring's 2⁶³ steps
@@ -26,7 +27,8 @@ class Plan:
         outcome: the left side of the formula.
         design: its right side; `times` are the levels of `time` in it, if it is a hazard's.
         covariates: what the design uses, by name, `time` not among them.
-        arms: the arms in question; patients of others are left out if the formula names the arm.
+        arms: the arms in question; patients of others are left out if the formula names the arm,
+            or if `only_arms`.
         planned: patients in all clinics.
         noised: whether the data are patients'.
         fewest: disclosure's least number.
@@ -37,6 +39,7 @@ class Plan:
     covariates: Mapping[str, Covariate]
     times: tuple[str, ...]
     arms: tuple[str, ...]
+    only_arms: bool
     instrument: Instrument
     baseline_window: tuple[float, float]
     planned: int
@@ -60,6 +63,18 @@ class Plan:
             name: values_of(c, weeks, self.instrument, self.baseline_window, self.arms)
             for name, c in self.covariates.items()
         }
+
+    def admitted(self, records: Records) -> NDArray[np.bool_]:
+        """(N,) who is in question, whatever their covariates."""
+        people = records.patients.unique("patient", keep="first", maintain_order=True)
+        if not self.only_arms:
+            return np.ones(people.height, dtype=np.bool_)
+        return np.array([arm in self.arms for arm in people["arm"].to_list()], dtype=np.bool_)
+
+    def cell_of(self, records: Records, values: Mapping[str, Array]) -> NDArray[np.int64]:
+        """(N,) each patient's cell, `NOWHERE` for people who are not in question."""
+        admitted = self.admitted(records)
+        return np.where(admitted, self.cells.of(values, len(admitted)), NOWHERE)
 
     def exact_scale(self, largest: float) -> float:
         """What public coordinates up to `largest` in size are multiplied by, a power of two."""
