@@ -17,7 +17,7 @@ from cairn_models.description.reading import Reading
 from cairn_models.description.told import at, standardised_shares
 from cairn_models.proportions import proportion
 from cairn_models.questions.describe import Describe
-from cairn_models.questions.describe_answer import read
+from cairn_models.questions.describe_told import read
 from cairn_protocol.study import Study
 
 # ε = 1 at δ = 1e-6; ten clinics answer, six are honest: each adds σ²/6.

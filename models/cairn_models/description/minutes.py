@@ -33,7 +33,7 @@ from cairn_models.description.blocks import COUNT_WEIGHT, Divided, Number
 from cairn_models.description.reading import ByArm, Frame, Reading, Section
 from cairn_models.description.told import TOO_FEW, mean, whole, with_interval
 from cairn_models.proportions import NORMAL_95, READABLE, noise_share
-from cairn_models.questions.effect_answer import PEOPLE
+from cairn_models.questions.effect_frame import PEOPLE
 
 MINUTES: Final = "minutes"
 FEW_RECOVERED: Final = "too few reliable recoveries to divide by through the noise"

@@ -22,7 +22,7 @@ from cairn_models.description.funnels import FEW_LOST, drawn, funnel, people
 from cairn_models.description.reading import SHARE, ByArm, Frame, Reading, Section
 from cairn_models.description.stages import Stage, used
 from cairn_models.description.told import TOO_FEW, at, mean, percent, share, whole, with_interval
-from cairn_models.questions.effect_answer import PEOPLE
+from cairn_models.questions.effect_frame import PEOPLE
 
 FUNNEL = "programme"
 ACTIVE = "active-weeks"

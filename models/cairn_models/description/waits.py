@@ -26,7 +26,7 @@ from cairn_models.description.counts import Counts
 from cairn_models.description.quantiles import Bins
 from cairn_models.description.reading import SHARE, ByArm, Frame, Reading, Section
 from cairn_models.description.told import TOO_FEW, at, percent, share, whole
-from cairn_models.questions.effect_answer import PEOPLE
+from cairn_models.questions.effect_frame import PEOPLE
 
 WAITS: Final = "wait"
 MOST_BINS: Final = 24
