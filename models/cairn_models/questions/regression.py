@@ -18,15 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, model_validator
 
 from cairn_models.answers import Answer
 from cairn_models.cohort import TIME_DIGITS
-from cairn_models.endings import LONGEST
 from cairn_models.formula import TIME, parse_regression
 from cairn_models.questions.arms import named_arms
 from cairn_models.questions.base import (
@@ -47,9 +45,10 @@ from cairn_models.questions.effect import (
     TYPICAL_SD,
 )
 from cairn_models.questions.regression_answer import answer, expected
+from cairn_models.questions.regression_settings import HAZARD, RegressionSettings
 from cairn_models.questions.regression_words import Frame
 from cairn_models.records import WEEKS_PER_MONTH, Records
-from cairn_models.regression.clocks import Event, EventName
+from cairn_models.regression.clocks import Event
 from cairn_models.regression.covariates import ARM, BASELINE, known_covariates
 from cairn_models.regression.family import Family
 from cairn_models.regression.hazard import Hazard
@@ -62,56 +61,10 @@ from cairn_models.reliable_change import OUTCOMES, has_thresholds
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import QuestionSpec, Study, Variable
 
-HAZARD: Final = "hazard"
 SCALES: Final = ("PHQ-9", "GAD-7")
 MOST_NUMBERS: Final = 2000  # in the vector; the noise of a larger table swamps every coefficient
-MOST_INTERVALS: Final = 12
 PEOPLE_A_COEFFICIENT: Final = 10.0  # planned, of a linear model
 CHANGE_SD, SCORE_SD = 5.0 / 27, TYPICAL_SD  # of the instrument's range, as in `effect`
-
-
-class RegressionSettings(Settings):
-    """Settings of a "regression" question; `ends` in the study's unit, other times in weeks."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    family: Literal["logistic", "linear", "hazard"]
-    formula: str
-    cut: dict[str, tuple[float, ...]] = Field(default={}, max_length=20)
-    week: float = Field(default=8.0, gt=0)
-    window: float = Field(default=2.0, ge=0, le=LONGEST / 10)
-    baseline_window: tuple[float, float] = (-4.0, 1.0)
-    scales: tuple[str, ...] = ()
-    arms: tuple[str, ...] = ()
-    randomised: bool = False
-    limit: float | None = Field(default=None, gt=0)
-    residual_sd: float | None = Field(default=None, gt=0)
-    standard_errors: Literal["model", "robust"] = "model"
-    event: EventName = "measurement"
-    ends: tuple[float, ...] = Field(
-        default=(2, 4, 6, 8, 12), min_length=1, max_length=MOST_INTERVALS
-    )
-    link: Literal["logit", "cloglog"] = "logit"
-    typical: float = Field(default=0.7, ge=0.05, le=0.98)
-    events_per_variable: float = Field(default=10.0, ge=5, le=100)
-    rounds: int = Field(default=10, ge=2, le=30)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        first, last = self.baseline_window
-        if not first <= last:
-            raise ValueError("baseline_window: its start must not be after its end")
-        if self.family != HAZARD and last >= self.week - self.window:
-            raise ValueError(
-                "baseline_window: it must end before week − window, so that no score is both"
-            )
-        if any(b - a < 1e-3 for a, b in zip((0.0, *self.ends), self.ends, strict=False)):
-            raise ValueError("ends: each must be later than the one before")
-        if self.ends[-1] > LONGEST / 10:
-            raise ValueError("ends: the last is too late")
-        if self.standard_errors == "robust" and self.family != "linear":
-            raise ValueError("standard_errors: robust ones are those of a linear model")
-        return self
 
 
 class Regression(Question[Any]):
