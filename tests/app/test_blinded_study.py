@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from cairn_app.cli import app
 from cairn_app.embedded_study import EmbeddedStudy
 from cairn_client.clinic_folder import clinic_folders
+from cairn_models.answers import Answer
 from cairn_models.questions import build
 from cairn_models.synthetic import World, clinic_name, generate, write_clinic_csv
 from cairn_protocol.errors import InputError, PolicyRefusal
@@ -55,7 +56,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
         watch=lambda event: heard.append(event.text),
     )
     study.read()
-    results = study.run()
+    truth = Answer("oracle", "oracle", "Beside the truth", ("dmhi_guided: -2.",))
+    results = study.run(oracle=lambda answers, members: truth)
     assert any("arm A" in text for text in heard)
     assert not [text for text in heard if any(word in text for word in WORDS)]
     return results
@@ -109,6 +111,8 @@ def test_who_unblinds_is_recorded_and_the_numbers_stay(folder: Path, tmp_path: P
     assert (line["by"], line["reason"]) == ("A. Lopez", "analysis plan signed")
     blind, back = load_results(folder), load_results(tmp_path / "named")
     assert not back.is_blinded
+    assert back.oracle is not None  # the truth tells which arm is which: sealed until now
+    assert blind.oracle is None
     assert blind.is_blinded  # what was written blind stays so
     shown = {e.name: e for e in blind.answers[0].estimates}
     for e in back.answers[0].estimates:
