@@ -107,6 +107,10 @@ OTHERWISE: dict[str, Callable[[str], str]] = {
     "a window that was open": lambda s: s.replace("2025-12-31", "2026-03-04"),
     "another δ": lambda s: s.replace("[cohort]", "[privacy]\ndelta = 1e-7\n[cohort]"),
     "another policy": lambda s: s.replace("[cohort]", "[policy]\nloss = 0.02\n[cohort]"),
+    "a target trial": lambda s: s.replace(
+        "[cohort]", '[target_trial]\ndesign = "landmark"\nstarts = ["dmhi_guided"]\n[cohort]'
+    ),
+    "as recorded": lambda s: s + "target_trial = false\n",
     "another variable": lambda s: s + '[variables.sex]\nlevels = ["f", "m"]\n',
 }
 
@@ -137,7 +141,9 @@ def test_a_window_that_was_still_open_then_is_not_closed_by_time(tmp_path):
 def test_every_setting_of_a_study_is_thought_of():
     """A new table of the study file must be put on one side or the other."""
     decides = {"outcome", "cohort", "instruments", "variables", "policy", "privacy", "questions"}
+    decides |= {"target_trial"}
     does_not = {"cairn", "name", "title", "purpose", "team", "synthetic", "disclosure", "source"}
+    does_not |= {"release"}  # how an answer is shown
     assert set(Study.model_fields) == decides | does_not
 
 

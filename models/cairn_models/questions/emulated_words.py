@@ -86,5 +86,6 @@ def person_trials(
         columns=("trial", *(f"{arm} (noised)" for arm in arms), "why not counted"),
         rows=tuple(rows),
         note="One person can be in several trials until they begin an arm; with propensity "
-        "coefficients, by their weights.",
+        "coefficients, by their weights. A number below three standard deviations of its noise is "
+        "not shown; its trial counts, for no more than that number.",
     )
