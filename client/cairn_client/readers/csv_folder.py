@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 
@@ -13,9 +12,8 @@ from cairn_client.readers.findings import Findings
 from cairn_client.readers.lines import Scan, records, scan
 from cairn_client.readers.mapping import MAPPING_FILE, ClinicMapping
 from cairn_client.readers.raw import RawTable
+from cairn_client.readers.within import read_whole
 from cairn_protocol.errors import InputError
-
-LARGEST_FILE: Final = 2 << 30  # bytes
 
 
 class CsvFolder:
@@ -43,7 +41,7 @@ class CsvFolder:
 
     def _text(self, file: str) -> bytes:
         """The file as UTF-8, undecodable bytes replaced by U+FFFD, line ends as they are."""
-        data = self._bytes(file)
+        data = read_whole(self.folder, file)
         encoding = self.mapping.encoding
         wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or _looks_wide(data)
         if wide and encoding != "utf-16":
@@ -61,24 +59,6 @@ class CsvFolder:
             except UnicodeDecodeError:
                 data = data.decode("utf-8", "replace").encode()
         return data.replace(b"\r", b"\n") if _ends_in_returns(data) else data
-
-    def _bytes(self, file: str) -> bytes:
-        hint = f"check file = in {MAPPING_FILE}; files must lie in the clinic's folder"
-        root = self.folder.resolve()
-        try:
-            path = (root / file).resolve()
-            if not path.is_relative_to(root):
-                raise InputError(f"{file} lies outside the folder", code="file-outside", hint=hint)
-            if not path.is_file():
-                raise InputError(f"there is no file {file}", code="file-missing", hint=hint)
-            if path.stat().st_size > LARGEST_FILE:
-                raise InputError(f"{file} is larger than 2 GiB", code="file-too-large", hint=hint)
-            return path.read_bytes()
-        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
-            why = getattr(error, "strerror", None) or "the name is not one a file can have"
-            raise InputError(
-                f"cannot read {file}", code="file-unreadable", why=why, hint=hint
-            ) from None
 
 
 def _frame(scanned: Scan, separator: str, places: dict[str, int]) -> pl.DataFrame:
