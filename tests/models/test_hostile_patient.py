@@ -12,122 +12,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cairn_models.questions import build
 from cairn_models.questions.base import Question
 from cairn_models.records import ENGAGEMENT, SCORES, WEARABLES, Records
 from cairn_models.synthetic import World, generate
-from cairn_protocol.study import Study
+from every_kind import PATIENTS, built, first_state
 
-STUDY = """
-cairn = 1
-name = "hostile"
-title = "A hostile patient"
-[outcome]
-instrument = "PHQ-9"
-[cohort]
-arms = ["waiting", "dmhi_unguided", "dmhi_guided"]
-planned_patients = 40
-largest_clinic = 40
-[variables.sex]
-levels = ["female", "male", "999", ""]
-[variables.deprivation]
-lowest = -3
-highest = 3
-[[questions]]
-name = "effect"
-kind = "effect"
-epsilon = 1
-[[questions]]
-name = "rates"
-kind = "rates"
-epsilon = 1
-by = "sex"
-[[questions]]
-name = "retention"
-kind = "retention"
-epsilon = 1
-[[questions]]
-name = "programme"
-kind = "retention"
-event = "programme"
-epsilon = 1
-[[questions]]
-name = "worse"
-kind = "time_to_event"
-epsilon = 1
-[[questions]]
-name = "stepped_up"
-kind = "time_to_event"
-event = "step_up"
-epsilon = 1
-[[questions]]
-name = "logistic"
-kind = "regression"
-epsilon = 1
-family = "logistic"
-formula = "reliable_improvement ~ arm"
-events_per_variable = 5
-[[questions]]
-name = "cut"
-kind = "regression"
-epsilon = 1
-family = "logistic"
-formula = "started ~ deprivation"
-cut = { deprivation = [0] }
-[[questions]]
-name = "linear"
-kind = "regression"
-epsilon = 1
-family = "linear"
-formula = "outcome ~ baseline + arm"
-[[questions]]
-name = "hazard"
-kind = "regression"
-epsilon = 1
-family = "hazard"
-formula = "hazard ~ arm"
-events_per_variable = 5
-[[questions]]
-name = "leaving"
-kind = "regression"
-epsilon = 1
-family = "hazard"
-event = "programme"
-formula = "hazard ~ sex"
-events_per_variable = 5
-typical = 0.4
-[[questions]]
-name = "describe"
-kind = "describe"
-epsilon = 1
-parts = [
-    "score", "funnel", "variables", "quartiles", "course",
-    "outcomes", "programme", "waits", "minutes",
-]
-[[questions]]
-name = "trajectory"
-kind = "trajectory"
-epsilon = 2
-rounds = 2
-held_out = 0.4
-[[questions]]
-name = "error"
-kind = "error"
-epsilon = 1
-model = "trajectory"
-[[questions]]
-name = "foretold"
-kind = "effect"
-epsilon = 1
-adjust = "trajectory"
-[[questions]]
-name = "strata"
-kind = "effect"
-epsilon = 1
-strata = "sex"
-randomised = true
-contrasts = "all"
-"""
 WHO = "zz-hostile"
 NUMBERS = (
     *(float("nan"), float("inf"), -float("inf"), 1e300, -1e300, 5e-324, 9.3e18),
@@ -156,11 +45,8 @@ NAMES = {
         None,
     ),
 }
-ASKED: dict[str, Question[Any]] = {
-    spec.name: build(spec, study)
-    for study in [Study.parse(STUDY.encode())]
-    for spec in study.questions
-}
+ODD_LEVELS = PATIENTS.replace('["female", "male"]', '["female", "male", "999", ""]')
+ASKED = built(ODD_LEVELS)
 
 
 def test_digits_of_another_script_in_an_age_are_no_age(others: Records) -> None:
@@ -214,15 +100,8 @@ def hostile_rows(rng: np.random.Generator, schema: Any, rows: int) -> pl.DataFra
 
 def counted(question: Question[Any], records: Records) -> dict[bytes, int]:
     """Rows that are not zero, counted."""
-    rng = np.random.default_rng(0)
-    size = ASKED["trajectory"].state_length
-    released = {
-        f"{earlier}/{part}": rng.normal(0, 0.1, size).astype(np.float32)
-        for earlier in question.builds_on
-        for part in ("parameters", "prior")
-    }
     found: dict[bytes, int] = {}
-    for block in question.contributions(question.prepare(records), question.start(released)):
+    for block in question.contributions(question.prepare(records), first_state(question, ASKED)):
         for row in block[block.any(axis=1)]:
             found[row.tobytes()] = found.get(row.tobytes(), 0) + 1
     return found
