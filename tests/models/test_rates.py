@@ -474,7 +474,7 @@ def test_the_plan_foretells_the_error_that_is_found(monkeypatch):
         ('arms = ["waiting", "waiting"]', "arms"),
         ('arms = ["waiting", "placebo"]', "'placebo'"),
         ('reference = "placebo"', "reference: 'placebo'"),
-        ('by = "clinic"', "'clinic'"),
+        ('by = "ward"', "'ward'"),
         ('by = "age"', "'age'"),
     ],
 )

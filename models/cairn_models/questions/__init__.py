@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from cairn_models.questions.base import Question
 from cairn_models.questions.emulated import Emulated
+from cairn_models.questions.unanswerable import refuse
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import QuestionSpec, Study
 
@@ -31,8 +32,10 @@ def build(spec: QuestionSpec, study: Study) -> Question[Any]:
     """The question that `spec` names, bound to its study.
 
     Raises:
-        InputError: an unknown kind, an unknown setting, or one that needs public data.
+        InputError: an unknown kind, an unknown setting, one that needs public data, or one that
+            nobody may be told.
     """
+    refuse(spec)
     if spec.kind not in KINDS:
         raise InputError(
             f"question {spec.name!r} is of an unknown kind, {spec.kind!r}",
