@@ -68,6 +68,8 @@ def in_words(plan: StudyPlan) -> Iterator[str]:
 
 
 def _question(question: QuestionPlan) -> Iterator[str]:
+    from cairn_models.percentages import scale_of
+
     cost = f"ε = {question.epsilon:g}" if question.epsilon else "no noise"
     yield f"{question.name} ({question.kind})   {cost}   {_count(question.rounds, 'round')}"
     size = f"{question.numbers:,} numbers of {question.bits} bits, {_bytes(question.upload_bytes)}"
@@ -77,7 +79,8 @@ def _question(question: QuestionPlan) -> Iterator[str]:
     for note, results in (("", question.expected), ("   (not primary)", question.others)):
         for e in results:
             yield f"  {e.label}{note}"
-            told = f"{e.standard_error:.3g} {e.unit}, {e.sampling:.3g} without noise"
+            scale, unit = scale_of(e.unit)
+            told = f"{scale * e.standard_error:.3g} {unit}, {scale * e.sampling:.3g} without noise"
             yield f"      standard error    {told}: {e.inflation:+.0%}"
     if question.epsilon and not question.expected:
         yield "  precision         cannot be foretold for this kind of question"

@@ -9,17 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Cell = str | float | int | None
+SHARE: Final = "share"
+SHARE_GAP: Final = "difference in share"
 
 
 @dataclass(frozen=True)
 class Estimate:
     """One number with its 95 % interval. Suppressed numbers have value None and a reason.
+
+    A row that is for tests of equivalence has its 90 % interval instead, and its label says so.
+    `unit` may be `SHARE` or `SHARE_GAP`, of 1; readers are shown them of 100 (`percentages`).
 
     `noise_share` is the part of the standard error's variance that the privacy noise adds, 0 to 1.
     `count` is the noised number of patients behind it (the smallest of its groups'); None where

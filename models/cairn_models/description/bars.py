@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cairn_models.answers import Estimate, Histogram
+from cairn_models.answers import SHARE, Estimate, Histogram
 from cairn_models.description.baseline import WOULD_TELL
 from cairn_models.description.counts import Array, Counts, Mask
-from cairn_models.description.funnels import in_per_cent
 from cairn_models.description.quantiles import Bins
-from cairn_models.description.reading import SHARE, ByArm
+from cairn_models.description.reading import ByArm
 from cairn_models.description.told import TOO_FEW, at, share
+from cairn_models.percentages import estimate_in_per_cent
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,6 @@ def drawn(
         x_label,
         "% of people",
         edges,
-        {arm: tuple(in_per_cent(row[k]) for row in rows) for k, arm in enumerate(arms)},
+        {arm: tuple(estimate_in_per_cent(row[k]) for row in rows) for k, arm in enumerate(arms)},
         beyond=beyond,
     )

@@ -19,12 +19,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn_models.answers import Estimate
+from cairn_models.answers import SHARE, Estimate
 from cairn_models.arm_means import ArmMeans
 from cairn_models.description.blocks import Cells, Number
 from cairn_models.description.counts import Counts
 from cairn_models.description.quantiles import Bins, quantile
-from cairn_models.description.reading import SHARE, ByArm, Frame, Reading
+from cairn_models.description.reading import ByArm, Frame, Reading
 from cairn_models.description.told import (
     LEAST_SPREAD,
     NO_SPREAD,

@@ -12,11 +12,12 @@ from typing import Final
 
 import numpy as np
 
-from cairn_models.answers import Estimate, Funnel
+from cairn_models.answers import SHARE, Estimate, Funnel
 from cairn_models.description.counts import Counts
-from cairn_models.description.reading import SHARE, ByArm
+from cairn_models.description.reading import ByArm
 from cairn_models.description.stages import Stage
 from cairn_models.description.told import TOO_FEW, at, share
+from cairn_models.percentages import estimate_in_per_cent
 from cairn_models.proportions import NORMAL_95
 
 FEW_LOST: Final = "held back, since too few were lost since the stage before"
@@ -73,17 +74,7 @@ def drawn(
     title: str, stages: Sequence[str], rows: Sequence[ByArm], arms: dict[str, int]
 ) -> Funnel | None:
     """The funnels of `arms` (name → place in a row), in per cent; None where all is held back."""
-    series = {arm: tuple(in_per_cent(row[k]) for row in rows) for arm, k in arms.items()}
+    series = {arm: tuple(estimate_in_per_cent(row[k]) for row in rows) for arm, k in arms.items()}
     if all(e.value is None for row in series.values() for e in row):
         return None
     return Funnel(title, tuple(stages), series)
-
-
-def in_per_cent(e: Estimate) -> Estimate:
-    """A share of 1 as one of 100."""
-    if e.value is None or e.low is None or e.high is None:
-        return replace(e, unit="%")
-    error = None if e.standard_error is None else 100 * e.standard_error
-    return replace(
-        e, value=100 * e.value, low=100 * e.low, high=100 * e.high, standard_error=error, unit="%"
-    )

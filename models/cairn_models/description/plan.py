@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from cairn_models.answers import SHARE
 from cairn_models.description import programme, waits
 from cairn_models.description.baseline import QUARTILES
 from cairn_models.description.blocks import (
@@ -28,7 +29,6 @@ from cairn_models.description.blocks import (
 )
 from cairn_models.description.counts import noise_between
 from cairn_models.description.quantiles import Bins
-from cairn_models.description.reading import SHARE
 from cairn_models.description.stages import Stage
 from cairn_models.questions.base import Expected
 

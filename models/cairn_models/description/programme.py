@@ -15,11 +15,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from cairn_models.answers import Estimate, Table
+from cairn_models.answers import SHARE, Estimate, Table
 from cairn_models.description.blocks import Cells, Number
 from cairn_models.description.counts import Counts
 from cairn_models.description.funnels import FEW_LOST, drawn, funnel, people
-from cairn_models.description.reading import SHARE, ByArm, Frame, Reading, Section
+from cairn_models.description.reading import ByArm, Frame, Reading, Section
 from cairn_models.description.stages import Stage, used
 from cairn_models.description.told import TOO_FEW, at, mean, percent, share, whole, with_interval
 from cairn_models.questions.effect_frame import PEOPLE

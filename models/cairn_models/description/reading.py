@@ -17,7 +17,6 @@ from cairn_models.measures import Instrument
 
 Array = NDArray[np.float64]
 ByArm = tuple[Estimate, ...]
-SHARE = "share"
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from typing import Final
 
 import numpy as np
 
-from cairn_models.answers import Cell, Estimate, Table
+from cairn_models.answers import SHARE, Cell, Estimate, Table
 from cairn_models.description.bars import Bar, drawn, shares
 from cairn_models.description.baseline import NOT_REACHED, WOULD_TELL, quantiles
 from cairn_models.description.blocks import Cells
 from cairn_models.description.counts import Counts
 from cairn_models.description.quantiles import Bins
-from cairn_models.description.reading import SHARE, ByArm, Frame, Reading, Section
+from cairn_models.description.reading import ByArm, Frame, Reading, Section
 from cairn_models.description.told import TOO_FEW, at, percent, share, whole
 from cairn_models.questions.effect_frame import PEOPLE
 

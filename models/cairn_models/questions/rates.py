@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, model_validator
 
-from cairn_models.answers import Answer
+from cairn_models.answers import SHARE_GAP, Answer
 from cairn_models.cohort import changes
 from cairn_models.levels import levels_of
 from cairn_models.proportions import variances
@@ -49,7 +49,6 @@ from cairn_models.questions.rates_estimates import (
     GAP,
     JOINT,
     JOINT_GAP,
-    SHARE,
     Frame,
     name_of,
 )
@@ -242,7 +241,7 @@ class Rates(Question[NDArray[np.int64]]):
         return Expected(
             name=name_of(outcome, *of),
             label=", ".join([f"{outcome.label}: {group} minus {other}", *at]) + together,
-            unit=SHARE,
+            unit=SHARE_GAP,
             sampling=sampling,
             noise=added,
         )

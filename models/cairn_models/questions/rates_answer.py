@@ -68,13 +68,14 @@ def _contrast(frame: Frame, part: RatesEstimates, arm: int) -> Iterator[str]:
             f"Nothing can be said about {outcome.label} of {who} against {whom}: {gap.suppressed}."
         )
         return
-    yield (
+    said = (
         f"At week {frame.week:g}, {among}{_percent(one.value)} of {who} had {outcome.phrase} and "
         f"{_percent(other.value)} of {whom}: {_points(gap)}"
         f"{_times(part.ratios[arm, None])}{frame.confounding.suffix}."
     )
     if gap.low is not None and gap.high is not None and gap.low <= 0.0 <= gap.high:
-        yield "The interval includes no difference at all."
+        said += " The interval includes no difference at all."
+    yield said
     if (joint := part.together.get(((arm, None), (frame.reference, None)))) is not None:
         side = 1.0 if gap.value >= 0 else -1.0
         yield (
@@ -199,11 +200,12 @@ def _differences(frame: Frame, found: list[RatesEstimates]) -> Table:
         assert own is not None  # noqa: S101  every pair of a family is one or the other
         joint = part.together.get(pair)
         ends = (None, None) if joint is None else (joint.low, joint.high)
-        return (own.label, own.value, own.low, own.high, *ends, own.suppressed)
+        points = (None if v is None else 100 * v for v in (own.value, own.low, own.high, *ends))
+        return (own.label, *points, own.suppressed)
 
     families = [family for family in frame.families if family]
     return Table(
-        title=f"Differences in the share of people, week {frame.week:g}",
+        title=f"Differences in the share of people, percentage points, week {frame.week:g}",
         columns=(
             "comparison",
             "difference",

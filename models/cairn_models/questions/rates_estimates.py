@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from cairn_models.answers import Estimate
+from cairn_models.answers import SHARE, SHARE_GAP, Estimate
 from cairn_models.disclosure import held_back
 from cairn_models.measures import Instrument
 from cairn_models.proportions import (
@@ -37,7 +37,6 @@ RATIO: Final = "ratio"
 GAP: Final = "gap"
 JOINT, JOINT_GAP = "simultaneous", "simultaneous_gap"
 EVERY_ARM: Final = "all-arms"
-SHARE: Final = "share"
 TOO_FEW: Final = "too few people to tell through the noise"
 WOULD_TELL: Final = "held back, since a smaller group could be worked out from it"
 TOO_RARE: Final = "too few people had the outcome to tell a ratio"
@@ -165,7 +164,7 @@ def estimates_of(frame: Frame, rate: Rate, outcome: Outcome) -> RatesEstimates:
             name_of(outcome, GAP, frame.levels[level], frame.levels[0]),
             f"{outcome.label}: {frame.at(level)} minus {frame.levels[0]}, all arms",
             difference(found[None, level], found[None, 0]),
-            SHARE,
+            SHARE_GAP,
             why[None, level] or why[None, 0],
         )
         for level in range(1, len(frame.levels))
@@ -201,7 +200,7 @@ def _together(
                     name_of(outcome, what, *frame.parts(pair)),
                     f"{label}interval that holds together with all {len(family)} comparisons",
                     contrast,
-                    SHARE,
+                    SHARE_GAP,
                     why[pair[0]] or why[pair[1]],
                 ),
             )
@@ -227,7 +226,7 @@ def _against_reference(
             name_of(outcome, DIFFERENCE, one, other, *at),
             f"{outcome.label}: {one} minus {other}{where}",
             difference(found[group], found[base]),
-            SHARE,
+            SHARE_GAP,
             hidden,
         ),
         _contrast(

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from scipy import stats
 
-from cairn_models.answers import Answer, Cell, Estimate, Forest, Table
+from cairn_models.answers import SHARE_GAP, Answer, Cell, Estimate, Forest, Table
 from cairn_models.formula import TIME, Column
 from cairn_models.questions.base import Expected
 from cairn_models.questions.regression_words import Frame, notes, sentences, title_of
@@ -19,7 +19,6 @@ from cairn_models.regression.fitted import Fitted
 from cairn_models.regression.margin import Difference
 
 KIND: Final = "regression"
-SHARE: Final = "share"
 WIDEST: Final = 3.0  # standard error of a log ratio beyond which it says nothing
 TOO_WIDE: Final = "the interval is too wide to say anything"
 
@@ -102,7 +101,7 @@ def expected(frame: Frame, told: Told) -> tuple[Expected, ...]:
         Expected(
             _risk_name(frame, arm),
             _risk_label(frame, arm),
-            SHARE,
+            SHARE_GAP,
             float(np.sqrt(gap.sampling)),
             float(np.sqrt(gap.noise)),
         )
@@ -191,7 +190,7 @@ def _risk(frame: Frame, arm: int, gap: Difference, people: float | None) -> Esti
         min(gap.value + reach, 1.0),
         error,
         gap.noise / variance if variance > 0.0 else 0.0,
-        SHARE,
+        SHARE_GAP,
         count=people,
     )
 

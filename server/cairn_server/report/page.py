@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from cairn_models.answers import Answer, Bars, Course, Figure
+from cairn_models.percentages import in_per_cent
 from cairn_models.questions.base import instrument_of
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import Study
@@ -118,7 +119,7 @@ def render_page(page: Page, results_digest: str, receipt: Receipt | None = None)
 
 
 def _shown(answer: Answer, results: StudyResults, key: str) -> ShownAnswer:
-    answer = in_words(answer, results.study.cohort.arms)
+    answer = in_per_cent(in_words(answer, results.study.cohort.arms))
     letters = results.blinding.letters if results.blinding and results.is_blinded else ()
     arms = letters or tuple(map(arm_in_words, results.study.cohort.arms))
     figures = tuple(
