@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from cairn_models.answers import Answer, Estimate, Forest
@@ -28,7 +29,7 @@ def answer(frame: Frame, fit: ChangeFit) -> Answer:
         question=frame.question,
         kind="effect",
         title=title,
-        sentences=tuple(sentence for one in told for sentence in _sentences(frame, one)),
+        sentences=tuple(_sentences(frame, told)),
         estimates=(
             *(e for field in FIELDS for one in told if (e := getattr(one, field)) is not None),
             *arms,
@@ -57,46 +58,68 @@ def answer(frame: Frame, fit: ChangeFit) -> Answer:
     )
 
 
-def _sentences(frame: Frame, told: Told) -> list[str]:
+def _sentences(frame: Frame, told: tuple[Told, ...]) -> Iterator[str]:
+    """What each comparison found, one sentence each; then more of each, by name where several."""
+    yield from (_lead(frame, one) for one in told)
+    for one in told:
+        rest = list(_rest(frame, one))
+        if rest and len(told) > 1:
+            first, second = (frame.people(k) for k in one.pair)
+            more = rest.pop(0)
+            yield f"{first[:1].upper()}{first[1:]} against {second}: {more[:1].lower()}{more[1:]}"
+        yield from rest
+
+
+def _lead(frame: Frame, told: Told) -> str:
     one, other = (frame.people(k) for k in told.pair)
     main = told.main
     if main.value is None:
-        return [f"Nothing can be said about {one} against {other}: {main.suppressed}."]
+        return f"Nothing can be said about {one} against {other}: {main.suppressed}."
     gain = frame.improvement(main.value)
-    side = 1.0 if gain >= 0 else -1.0
-    words = [
+    said = (
         f"At week {frame.week:g} {one} had improved by {_point(abs(gain))} {frame.points} "
         f"{'more' if gain >= 0 else 'less'} than {other} "
-        f"(95 % interval {_span(frame, main, side)}{_share_in_words(main.noise_share or 0.0)})"
-        f"{frame.confounding.suffix}."
-    ]
+        f"(95 % interval {_span(frame, main, _side(gain))}"
+        f"{_share_in_words(main.noise_share or 0.0)}){frame.confounding.suffix}."
+    )
+    if main.low is not None and main.high is not None and main.low <= 0.0 <= main.high:
+        said += " The interval includes no difference at all."
+    return said
+
+
+def _rest(frame: Frame, told: Told) -> Iterator[str]:
+    if told.main.value is None:
+        return
+    side = _side(frame.improvement(told.main.value))
     if (g := told.g.value) is not None:
-        words.append(
-            f"In standard deviations of change that is a Hedges' g of "
+        yield (
+            f"In standard deviations of change the difference is a Hedges' g of "
             f"{_digits(side * frame.improvement(g), 2)} ({_span(frame, told.g, side, 2)})."
         )
     if told.plain is not None and told.plain.value is not None:
-        words.append(
+        yield (
             "As people changed, without the adjustment for their baseline, it is "
             f"{_point(side * frame.improvement(told.plain.value))} points "
             f"({_span(frame, told.plain, side)})."
         )
     if told.full.value is not None:
-        words.append(
+        yield (
             f"Without the limit of {frame.limit:.3g} points on one person's change this would be "
             f"{_point(side * frame.improvement(told.full.value))} points "
             f"({_span(frame, told.full, side)}), if changes are normally distributed."
         )
-    if main.low is not None and main.high is not None and main.low <= 0.0 <= main.high:
-        words.append("The interval includes no difference at all.")
     if told.joint is not None:
-        words.append(
+        yield (
             f"Taken together with all {len(frame.pairs)} comparisons the interval is "
             f"{_span(frame, told.joint, side)} (adjusted p {_p(told.joint_p)})."
         )
     if told.equivalence is not None:
-        words.append(_equivalence(frame, told, told.equivalence))
-    return words
+        yield _equivalence(frame, told, told.equivalence)
+
+
+def _side(gain: float) -> float:
+    """1 where the arm named first improved more; −1 turns what is told of it."""
+    return 1.0 if gain >= 0 else -1.0
 
 
 def _equivalence(frame: Frame, told: Told, interval: Estimate) -> str:
