@@ -142,14 +142,21 @@ _BY_STATE: Final = {
 }  # fmt: skip
 
 
+# What comes without a state: SQLite's, and libpq's while connecting, where the server speaks English.
+_BY_WORDS: Final = {
+    "password authentication failed": "28P01",
+    '" does not exist': "3D000",
+    "interrupted": "57014",
+}
+
+
 def in_words(error: Exception) -> InputError:
     """A driver's error in our words: its own may hold an address, a user or a value."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     state = str(getattr(cause, "sqlstate", None) or "")
     text = str(cause)
-    if "interrupted" in text:
-        state = "57014"
-    elif isinstance(error, NoSuchModuleError):
+    state = next((code for words, code in _BY_WORDS.items() if words in text), state)
+    if isinstance(error, NoSuchModuleError):
         raise ImportError
     for prefix, (code, why, hint) in _BY_STATE.items():
         if state.startswith(prefix):
