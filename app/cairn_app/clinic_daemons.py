@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from cairn_app.logs import log_to_stderr
+from cairn_app.reimport_daemon import reimport_as_planned
 from cairn_client.separation import Users, check_unreadable, private_files
 from cairn_protocol.errors import InputError, OurFault
 
@@ -54,7 +55,10 @@ def _keeper(folder: Path, users: Users | None, stop: threading.Event) -> None:
         users.keeper.become()
     _die_with_supervisor(stop)
     with KeeperService(ClinicFolder.open(folder)):
+        reimporter = reimport_as_planned(folder, stop)
         stop.wait()
+        if reimporter is not None:
+            reimporter.join(STOP_SECONDS / 3)
 
 
 def _link(folder: Path, users: Users | None, stop: threading.Event) -> None:

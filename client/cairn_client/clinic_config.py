@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from cairn_client.reimport import Schedule
 from cairn_protocol.errors import InputError
 from cairn_protocol.roster import CLINIC_NAME
 from cairn_protocol.study import parse_toml, read_bounded
@@ -21,6 +22,8 @@ class ClinicConfig(BaseModel):
 
     `cap_epsilon` (at `delta`) bounds what all studies together may spend on any patient.
     `reply_slot_seconds`: see `slots`; clinics whose data are public do not wait.
+    `reimport` says when the keeper imports the files again, see `reimport.Schedule`; an import that
+    would lose more than the share `loss_limit` of what is kept asks a person first.
     `keeper_user` and `link_user` are the machine's users as which root runs the two processes.
     """
 
@@ -31,8 +34,16 @@ class ClinicConfig(BaseModel):
     cap_epsilon: float = Field(default=DEFAULT_CAP, gt=0, le=20)
     delta: float = Field(default=DEFAULT_DELTA, gt=0, lt=1e-3)
     reply_slot_seconds: float = Field(default=0.25, gt=0, le=60)
+    reimport: str = Field(default="", max_length=64)
+    loss_limit: float = Field(default=0.1, ge=0, le=1)
     keeper_user: str = Field(default="", max_length=64)
     link_user: str = Field(default="", max_length=64)
+
+    @field_validator("reimport")
+    @classmethod
+    def _planned(cls, text: str) -> str:
+        Schedule.parse(text)
+        return text
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -14,6 +14,7 @@ D3  The sum is clamped coordinate by coordinate to what the ring holds; clamping
 D4  Integer noise from the operating system's randomness is added before anything is encoded.
 D5  What comes out is encoded for the mask. The sum itself is returned to nobody.
 D6  A failure while records are at hand says nothing: its words or a row count could be a patient's.
+D7  Records are asked for anew in every round, so that nobody is in it who has withdrawn.
 
 Only public data (the study says so and so does this clinic's own configuration) skip D1 to D4.
 """
@@ -70,7 +71,7 @@ class Door:
     """A clinic's door. It holds the way to the records; it gives out noised, encoded sums only.
 
     Args:
-        records: the clinic's records; called after the charge.
+        records: the clinic's records as they stand; called after every charge.
         ledger: the clinic's ledger; None only where the clinic's own configuration says public.
         pins: the quarters under which patients were charged, for studies with a window.
     """
@@ -84,7 +85,8 @@ class Door:
         self._records = records
         self._ledger = ledger
         self._pins = pins
-        self._prepared: tuple[tuple[bytes, str], Any] | None = None  # of the question at hand
+        # Of the question at hand: its key, the records that it was prepared from, the result.
+        self._prepared: tuple[tuple[bytes, str], Records, Any] | None = None
 
     def answer(self, asked: Asked) -> Leaving:
         """The clinic's noised, encoded sum for one round.
@@ -133,8 +135,9 @@ class Door:
 
     def _rows(self, asked: Asked) -> Iterator[Vector]:
         question = asked.question
-        key = (question.study.digest, question.name)
-        if self._prepared is None or self._prepared[0] != key:
-            records = admitted(self._records(), question.study, self._pins)
-            self._prepared = (key, question.prepare(records))
-        return question.contributions(self._prepared[1], asked.public)
+        key, records = (question.study.digest, question.name), self._records()
+        held = self._prepared
+        if held is None or held[0] != key or held[1] is not records:  # D7
+            inside = admitted(records, question.study, self._pins)
+            held = self._prepared = (key, records, question.prepare(inside))
+        return question.contributions(held[2], asked.public)

@@ -1,25 +1,57 @@
-"""`StudyRecords`: a clinic's files as each study needs them, read once and kept while it runs."""
+"""`StudyRecords`: a clinic's records as each study needs them, kept while its run goes on.
+
+A run keeps the patients whom it found when it was opened, with what their records said then: an
+import in the middle adds nobody and changes no score, so all rounds of a run are of one cohort.
+Before every round and every question the cohort is looked at again, and whoever has withdrawn, or
+is no longer in the newest import, leaves it for good. The next run takes the newest import.
+
+Once `cairn clinic import` has been used, records come from the sealed store; before, from the
+files, which are read when a run is opened.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
 
 from cairn_client.clinic_folder import ClinicFolder
+from cairn_client.importing import import_records
+from cairn_client.manifest import Own
 from cairn_client.readers import Import
+from cairn_client.record_pack import Kept
+from cairn_client.record_store import RecordStore, Stamp
 from cairn_models.questions.base import instrument_of
 from cairn_models.records import Records
-from cairn_protocol.errors import InputError, OurFault
+from cairn_protocol.errors import InputError, OurFault, PolicyRefusal
 from cairn_protocol.study import Study
 
 log = logging.getLogger("cairn.keeper")
 
 
-class StudyRecords:
-    """What was read from the files of `clinic`, by study."""
+@dataclass(frozen=True)
+class _Cohort:
+    """Who is in a run, as far as `stamp` and `day` tell; `stamp` None: read from the files."""
 
-    def __init__(self, clinic: ClinicFolder) -> None:
+    own: Own
+    kept: Kept
+    stamp: Stamp | None
+    day: date
+
+
+class StudyRecords:
+    """What was read for each study, from the store or the files of `clinic`.
+
+    Args:
+        today: the clinic's calendar; a test sets it.
+    """
+
+    def __init__(self, clinic: ClinicFolder, today: Callable[[], date] = date.today) -> None:
         self._clinic = clinic
-        self._read: dict[bytes, Import] = {}
+        self._store = RecordStore(clinic.state, clinic.identity())
+        self._today = today
+        self._cohorts: dict[bytes, _Cohort] = {}
 
     def read(self, study: Study) -> Import:
         """Reads the files with the study's instruments, and keeps what was read.
@@ -27,35 +59,89 @@ class StudyRecords:
         Raises:
             InputError: a file or the mapping cannot be used at all.
         """
-        own = tuple(instrument_of(study, i.name) for i in study.instruments)
-        self._read[study.digest] = read = self._clinic.read(own)
+        own, day = _own(study), self._today()
+        read = self._clinic.read(own, day)
+        self._cohorts[study.digest] = _Cohort(own, Kept(read.records, read.consent), None, day)
         return read
 
     def have(self, study: Study) -> None:
-        """Reads the files unless they were; what is wrong with them is the clinic's to know.
+        """Takes the study's records unless it has them; what is wrong is the clinic's to know.
 
         Raises:
             OurFault: `internal.records-unreadable`.
         """
-        if study.digest in self._read:
+        if study.digest in self._cohorts:
             return
         try:
+            if self._store.stamp is not None:
+                self._cohorts[study.digest] = self._imported(_own(study))
+                return
             read = self.read(study)
-        except InputError as error:
-            log.error("cannot read the clinic's files: %s; hint: %s", error, error.hint)
-            raise OurFault(
-                "the clinic cannot read its files",
-                code="records-unreadable",
-                hint="the clinic's log says which and why; nothing was charged",
-            ) from None
+        except (InputError, PolicyRefusal) as error:
+            raise _unreadable(error) from None
+        log.warning("nothing was imported yet: the files were read; see `cairn clinic import`")
         if read.findings:
             where = read.write_quarantine(self._clinic.path)
             log.warning("some rows were set aside; %s lists them", where)
 
     def of(self, study: bytes) -> Records:
-        """The records of the study with this digest."""
-        return self._read[study].records
+        """The records of the study with this digest, of those who are still in its cohort.
+
+        The same object as long as neither the store nor the day has changed, whoever withdrew: so
+        the time of a reply tells that there was an import, not what it changed.
+
+        Raises:
+            OurFault: `internal.records-unreadable`.
+        """
+        cohort = self._cohorts[study]
+        stamp = None if cohort.stamp is None else self._store.stamp
+        day = self._today()
+        if (stamp, day) != (cohort.stamp, cohort.day):
+            cohort = self._cohorts[study] = self._narrowed(cohort, stamp, day)
+        return cohort.kept.records
 
     def forget(self, study: bytes) -> None:
         """Lets a study's records go."""
-        self._read.pop(study, None)
+        self._cohorts.pop(study, None)
+
+    def _imported(self, own: Own) -> _Cohort:
+        """The newest import, with a study's own instruments; made where there is none with them."""
+        kept = self._store.kept(own)
+        if kept is None:
+            import_records(self._clinic, own=own, day=self._today())
+            kept = self._store.kept(own)
+        stamp, day = self._store.stamp, self._today()
+        if kept is None or stamp is None:
+            raise InputError("the store was taken away", code="records-gone")
+        return self._narrowed(_Cohort(own, kept, stamp, day), stamp, day)
+
+    def _narrowed(self, cohort: _Cohort, stamp: Stamp | None, day: date) -> _Cohort:
+        """`cohort` without those who left it by `day` or with the import of `stamp`."""
+        kept = cohort.kept
+        patients = kept.records.patients["patient"]
+        if cohort.stamp is not None and stamp != cohort.stamp:
+            try:
+                newest = self._store.kept(cohort.own)
+            except InputError as error:
+                raise _unreadable(error) from None
+            if newest is None:
+                raise _unreadable(InputError("the store was taken away", code="records-gone"))
+            present = newest.records.patients["patient"]
+            patients = patients.filter(patients.is_in(present.implode()))
+            kept = Kept(kept.records, newest.consent)
+        out = kept.consent.by(patients, day)["patient"]
+        stay = patients.filter(~patients.is_in(out.implode()))
+        return _Cohort(cohort.own, kept.only(stay), stamp, day)
+
+
+def _own(study: Study) -> Own:
+    return tuple(instrument_of(study, i.name) for i in study.instruments)
+
+
+def _unreadable(error: InputError | PolicyRefusal) -> OurFault:
+    log.error("cannot read the clinic's records: %s; hint: %s", error, error.hint)
+    return OurFault(
+        "the clinic cannot read its records",
+        code="records-unreadable",
+        hint="the clinic's log says which and why",
+    )

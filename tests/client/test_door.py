@@ -139,9 +139,15 @@ def test_d5_what_leaves_is_in_the_ring_that_the_terms_name() -> None:
     assert vector.shape == (6,)
 
 
-def test_the_records_are_prepared_once_a_question() -> None:
-    events: list[str] = []
-    one, a = door(events), asked()
+def test_the_records_are_asked_for_in_every_round_and_prepared_where_they_changed() -> None:
+    held, prepared = [Records()], []
+    a = asked()
+    real = a.question.prepare
+    a.question.prepare = lambda some: (prepared.append(some), real(some))[1]  # type: ignore[method-assign]
+    one = Door(lambda: held[0], Book([], full=False))  # type: ignore[arg-type]
     one.answer(a)
     one.answer(replace(a, round_=1))
-    assert events == ["reserve", "records", "reserve"]
+    assert len(prepared) == 1
+    held[0] = Records()
+    one.answer(replace(a, round_=2))
+    assert len(prepared) == 2, "an import in between, or another day"

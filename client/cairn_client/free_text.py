@@ -1,0 +1,58 @@
+"""`check_no_free_text`: refuses variables that hold sentences, names or identifiers.
+
+A cell of more than 64 characters never becomes a level (`variable-free-text`). Whether a whole
+column is notes is judged over all patients: by the import alone, so that no study's answer depends
+on it, and never by a study that reads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import polars as pl
+
+from cairn_client.readers import MAPPING_FILE, Import
+from cairn_models.records import PATIENT_COLUMNS
+from cairn_protocol.errors import InputError
+
+SENTENCE_WORDS: Final = 5  # a level such as "some college, no degree" has four
+FEWEST_SENTENCES: Final = 3
+SHARE_OF_SENTENCES: Final = 0.05
+MOST_LEVELS: Final = 50  # ICD-10 chapters, languages, boroughs are fewer
+SHARE_OF_LEVELS: Final = 0.5
+
+
+def check_no_free_text(read: Import) -> None:
+    """Refuses an import whose mapping names a column of free text as a variable.
+
+    Raises:
+        InputError: `input.free-text`, with the variable's name and no cell.
+    """
+    patients = read.records.patients
+    too_long = Counter(f.column for f in read.findings if f.code == "variable-free-text")
+    columns = {f.column for f in read.findings if f.code == "variable-free-text"}
+    for column in sorted(name for name in columns if name):
+        if too_long[column] >= max(FEWEST_SENTENCES, SHARE_OF_SENTENCES * patients.height):
+            raise _refused(column, "its cells are longer than 64 characters")
+    for name, kind in patients.schema.items():
+        if name in PATIENT_COLUMNS or kind != pl.String:
+            continue
+        cells = patients[name].drop_nulls()
+        words = cells.str.split(" ").list.len()
+        sentences = int((words >= SENTENCE_WORDS).sum())
+        if sentences >= max(FEWEST_SENTENCES, SHARE_OF_SENTENCES * cells.len()):
+            raise _refused(name, "its cells hold sentences")
+        levels = cells.n_unique()
+        if levels > max(MOST_LEVELS, SHARE_OF_LEVELS * cells.len()):
+            raise _refused(name, "it has almost as many different words as patients")
+
+
+def _refused(name: str, why: str) -> InputError:
+    return InputError(
+        f"the variable {name!r} looks like free text, a name or an identifier",
+        code="free-text",
+        why=why,
+        hint=f"take it out of [patients.variables] in {MAPPING_FILE}; a variable is a short word "
+        "that many patients share, or a number: { column = …, number = true }",
+    )

@@ -1,0 +1,155 @@
+"""`import_records`: the clinic's files into its sealed store, or the reason why not.
+
+    lock → read (for each set of instruments) → free text? → loss? → seal → replace
+
+I1  The same files on the same day give the same digest; then nothing is written.
+I2  An import that would lose more than the clinic allows is refused until a person accepts it, and
+    what was kept stays. People whom refused files leave out (withdrawn, sensitive programme) go
+    from the store all the same: a fault in an export never keeps anybody in.
+I3  The list of rows that were set aside is written whatever becomes of the import.
+
+The loss is judged over all patients, so whether an import passes depends on everybody: it decides
+when the clinic's data change, as the day of an export does, and no study is asked meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from cairn_client.clinic_folder import ClinicFolder
+from cairn_client.free_text import check_no_free_text
+from cairn_client.loss import Loss, check_loss, losses
+from cairn_client.manifest import Manifest, Own
+from cairn_client.readers import QUARANTINE_FILE, Import
+from cairn_client.record_pack import TABLES, Kept, digest
+from cairn_client.record_store import RecordStore
+from cairn_client.source_digest import source_digest
+from cairn_protocol.errors import CairnError
+
+log = logging.getLogger("cairn.keeper")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of an import.
+
+    Args:
+        read: the records of the first set and what was found wrong with the rest.
+        manifest: of the store as it is now.
+        change: "first" import, "changed", or "nothing" changed.
+        quarantine: the list of rows that were set aside, where there are any.
+        lost: what was kept before and is gone.
+    """
+
+    read: Import
+    manifest: Manifest
+    change: Literal["first", "changed", "nothing"]
+    quarantine: Path | None
+    lost: tuple[Loss, ...] = ()
+
+
+def import_records(
+    clinic: ClinicFolder,
+    *,
+    own: Own = (),
+    accept_loss: bool = False,
+    day: date | None = None,
+) -> Imported:
+    """Reads the clinic's files and keeps what passed every check.
+
+    Args:
+        own: instruments of a study's own, for which records are kept from now on too.
+        accept_loss: whether a person has said that much may go.
+        day: on which consent must stand; None: today.
+
+    Raises:
+        InputError: a file, the mapping or the store cannot be used, or another import runs.
+        PolicyRefusal: `policy.import-loss`.
+    """
+    store = RecordStore(clinic.state, clinic.identity())
+    with store.importing():
+        before = store.manifest()
+        known = before.sets if before else ((),)
+        sets = known if own in known else (*known, own)
+        source = source_digest(clinic.path)
+        reads = [clinic.read(instruments, day) for instruments in sets]
+        quarantine = _list_faults(reads[0], clinic.path)
+        kept = [Kept(read.records, read.consent) for read in reads]
+        lost = _lost(store, known, reads)
+        try:
+            for read in reads:
+                check_no_free_text(read)
+            if not accept_loss:
+                check_loss(lost, clinic.config.loss_limit)
+        except CairnError:
+            _without(store, before, reads[0].left_out)  # I2
+            raise
+        manifest = Manifest(
+            number=before.number + 1 if before else 1,
+            at=datetime.now(UTC),
+            source=source,
+            records=tuple(map(digest, kept)),
+            counts=_counts(reads[0]),
+            sets=sets,
+        )
+        if before and (before.records, before.sets) == (manifest.records, manifest.sets):
+            return Imported(reads[0], before, "nothing", quarantine)
+        store.write(manifest, kept)
+    change: Literal["first", "changed"] = "changed" if before else "first"
+    gone = tuple(loss for loss in lost if loss.gone)
+    return Imported(reads[0], manifest, change, quarantine, gone)
+
+
+def _lost(store: RecordStore, sets: Sequence[Own], reads: Sequence[Import]) -> list[Loss]:
+    found = []
+    for own, read in zip(sets, reads, strict=False):
+        if (old := store.kept(own)) is not None:
+            found += losses(old, Kept(read.records, read.consent), read.left_out)
+    return found
+
+
+def _without(store: RecordStore, before: Manifest | None, left_out: pl.DataFrame) -> None:
+    """Takes those who are left out from what is kept (I2)."""
+    if before is None:
+        return
+    sets = []
+    for own in before.sets:
+        kept = store.kept(own)
+        if kept is None:
+            return
+        everyone = kept.records.patients["patient"]
+        sets.append(kept.only(everyone.filter(~everyone.is_in(left_out["patient"].implode()))))
+    now = tuple(map(digest, sets))
+    if now == before.records:
+        return
+    log.warning("patients whom the refused files leave out were taken from what is kept")
+    counts = {**before.counts, **_rows(sets[0])}
+    store.write(
+        Manifest(before.number + 1, datetime.now(UTC), before.source, now, counts, before.sets),
+        sets,
+    )
+
+
+def _list_faults(read: Import, folder: Path) -> Path | None:
+    """The list (I3); an older one goes where no row is set aside any more."""
+    if read.quarantine.height or (folder / QUARANTINE_FILE).exists():
+        path = read.write_quarantine(folder)
+        return path if read.quarantine.height else None
+    return None
+
+
+def _counts(read: Import) -> dict[str, int]:
+    left = {name: n for name, n in read.tallies.items() if name.startswith("patients left out")}
+    aside = {"rows set aside": read.quarantine.height}
+    return {**_rows(Kept(read.records, read.consent)), **aside, **left}
+
+
+def _rows(kept: Kept) -> dict[str, int]:
+    return {table: getattr(kept.records, table).height for table in TABLES}
