@@ -87,8 +87,11 @@ def once(
     same = pl.all_horizontal(
         pl.col(name).eq_missing(pl.col(name).first().over(key)) for name in said
     )
+    # Not by `row`: one line of a file may hold several rows, such as a form's answers.
+    frame = frame.with_row_index("__at")
     again = frame.filter(repeated).with_columns(__first=first, __same=same)
     again = again.filter(~pl.col("__first"))
     sheet.note(again, pl.col("__same"), "duplicate-row")
     sheet.note(again, ~pl.col("__same"), conflict)
-    return frame.join(again.select("row"), on="row", how="anti", maintain_order="left")
+    kept = frame.join(again.select("__at"), on="__at", how="anti", maintain_order="left")
+    return kept.drop("__at")
