@@ -174,12 +174,12 @@ def _centred(patch: pytest.MonkeyPatch) -> None:
 
 def _normalised_by_the_mask(patch: pytest.MonkeyPatch) -> None:
     from cairn_models.trajectory import dp_gradient
-    from cairn_models.trajectory.loss import PLANNED_CELLS, patient_losses
+    from cairn_models.trajectory.loss import patient_losses
 
-    def normalised(predicted: Any, target: Any, known: Any) -> Any:
-        mean = patient_losses(predicted, target, known) * PLANNED_CELLS
-        patients = (known.sum(dim=(1, 2)) > 0).sum()
-        return mean * patients / known.sum().clamp(min=1)
+    def normalised(raw: Any, cells: Any) -> Any:
+        known = cells.score_known
+        patients = (known.flatten(1).sum(1) > 0).sum()
+        return 30 * patient_losses(raw, cells) * patients / known.sum().clamp(min=1)
 
     patch.setattr(dp_gradient, "patient_losses", normalised)
 

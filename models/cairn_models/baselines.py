@@ -14,14 +14,10 @@ from numpy.typing import NDArray
 from cairn_models.measures import Instrument
 from cairn_models.questions.base import instrument_of
 from cairn_models.records import Records
-from cairn_models.trajectory.features import (
-    COLUMNS,
-    HORIZONS,
-    LAST_SCORE,
-    Floats,
-    Weekly,
-    weekly,
-)
+from cairn_models.trajectory.columns import COLUMNS, HORIZONS, LAST
+from cairn_models.trajectory.features import Weekly, weekly
+from cairn_models.trajectory.placing import Floats
+from cairn_models.trajectory.targets import main_targets
 from cairn_protocol.study import Study
 
 MEMORIES: Final = (0.5, 0.8, 0.95)  # weights a week back, of the running means
@@ -30,7 +26,7 @@ PENALTY: Final = 1.0
 
 def last_value(weeks: Weekly) -> Floats:
     """(N, T, H) the last score so far, on 0-1, as the prediction for every horizon."""
-    last = weeks.features[:, :, LAST_SCORE, None]
+    last = weeks.features[:, :, LAST[0], None]
     return np.repeat(last, len(HORIZONS), axis=2)
 
 
@@ -38,7 +34,7 @@ def error_by_horizon(
     predicted: Floats, weeks: Weekly, instrument: Instrument
 ) -> Mapping[int, float]:
     """Mean absolute error in points over all (anchor, horizon) cells; NaN where there is none."""
-    target, known = weeks.targets()
+    target, known = main_targets(weeks)
     span = instrument.highest - instrument.lowest
     gap = np.abs(predicted.astype(np.float64) - target) * span
     return {
@@ -55,7 +51,7 @@ def ridge_oracle(train: Records, test: Records, study: Study) -> Mapping[int, fl
     instrument = instrument_of(study, study.outcome.instrument)
     fitted, judged = weekly(train, instrument), weekly(test, instrument)
     x, x_new = _memories(fitted), _memories(judged)
-    target, known = fitted.targets()
+    target, known = main_targets(fitted)
     last, predicted = last_value(fitted), last_value(judged).copy()
     for k in range(len(HORIZONS)):
         rows = known[:, :, k]

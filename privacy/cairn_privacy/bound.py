@@ -20,6 +20,8 @@ GRID: Final = 1 << 16  # S: steps in one bound
 LARGEST_GRID: Final = 1 << 30  # rows' squared norms stay inside int64
 PUBLIC_SCALE: Final = 1 << 20  # steps in one unit of a public sum
 LARGEST_SUM: Final = 1 << 62
+CACHED: Final = 1 << 16  # numbers worked on at a time: they stay in the processor's cache
+SMALLEST: Final = 1e-200  # of a sum of squares that is worth its name
 
 Vector = NDArray[np.float64]
 Steps = NDArray[np.int64]
@@ -43,34 +45,48 @@ def bounded_sum(blocks: Iterable[Vector], length: int, bound: float, grid: int =
     if not (math.isfinite(bound) and bound > 0 and 1 <= grid <= LARGEST_GRID):
         raise OurFault("a bound must be positive and finite", code="bound-invalid")
     total = np.zeros(length, dtype=np.int64)
+    together = max(1, CACHED // max(length, 1))
     for block in blocks:
-        total += bounded_rows(_checked(block, length), bound, grid).sum(axis=0)
+        rows = _checked(block, length)
+        for at in range(0, len(rows), together):
+            total += bounded_rows(rows[at : at + together], bound, grid).sum(axis=0)
     return total
 
 
 def bounded_rows(rows: Vector, bound: float, grid: int = GRID) -> Steps:
     """Each row of (patients, d) float64 as bounded integers (patients, d) in steps of bound/grid.
 
-    Every returned row z has ‖z‖² ≤ grid², checked in integers.
+    Every returned row z has ‖z‖² ≤ grid², checked in integers. How a row is treated depends on
+    that row alone.
     """
-    if rows.size == 0:
-        return np.zeros(rows.shape, dtype=np.int64)
-    finite = np.isfinite(rows).all(axis=1, keepdims=True)
-    rows = np.where(finite, rows, 0.0)
-    largest = np.abs(rows).max(axis=1, keepdims=True)
-    # Divided by its largest entry a row has norm 1 … √d, whatever its size: nothing overflows.
-    unit = rows / np.where(largest > 0, largest, 1.0)
-    norm = np.sqrt(np.square(unit).sum(axis=1, keepdims=True))
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = np.einsum("ij,ij->i", rows, rows)
+    norm = np.sqrt(square)
+    scale = np.where(norm > bound, grid / np.where(norm > 0, norm, 1.0), grid / bound)
+    # A sum of squares that overflowed, or a NaN; or one so small that squares were lost.
+    odd = ~(np.isfinite(square) & (square > SMALLEST))
+    if odd.any():
+        rows = rows.copy()
+        rows[odd], scale[odd] = _odd(rows[odd], bound, grid)
+    return _within(np.trunc(rows * scale[:, None]).astype(np.int64), grid)
+
+
+def _odd(rows: Vector, bound: float, grid: int) -> tuple[Vector, Vector]:
+    """(n, d) rows over their largest entries, zero where one is not finite; (n,) what to take
+    them times. So divided a row has norm 1 … √d, whatever its size: nothing overflows."""
+    rows = np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, 0.0)
+    largest = np.abs(rows).max(axis=1, initial=0.0)
+    unit = rows / np.where(largest > 0, largest, 1.0)[:, None]
+    norm = np.sqrt(np.square(unit).sum(axis=1))
     with np.errstate(over="ignore"):  # an infinite norm is above every bound
         long = largest * norm > bound
-    onto_bound = unit * (grid / np.where(norm > 0, norm, 1.0))
-    steps = np.where(long, onto_bound, np.where(long, 0.0, rows) / bound * grid)
-    return _within(np.trunc(steps).astype(np.int64), grid)
+    onto_bound = grid / np.where(norm > 0, norm, 1.0)
+    return unit, np.where(long, onto_bound, np.where(long, 0.0, largest) / bound * grid)
 
 
 def _within(steps: Steps, grid: int) -> Steps:
     """`steps` with every row that rounding carried past the grid shrunk until it is inside."""
-    while (outside := np.square(steps).sum(axis=1) > grid * grid).any():
+    while (outside := np.einsum("ij,ij->i", steps, steps) > grid * grid).any():
         steps[outside] = np.trunc(steps[outside] * (1 - 2.0**-20)).astype(np.int64)
     return steps
 

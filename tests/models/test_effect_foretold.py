@@ -12,7 +12,7 @@ from cairn_models.questions.effect import Effect
 from cairn_models.records import ENGAGEMENT, SCORES, Records
 from cairn_models.synthetic import World, generate
 from cairn_models.trajectory import artefact
-from cairn_models.trajectory.features import COLUMNS
+from cairn_models.trajectory.columns import COLUMNS
 from cairn_models.trajectory.foretold import at_baseline, foretold
 from cairn_protocol.errors import InputError, OurFault
 from cairn_protocol.study import Study
@@ -94,7 +94,7 @@ def test_a_model_that_is_not_finite_does_not_start(parameters):
 
 @pytest.mark.parametrize(
     ("more", "said"),
-    [({"adjust": "effect"}, "no trajectory question"), ({"week": 12}, "no further than week 8")],
+    [({"adjust": "effect"}, "no trajectory question"), ({"week": 14}, "no further than week 12")],
 )
 def test_a_model_that_cannot_serve_is_refused(more, said):
     with pytest.raises(InputError) as caught:

@@ -13,8 +13,8 @@ from cairn_models.questions import build
 from cairn_models.questions.describe import Described
 from cairn_models.questions.timed import Timed
 from cairn_models.synthetic import World, generate
+from cairn_models.trajectory.columns import HORIZONS
 from cairn_models.trajectory.error_sums import ErrorSums
-from cairn_models.trajectory.features import HORIZONS
 from cairn_protocol.study import Study
 
 HORIZON_SETS = [c for n in range(1, len(HORIZONS) + 1) for c in combinations(HORIZONS, n)]

@@ -58,6 +58,8 @@ name = "course"
 kind = "trajectory"
 epsilon = 2
 rounds = 20
+bound = 0.5
+space = "all"
 """
 
 

@@ -62,7 +62,8 @@ from cairn_models.questions.effect_settings import (
     model_before,
 )
 from cairn_models.records import Records
-from cairn_models.trajectory.features import HORIZONS, Floats
+from cairn_models.trajectory.columns import HORIZONS
+from cairn_models.trajectory.placing import Floats
 from cairn_protocol.errors import InputError, OurFault
 from cairn_protocol.study import QuestionSpec, Study
 

@@ -29,9 +29,11 @@ from cairn_models.questions.base import (
 )
 from cairn_models.questions.trajectory import TrajectorySettings, known_horizons
 from cairn_models.records import Records
+from cairn_models.trajectory.columns import HORIZONS
 from cairn_models.trajectory.error_sums import ErrorSums, Row, Value
-from cairn_models.trajectory.features import HORIZONS, Weekly, weekly
+from cairn_models.trajectory.features import Weekly, weekly
 from cairn_models.trajectory.network import check_places, parameter_count, predict
+from cairn_models.trajectory.targets import main_targets
 from cairn_protocol.errors import InputError, OurFault
 from cairn_protocol.study import QuestionSpec, Study
 
@@ -143,30 +145,19 @@ class Error(Question[Weekly]):
         weeks = weekly(records, self.instrument)
         split = KeyedSplit(self.study.digest, self.held_out)
         rows = np.flatnonzero([split.is_held_out(patient) for patient in weeks.patients])
-        return Weekly(
-            tuple(weeks.patients[i] for i in rows),
-            weeks.features[rows],
-            weeks.score[rows],
-            weeks.observed[rows],
-        )
+        return weeks.take(rows)
 
     def contributions(self, prepared: Weekly, public: Public) -> Iterator[Vector]:
         """(block, 4 H + 1) vectors, each of norm ≤ C."""
         d = parameter_count()
         for at in range(0, len(prepared), BLOCK):
-            rows = slice(at, at + BLOCK)
-            some = Weekly(
-                prepared.patients[rows],
-                prepared.features[rows],
-                prepared.score[rows],
-                prepared.observed[rows],
-            )
+            some = prepared.take(range(at, min(at + BLOCK, len(prepared))))
             guesses = (
-                predict(public[:d], some.features, BLOCK)[..., 1],
+                predict(public[:d], some.features, BLOCK).median[:, :, 0],
                 last_value(some),
-                predict(public[d:], some.features, BLOCK)[..., 1],
+                predict(public[d:], some.features, BLOCK).median[:, :, 0],
             )
-            target, known = some.targets(self.settings.horizons)
+            target, known = main_targets(some, self.settings.horizons)
             model, last, prior = (self._mean_error(guess, target, known) for guess in guesses)
             asked = [HORIZONS.index(h) for h in self.settings.horizons]
             yield self.sums.encode(model, last, prior, np.asarray(known.any(axis=1))[:, asked])

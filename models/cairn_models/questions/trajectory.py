@@ -1,9 +1,10 @@
 """`Trajectory`: train the expected-course network by noised sums of per-patient gradients.
 
 One round is one full-batch gradient: each training patient's gradient of that patient's whole
-loss, clipped to C by the door, summed over clinics and noised. The server divides by the *planned*
-number of training patients and takes one Adam step. A keyed share of patients is held out from all
-rounds, so that an `error` question can be asked of them later.
+loss, in the few directions in which synthetic worlds differ (`trajectory.space`), clipped to C by
+the door, summed over clinics and noised. The server divides by the *planned* number of training
+patients and takes one step. A keyed share of patients is held out from all rounds, so that an
+`error` question can be asked of them later.
 
 The clip acts on whole patients and the loss is divided by public constants, so C is the
 sensitivity. T rounds at noise multiplier σ are Gaussian DP with μ = √T/σ.
@@ -12,6 +13,8 @@ sensitivity. T rounds at noise multiplier σ are Gaussian DP with μ = √T/σ.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Final, Literal
 
 import numpy as np
@@ -31,8 +34,10 @@ from cairn_models.questions.base import (
 )
 from cairn_models.records import Records
 from cairn_models.trajectory import artefact
+from cairn_models.trajectory.columns import ARMS, HORIZONS
 from cairn_models.trajectory.descent import Descent
 from cairn_models.trajectory.dp_gradient import (
+    BLOCK,
     Block,
     blocks,
     check_places,
@@ -40,11 +45,23 @@ from cairn_models.trajectory.dp_gradient import (
     per_patient,
 )
 from cairn_models.trajectory.expected import TYPICAL, expected_course
-from cairn_models.trajectory.features import ARMS, HORIZONS, weekly
-from cairn_models.trajectory.network import CourseNetwork, fill, flat, parameter_count, untrained
+from cairn_models.trajectory.features import weekly
+from cairn_models.trajectory.network import CourseNetwork, fill, flat, untrained
+from cairn_models.trajectory.space import Space
 from cairn_protocol.study import QuestionSpec, Study
 
-FLOOR_PER_BOUND: Final = 0.02  # Adam's floor over C: the noise in the mean of some 600 patients
+
+@dataclass(frozen=True)
+class Steps:
+    """What suits a space: C, Adam's rate, and its floor over C (noise in a mean of patients)."""
+
+    bound: float
+    learning_rate: float
+    floor: float
+
+
+ALONG_WORLDS: Final = Steps(0.1, 1.2, 0.012)
+EVERYTHING: Final = Steps(0.5, 0.004, 0.02)
 SCRATCH: Final = "none"  # the prior that is no prior
 HeldOut = Annotated[float, Field(ge=0, le=0.6)]
 
@@ -53,23 +70,29 @@ class TrajectorySettings(Settings):
     """Settings of a `trajectory` question.
 
     Args:
-        rounds: gradient sums, each charged; 20 to 120 make little difference.
-        bound: C, the L2 norm to which a patient's gradient is clipped.
+        rounds: gradient sums, each charged; 15 to 40 make little difference.
+        bound: C, the L2 norm to which a patient's gradient is clipped; left out, that of the space.
         learning_rate: Adam's, at the first round; it falls as a cosine. More patients make larger
             steps by themselves (less noise against a fixed floor). From scratch there is no floor.
+            Left out, that of the space.
         held_out: share of patients who never train.
         horizons: weeks ahead that count in the loss.
         prior: name of a pre-trained artefact, or "none" to start from the last value carried
             forward.
+        space: "worlds" moves the prior along its `directions`; "all" trains every parameter, which
+            takes many more patients or a larger ε. Without a prior it is always "all".
+        directions: how many, the widest first.
     """
 
-    rounds: int = Field(default=40, ge=1, le=200)
-    bound: float = Field(default=0.5, gt=0, le=100)
-    learning_rate: float = Field(default=0.004, gt=0, le=1)
+    rounds: int = Field(default=20, ge=1, le=200)
+    bound: float | None = Field(default=None, gt=0, le=100)
+    learning_rate: float | None = Field(default=None, gt=0, le=10)
     optimiser: Literal["adam"] = "adam"
     held_out: HeldOut = 0.3
     horizons: tuple[int, ...] = HORIZONS
     prior: str = artefact.DEFAULT_PRIOR
+    space: Literal["worlds", "all"] = "worlds"
+    directions: int = Field(default=48, ge=1, le=96)
 
     @field_validator("horizons")
     @classmethod
@@ -95,38 +118,49 @@ class Trajectory(Question[tuple[Block, ...]]):
     def __init__(self, spec: QuestionSpec, study: Study) -> None:
         super().__init__(spec, study)
         s = self.settings
-        floor = 1e-8 if s.prior == SCRATCH else FLOOR_PER_BOUND * s.bound
-        self._descent = Descent(s.rounds, s.learning_rate, floor)
+        steps = EVERYTHING if s.space == "all" or s.prior == SCRATCH else ALONG_WORLDS
+        self.bound = steps.bound if s.bound is None else s.bound
+        rate = steps.learning_rate if s.learning_rate is None else s.learning_rate
+        floor = 1e-8 if s.prior == SCRATCH else steps.floor * self.bound
+        self._descent = Descent(s.rounds, rate, floor)
 
     @property
     def shape(self) -> Shape:
-        """d = all parameters of the network."""
-        s = self.settings
-        return Shape(parameter_count(), s.bound, rounds=s.rounds)
+        """The number of directions, or of all parameters."""
+        return Shape(self.space.size, self.bound, rounds=self.settings.rounds)
 
     def start(self, released: Released) -> Public:
-        """The prior's parameters, after their checksum held."""
-        if self.settings.prior == SCRATCH:
-            return flat(untrained())
-        return artefact.read(self.settings.prior).parameters
+        """The place of the prior in the `space`, after its checksum held."""
+        return self.space.start()
+
+    @cached_property
+    def space(self) -> Space:
+        """Where training moves; its origin is the prior."""
+        s = self.settings
+        if s.prior == SCRATCH:
+            return Space(flat(untrained()))
+        prior = artefact.read(s.prior)
+        basis = prior.directions[: s.directions] if s.space == "worlds" else None
+        return Space(prior.parameters, basis)
 
     def prepare(self, records: Records) -> tuple[Block, ...]:
         """The training patients' weeks in fixed blocks; the held-out ones are not in them."""
         check_places()
+        self.space.check_places(BLOCK)
         weeks = weekly(records, self.instrument)
         split = KeyedSplit(self.study.digest, self.settings.held_out)
         trains = [not split.is_held_out(patient) for patient in weeks.patients]
-        return tuple(blocks(weeks, np.flatnonzero(trains), self.settings.horizons))
+        return tuple(blocks(weeks, np.flatnonzero(trains), self.instrument, self.settings.horizons))
 
     def contributions(self, prepared: tuple[Block, ...], public: Public) -> Iterator[Vector]:
-        """(block, d) gradients, unclipped: the door clips them to C."""
+        """(block, size) gradients, unclipped: the door clips them to C."""
         if not prepared:
             return
         network = CourseNetwork()
-        fill(network, public)
+        fill(network, self.space.parameters(public))
         model = per_patient(network)
         for block in prepared:
-            yield patient_gradients(model, block).astype(np.float64)
+            yield patient_gradients(model, block, self.space).astype(np.float64)
 
     @property
     def planned_training(self) -> float:
@@ -150,7 +184,8 @@ class Trajectory(Question[tuple[Block, ...]]):
         s = self.settings
         if self._descent.done < s.rounds:
             public = self.advance(public, total, s.rounds - 1)
-        trained, prior = np.asarray(public, dtype=np.float32), self.start({})
+        trained = self.space.parameters(np.asarray(public, dtype=np.float32))
+        prior = self.space.origin
         arms = self.study.cohort.arms or ARMS
         course, moved = self._course(trained, arms), self._course(prior, arms)
         points = np.array([course[a]["middle"] for a in arms]) - np.array(

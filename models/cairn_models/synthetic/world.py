@@ -290,3 +290,10 @@ class World:
         from cairn_models.synthetic.worlds import shifted_world  # noqa: PLC0415 - it imports World
 
         return shifted_world()
+
+    @classmethod
+    def far(cls) -> World:
+        """One fixed world outside the widths of `wide`: what a prior from there does not know."""
+        from cairn_models.synthetic.worlds import far_world  # noqa: PLC0415 - it imports World
+
+        return far_world()

@@ -1,4 +1,4 @@
-"""`wide_world`, `shifted_world`: laws away from the default.
+"""`wide_world`, `shifted_world`, `far_world`: laws away from the default.
 
 Width matters more than realism for public pre-training: the ranges below surround the published
 numbers by a factor of about two either way, and include worlds where waiting is harmful, arms do
@@ -148,4 +148,39 @@ def shifted_world() -> World:
         observation=replace(base.observation, weekly_done=0.55, monthly_done=0.75),
         sites=replace(base.sites, baseline_sd=1.9, change_sd=1.3),
         people=replace(base.people, severity_on_arm=0.4),
+    )
+
+
+def far_world() -> World:
+    """A world outside what `wide_world` can draw, so that a prior from wide worlds is wrong in it.
+
+    Courses are steeper and steadier than any of theirs, most people get worse while they wait, and
+    only the guided programme helps, late and much.
+    """
+    base = shifted_world()
+    waiting, book, unguided, guided = (replace(arm, weekly=0.5) for arm in base.arms)
+    return replace(
+        base,
+        symptoms=replace(
+            base.symptoms,
+            phq9_mean=8.5,
+            phq9_sd=5.5,
+            wobble_sd=2.0,
+            wobble_weeks=1.2,
+            answer_sd=0.6,
+            entry_excess=5.0,
+            trend_sd=0.6,
+        ),
+        classes=(
+            ResponseClass("rapid", 0.1, 0.7, 1.5, 2.5),
+            ResponseClass("gradual", 0.2, 0.2, 25.0, 1.0),
+            ResponseClass("none", 0.25, 0.0, 8.0, 0.2),
+            ResponseClass("worsening", 0.45, -0.6, 18.0, -0.5),
+        ),
+        arms=(
+            replace(waiting, benefit=-2.0, weeks=3.0),
+            replace(book, benefit=-3.0),
+            replace(unguided, benefit=-1.0, weeks=15.0),
+            replace(guided, benefit=9.0, weeks=18.0),
+        ),
     )

@@ -1,8 +1,9 @@
 """`Prior`: a pre-trained network on disk, synthetic in origin, checked before it is used.
 
-A safetensors file with the parameters, a JSON card beside it, and a line for each in `CHECKSUMS`
-(the format of `sha256sum`). Loading verifies the SHA-256 of the bytes that it then parses, the
-network's version and every shape.
+A safetensors file with the parameters and the directions in which worlds differ (as bytes, a scale
+for each direction), a JSON card beside it, and a line for each in `CHECKSUMS` (the format of
+`sha256sum`). Loading verifies the SHA-256 of the bytes that it then parses, the network's version
+and every shape.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,10 @@ from cairn_protocol.errors import InputError
 
 ARTEFACTS: Final = Path(__file__).resolve().parent.parent / "artefacts"
 CHECKSUMS: Final = "CHECKSUMS"
-DEFAULT_PRIOR: Final = "synthetic-prior-v1"
-LARGEST: Final = 4 * 1024 * 1024  # bytes
+DEFAULT_PRIOR: Final = "synthetic-prior-v2"
+LARGEST: Final = 8 * 1024 * 1024  # bytes
+DIRECTIONS: Final = "directions"
+SCALES: Final = "direction_scales"
 
 
 @dataclass(frozen=True)
@@ -40,25 +43,32 @@ class Card:
     epochs: int
     seed: int
     parameters: int
+    directions: int
     origin: str = "synthetic worlds drawn widely around published aggregates; no patient's record"
     use: str = "research only; not a prediction for any person"
 
 
 @dataclass(frozen=True)
 class Prior:
-    """A checked prior: (d,) float32 parameters in the order of `layout`, and its card."""
+    """A checked prior: (d,) float32 parameters in the order of `layout`, and its card.
+
+    `directions` (k, d) float32, the widest first; see `trajectory.space`.
+    """
 
     parameters: NDArray[np.float32]
+    directions: NDArray[np.float32]
     card: Card
 
 
 def write(prior: Prior, folder: Path = ARTEFACTS) -> Path:
     """The path of the written safetensors file; its card and `CHECKSUMS` are written beside it."""
-    tensors, at = {}, 0
+    tensors: dict[str, NDArray[Any]] = {}
+    at = 0
     for name, shape in layout():
         size = int(np.prod(shape))
         tensors[name] = prior.parameters[at : at + size].reshape(shape)
         at += size
+    tensors[DIRECTIONS], tensors[SCALES] = _as_bytes(prior.directions)
     stem = prior.card.name
     files = {
         f"{stem}.safetensors": serialise(tensors),
@@ -101,11 +111,28 @@ def read(name: str = DEFAULT_PRIOR, folder: Path = ARTEFACTS) -> Prior:
     try:
         tensors = parse(data)
         parts = [tensors[key].reshape(shape).ravel() for key, shape in layout()]
+        parameters = np.concatenate(parts).astype(np.float32)
+        directions = tensors[DIRECTIONS].astype(np.float32) * tensors[SCALES][:, None]
+        if directions.shape != (card.directions, len(parameters)):
+            raise ValueError("directions")
     except (SafetensorError, KeyError, ValueError):
         raise InputError(
             f"the prior {name!r} does not fit the network", code="prior-shape", hint=_REBUILD
         ) from None
-    return Prior(np.concatenate(parts).astype(np.float32), card)
+    if not (np.isfinite(parameters).all() and np.isfinite(directions).all()):
+        raise InputError(
+            f"the prior {name!r} holds a number that is not finite",
+            code="prior-not-finite",
+            hint=_REBUILD,
+        )
+    return Prior(parameters, directions, card)
+
+
+def _as_bytes(directions: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """(k, d) as whole numbers to 127 and (k,) scales: precise enough for a direction."""
+    scale = (np.abs(directions).max(axis=1) / 127).astype(np.float32)
+    scale = np.where(scale > 0, scale, np.float32(1.0))
+    return np.round(directions / scale[:, None]).astype(np.int8), scale
 
 
 _REBUILD: Final = (

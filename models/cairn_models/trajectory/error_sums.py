@@ -37,15 +37,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn_models.trajectory.features import HORIZONS
+from cairn_models.trajectory.columns import HORIZONS
 
 Vector = NDArray[np.float64]
 
 REFERENCE_SPAN: Final = 27.0  # the constants below are in PHQ-9 points; others by their range
-CENTRE: Final = np.array([2.25, 2.5, 3.0, 3.5])
-SCALE_ERROR: Final = np.array([1.0, 1.25, 1.8, 2.2])
-SCALE_LAST: Final = np.array([0.8, 1.1, 1.7, 2.3])
-SCALE_PRIOR: Final = np.array([0.2, 0.2, 0.25, 0.3])
+CENTRE: Final = np.array([2.25, 2.5, 3.0, 3.5, 3.8])
+SCALE_ERROR: Final = np.array([1.0, 1.25, 1.8, 2.2, 2.4])
+SCALE_LAST: Final = np.array([0.8, 1.1, 1.7, 2.3, 2.6])
+SCALE_PRIOR: Final = np.array([0.2, 0.2, 0.25, 0.3, 0.35])
 COUNT, ERROR, LAST, PRIOR, SPREAD = 0.5, 0.7, 1.0, 0.4, 0.15  # a, b, 1, e, g
 BOUND_PER_HORIZON: Final = 1.3
 ERRORS_TOGETHER: Final = 0.6

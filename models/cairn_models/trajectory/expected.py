@@ -22,6 +22,7 @@ TYPICAL: Final = {"PHQ-9": 14.0, "GAD-7": 13.0}  # points at entry; near the mea
 PROGRAMMES: Final = ("dmhi_unguided", "dmhi_guided", "blended")
 USE: Final = {"started": 1.0, "logins": 3.0, "modules": 1.0, "credibility": 6.0}  # in week 0
 LINES: Final = ("low", "middle", "high")
+LEVELS: Final = (0.1, 0.5, 0.9)  # an 80 % band
 
 
 def expected_course(
@@ -29,9 +30,10 @@ def expected_course(
 ) -> dict[str, dict[str, tuple[float, ...]]]:
     """For each arm (1 + H,) 'low', 'middle', 'high' in points at weeks 0 and every horizon."""
     weeks = weekly(_people(instrument, arms), instrument)
-    at_entry = predict(parameters, weeks.features[:, :1])[:, 0]  # (arms, H, 3)
+    found = predict(parameters, weeks.features[:, :1])
+    at_entry = np.stack([found.quantile(level)[:, 0] for level in LEVELS], axis=-1)  # (arms, H, 3)
     span = instrument.highest - instrument.lowest
-    points = instrument.lowest + span * np.clip(at_entry, 0.0, 1.0)
+    points = instrument.lowest + span * at_entry
     entry = _typical(instrument)
     return {
         arm: {line: (entry, *(float(v) for v in points[row, :, k])) for k, line in enumerate(LINES)}

@@ -1,7 +1,7 @@
 """What a released network foretells of people at their baseline, whatever arm they came to.
 
-The network sees a person as of week 0: the baseline of the outcome and of its companion scale, sex
-and age. It is told the same arm for everybody, and nothing of what a programme or a device
+The network sees a person as of week 0: the baseline of the outcome and of its companion scale,
+and the person. It is told the same arm for everybody, and nothing of what a programme or a device
 recorded: an arm, or what follows from it, would take the effect itself out of the prediction.
 Between the weeks that it was trained for (0 is the baseline itself) its medians are joined by
 straight lines. A row is a function of the parameters and of that patient's rows alone.
@@ -9,7 +9,6 @@ straight lines. A row is a function of the parameters and of that patient's rows
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Final
 
 import numpy as np
@@ -19,16 +18,10 @@ from numpy.typing import NDArray
 from cairn_models.cohort import admitted_scores, baseline_scores
 from cairn_models.measures import Instrument
 from cairn_models.records import Records
-from cairn_models.trajectory.features import (
-    COLUMNS,
-    HORIZONS,
-    LAST_SCORE,
-    Floats,
-    companion_of,
-    weekly,
-)
-from cairn_models.trajectory.network import drawn, flat, predict
-from cairn_models.trajectory.places import copies, require_alike
+from cairn_models.trajectory.columns import HORIZONS, LAST
+from cairn_models.trajectory.features import companion_of, weekly
+from cairn_models.trajectory.network import check_places, predict
+from cairn_models.trajectory.placing import Floats
 
 BLOCK: Final = 256  # patients
 LAST_WEEK: Final = max(HORIZONS)
@@ -41,7 +34,7 @@ def at_baseline(
 
     `records` count weeks.
     """
-    _check_places()
+    check_places(BLOCK, weeks=1)
     people = records.patients.unique("patient", keep="first", maintain_order=True)
     both = (
         baseline_scores(admitted_scores(records, scale), window).select(
@@ -52,7 +45,8 @@ def at_baseline(
         )
         for scale in (instrument, companion_of(instrument))
     )
-    told = Records(people.with_columns(arm=pl.lit(arm)), pl.concat(both))
+    alike = people.drop("modality", strict=False).with_columns(arm=pl.lit(arm))
+    told = Records(alike, pl.concat(both))
     return weekly(told, instrument).features[:, :1]
 
 
@@ -60,16 +54,11 @@ def foretold(parameters: NDArray[np.float32], told: Floats, week: float) -> NDAr
     """(N,) median of the outcome on 0-1 at `week`, at most `LAST_WEEK`, from `told` (N, 1, F)."""
     if not len(told):
         return np.zeros(0)
-    medians = predict(parameters, told, BLOCK)[:, 0, :, 1].astype(np.float64)  # (N, H)
-    points = np.column_stack([told[:, 0, LAST_SCORE].astype(np.float64), medians])
+    medians = predict(parameters, told, BLOCK).median[:, 0, 0].astype(np.float64)  # (N, H)
+    points = np.column_stack([told[:, 0, LAST[0]].astype(np.float64), medians])
     near = np.clip(np.nan_to_num(points, nan=0.5, posinf=1.0, neginf=0.0), 0.0, 1.0)
     weights = np.array([np.interp(week, (0, *HORIZONS), row) for row in np.eye(len(HORIZONS) + 1)])
     out = np.zeros(len(told))
     for column, weight in zip(near.T, weights, strict=True):
         out += weight * column  # never a matrix product: its rounding may depend on the row's place
     return out
-
-
-@cache
-def _check_places() -> None:
-    require_alike(predict(flat(drawn()), copies((1, len(COLUMNS)), BLOCK, seed=1), BLOCK))

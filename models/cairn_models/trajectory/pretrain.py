@@ -3,7 +3,9 @@
     python -m cairn_models.trajectory.pretrain --out models/cairn_models/artefacts
 
 Worlds are drawn far around the published aggregates: the width of the draw matters more than the
-realism of any one world.
+realism of any one world. After the network was fitted to all of them together it is fitted to each
+alone; the principal directions of these moves are those in which patients may move it later
+(`space.py`).
 """
 
 from __future__ import annotations
@@ -21,14 +23,18 @@ from cairn_models.records import Records
 from cairn_models.synthetic import World, generate
 from cairn_models.trajectory.artefact import DEFAULT_PRIOR, Card, Prior, write
 from cairn_models.trajectory.features import weekly
-from cairn_models.trajectory.loss import patient_losses
+from cairn_models.trajectory.loss import Cells, as_cells, patient_losses
 from cairn_models.trajectory.network import VERSION, fill, flat, parameter_count, untrained
+from cairn_models.trajectory.targets import targets
 
-PATIENTS: Final = 150  # a world
-CLINICS: Final = 3  # a world: site effects are part of what varies
-EPOCHS: Final = 15
+PATIENTS: Final = 600  # a world
+CLINICS: Final = 6  # a world: site effects are part of what varies
+WORLDS: Final = 300
+EPOCHS: Final = 8
 BATCH: Final = 128  # patients
 LEARNING_RATE: Final = 0.005
+ALONE: Final = (4, 0.001)  # epochs and learning rate of the fit to one world
+DIRECTIONS: Final = 96
 INSTRUMENT: Final = "PHQ-9"
 
 
@@ -36,7 +42,7 @@ def main() -> None:
     """Builds and writes the prior."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--worlds", type=int, default=60)
+    parser.add_argument("--worlds", type=int, default=WORLDS)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--name", default=DEFAULT_PRIOR)
@@ -47,15 +53,18 @@ def main() -> None:
 
 
 def pretrain(
-    *, worlds: int = 60, epochs: int = EPOCHS, seed: int = 1, name: str = DEFAULT_PRIOR
+    *, worlds: int = WORLDS, epochs: int = EPOCHS, seed: int = 1, name: str = DEFAULT_PRIOR
 ) -> Prior:
     """A prior from `worlds` synthetic worlds; the same `seed` draws the same worlds and batches."""
     rng = np.random.default_rng(seed)
-    cohorts: list[Records] = []
-    for k in range(worlds):
-        world = World.wide(rng)
-        cohorts += generate(world, [PATIENTS // CLINICS] * CLINICS, seed=seed * 100_000 + k)
-    parameters = fit(cohorts, INSTRUMENTS[INSTRUMENT], epochs=epochs, seed=seed)
+    cohorts = [
+        generate(World.wide(rng), [PATIENTS // CLINICS] * CLINICS, seed=seed * 100_000 + k)
+        for k in range(worlds)
+    ]
+    instrument = INSTRUMENTS[INSTRUMENT]
+    together = [records for cohort in cohorts for records in cohort]
+    parameters = fit(together, instrument, epochs=epochs, seed=seed)
+    directions = _directions(parameters, cohorts, instrument, seed)
     card = Card(
         name=name,
         network_version=VERSION,
@@ -65,8 +74,29 @@ def pretrain(
         epochs=epochs,
         seed=seed,
         parameters=parameter_count(),
+        directions=len(directions),
     )
-    return Prior(parameters, card)
+    return Prior(parameters, directions, card)
+
+
+def _directions(
+    parameters: NDArray[np.float32], cohorts: list[list[Records]], instrument: Instrument, seed: int
+) -> NDArray[np.float32]:
+    """(k, d): principal directions of the worlds' own fits around `parameters`, each as long as
+    the standard deviation along it; k ≤ `DIRECTIONS`."""
+    epochs, rate = ALONE
+    moves = np.stack(
+        [
+            fit(c, instrument, epochs=epochs, seed=seed, start=parameters, learning_rate=rate)
+            for c in cohorts
+        ]
+    ).astype(np.float64)
+    _, size, along = np.linalg.svd(moves - moves.mean(axis=0), full_matrices=False)
+    k = min(DIRECTIONS, len(cohorts) - 1)
+    sd = size[:k, None] / np.sqrt(len(cohorts))
+    # A singular vector's sign is arbitrary: the largest entry is made positive.
+    sign = np.sign(along[np.arange(k), np.abs(along[:k]).argmax(axis=1)])
+    return np.asarray(sign[:, None] * sd * along[:k], dtype=np.float32)
 
 
 def fit(
@@ -79,11 +109,7 @@ def fit(
     learning_rate: float = LEARNING_RATE,
 ) -> NDArray[np.float32]:
     """(d,) parameters fitted to pooled cohorts without privacy: synthetic or public data only."""
-    parts = [weekly(records, instrument) for records in cohorts]
-    x = torch.from_numpy(np.concatenate([p.features for p in parts]))
-    pairs = [p.targets() for p in parts]
-    target = torch.from_numpy(np.concatenate([t for t, _ in pairs]))
-    known = torch.from_numpy(np.concatenate([k for _, k in pairs]).astype(np.float32))
+    x, cells = _tensors(cohorts, instrument)
     network = untrained(seed)
     if start is not None:
         fill(network, start)
@@ -94,11 +120,17 @@ def fit(
     for _ in range(epochs):
         for rows in torch.split(torch.randperm(len(x), generator=draw), BATCH):
             optimiser.zero_grad()
-            losses = patient_losses(network(x[rows]), target[rows], known[rows])
-            losses.mean().backward()  # type: ignore[no-untyped-call]
+            patient_losses(network(x[rows]), cells.take(rows)).mean().backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
     return flat(network)
+
+
+def _tensors(cohorts: list[Records], instrument: Instrument) -> tuple[torch.Tensor, Cells]:
+    """Features (N, T, F) and cells of all cohorts' patients."""
+    parts = [weekly(records, instrument) for records in cohorts]
+    x = torch.from_numpy(np.concatenate([p.features for p in parts]))
+    return x, Cells.joined([as_cells(targets(p, instrument)) for p in parts])
 
 
 if __name__ == "__main__":

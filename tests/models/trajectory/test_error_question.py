@@ -11,7 +11,7 @@ from cairn_models.questions.base import KeyedSplit, SumNoise
 from cairn_models.records import Records
 from cairn_models.synthetic import World
 from cairn_models.trajectory import artefact
-from cairn_models.trajectory.features import HORIZONS
+from cairn_models.trajectory.columns import HORIZONS
 from cairn_models.trajectory.network import flat, untrained
 from cairn_protocol.errors import InputError, OurFault
 

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from cairn_models.trajectory.columns import HORIZONS
 from cairn_models.trajectory.error_sums import CENTRE, SCALE_ERROR, SCALE_LAST, ErrorSums
-from cairn_models.trajectory.features import HORIZONS
 
 PHQ9 = ErrorSums(HORIZONS, 27.0)
 ANY = st.floats(allow_nan=True, allow_infinity=True)
-FOUR = arrays(np.float64, (3, 4), elements=ANY)
+EACH = arrays(np.float64, (3, 5), elements=ANY)
 
 
-@given(FOUR, FOUR, FOUR, arrays(np.bool_, (3, 4)), st.sampled_from([12.0, 27.0, 63.0]))
+@given(EACH, EACH, EACH, arrays(np.bool_, (3, 5)), st.sampled_from([12.0, 27.0, 63.0]))
 @settings(max_examples=120, deadline=None)
 def test_no_errors_whatever_break_the_bound(model, last, prior, known, span):
     code = ErrorSums(HORIZONS, span)
@@ -36,16 +36,16 @@ def test_the_bound_is_reached_and_grows_with_the_horizons(horizons):
 
 
 def mild(rng: np.random.Generator, n: int) -> tuple[np.ndarray, ...]:
-    """(N, 4) errors of three predictors, small enough that nobody is shrunk."""
-    model = CENTRE + 0.3 * SCALE_ERROR * rng.standard_normal((n, 4))
-    last = model + 0.3 * SCALE_LAST * (0.5 + rng.standard_normal((n, 4)))
-    return model, last, model + 0.02 * rng.standard_normal((n, 4)), rng.random((n, 4)) < 0.7
+    """(N, 5) errors of three predictors, small enough that nobody is shrunk."""
+    model = CENTRE + 0.3 * SCALE_ERROR * rng.standard_normal((n, 5))
+    last = model + 0.3 * SCALE_LAST * (0.5 + rng.standard_normal((n, 5)))
+    return model, last, model + 0.02 * rng.standard_normal((n, 5)), rng.random((n, 5)) < 0.7
 
 
 def test_without_noise_and_shrinking_the_estimates_are_the_plain_means():
     model, last, prior, known = mild(np.random.default_rng(0), 300)
     rows = PHQ9.decode(PHQ9.encode(model, last, prior, known).sum(axis=0), 0.0, 10)
-    for k, row in enumerate(rows[:4]):
+    for k, row in enumerate(rows[:5]):
         who = known[:, k]
         assert row.count == pytest.approx(who.sum())
         assert row.model.value == pytest.approx(model[who, k].mean())
@@ -53,9 +53,9 @@ def test_without_noise_and_shrinking_the_estimates_are_the_plain_means():
         assert row.prior.value == pytest.approx(prior[who, k].mean())
         assert row.minus_last.value == pytest.approx((model - last)[who, k].mean())
         assert row.model.noise == 0
-    assert rows[4].horizon is None
-    assert rows[4].minus_last.value == pytest.approx(
-        np.mean([r.minus_last.value for r in rows[:4]])
+    assert rows[5].horizon is None
+    assert rows[5].minus_last.value == pytest.approx(
+        np.mean([r.minus_last.value for r in rows[:5]])
     )
 
 
@@ -72,7 +72,7 @@ def test_few_patients_are_suppressed_and_so_is_the_mean_over_horizons():
     known[:, 2] = False
     known[:9, 2] = True
     rows = PHQ9.decode(PHQ9.encode(model, last, prior, known).sum(axis=0), 0.0, 10)
-    assert [row.usable for row in rows] == [True, True, False, True]
+    assert [row.usable for row in rows] == [True, True, False, True, True]
     # A count that the noise alone could have made is no count.
     rows = PHQ9.decode(PHQ9.encode(model, last, prior, known).sum(axis=0), 12.0**2, 1)
     assert not any(row.usable for row in rows)
@@ -81,13 +81,13 @@ def test_few_patients_are_suppressed_and_so_is_the_mean_over_horizons():
 def heavy(rng: np.random.Generator, n: int) -> np.ndarray:
     """(N, length) rows of a heavy-tailed population: gamma errors, correlated over horizons."""
     person = rng.standard_normal((n, 1))
-    wave = 0.7 * person + 0.7 * rng.standard_normal((n, 4))
+    wave = 0.7 * person + 0.7 * rng.standard_normal((n, 5))
     model = CENTRE * np.exp(0.45 * wave - 0.1)
-    last = np.abs(model + SCALE_LAST * (0.25 + 0.9 * rng.standard_t(4, (n, 4))))
-    prior = np.abs(model + 0.1 * rng.standard_normal((n, 4)))
+    last = np.abs(model + SCALE_LAST * (0.25 + 0.9 * rng.standard_t(4, (n, 5))))
+    prior = np.abs(model + 0.1 * rng.standard_normal((n, 5)))
     often = rng.random((n, 1)) < 0.5  # patients measured weekly, and those measured monthly
-    known = np.broadcast_to([0, 0, 1, 1], (n, 4)).astype(bool) | often
-    return PHQ9.encode(model, last, prior, known & (rng.random((n, 4)) < 0.9))
+    known = np.broadcast_to([0, 0, 1, 1, 1], (n, 5)).astype(bool) | often
+    return PHQ9.encode(model, last, prior, known & (rng.random((n, 5)) < 0.9))
 
 
 @pytest.mark.parametrize("multiple", [0.0, 4.7], ids=["no noise", "epsilon 1"])
@@ -110,7 +110,7 @@ def test_intervals_cover_what_they_claim(multiple):
                 hit = abs(value.value - goal) <= 1.96 * value.variance**0.5
                 hits.setdefault((row.horizon, name), []).append(hit)
     covered = {key: float(np.mean(hit)) for key, hit in hits.items()}
-    assert len(covered) == 15
+    assert len(covered) == 18
     assert min(covered.values()) > 0.925
     assert 0.93 < np.mean(list(covered.values())) < 0.985
     # Intervals that forget the noise would not cover, so the test can fail.

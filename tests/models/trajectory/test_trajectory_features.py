@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from cairn_models.measures import INSTRUMENTS, Instrument
 from cairn_models.records import WEEKS_PER_MONTH, Records
-from cairn_models.trajectory.features import ARMS, COLUMNS, HORIZONS, WEEKS, weekly
+from cairn_models.trajectory.columns import ARMS, COLUMNS, HORIZONS, WEEKS
+from cairn_models.trajectory.features import weekly
+from cairn_models.trajectory.targets import main_targets
 
 PHQ9 = INSTRUMENTS["PHQ-9"]
 
@@ -107,7 +109,7 @@ def test_targets_are_the_scores_h_weeks_later(scores):
     weeks = weekly(
         Records(patients, pl.DataFrame(rows, schema=Records().scores.schema, orient="row")), PHQ9
     )
-    target, known = weeks.targets()
+    target, known = main_targets(weeks)
     for t in range(WEEKS):
         for k, h in enumerate(HORIZONS):
             both = t in scores and t + h in scores

@@ -10,8 +10,10 @@ from cairn_models.measures import INSTRUMENTS
 from cairn_models.questions.base import KeyedSplit, SumNoise
 from cairn_models.records import Records
 from cairn_models.trajectory import artefact
-from cairn_models.trajectory.features import LAST_SCORE, weekly
-from cairn_models.trajectory.network import predict
+from cairn_models.trajectory.columns import LAST
+from cairn_models.trajectory.features import weekly
+from cairn_models.trajectory.network import parameter_count, predict
+from cairn_models.trajectory.targets import main_targets
 from cairn_protocol.errors import InputError, OurFault
 
 SILENT = SumNoise(0.0)
@@ -42,7 +44,14 @@ def test_shape_and_start_are_public(ask):
     start = question.start({})
     assert start.dtype == np.float32
     assert start.shape == (question.shape.length,)
-    assert np.array_equal(start, artefact.read().parameters)
+    assert not start.any()  # the prior is the origin
+    assert np.array_equal(question.space.parameters(start), artefact.read().parameters)
+
+
+def test_every_parameter_trains_where_the_study_says_so(ask):
+    for course in ({"space": "all"}, {"prior": "none"}):
+        assert ask("course", course=course).shape.length == parameter_count()
+    assert ask("course", course={"directions": 12}).shape.length == 12
 
 
 def test_held_out_patients_never_train(ask, clinic):
@@ -94,9 +103,9 @@ def test_training_from_scratch_beats_the_last_value(ask, clinic):
     public, totals = trained(question, clinic)
     answer = question.estimate(public, totals[-1], SILENT)
     weeks = weekly(clinic, INSTRUMENTS["PHQ-9"])
-    target, known = weeks.targets()
-    model = predict(answer.released["parameters"], weeks.features)[..., 1]
-    last = weeks.features[:, :, LAST_SCORE, None]
+    target, known = main_targets(weeks)
+    model = predict(answer.released["parameters"], weeks.features).median[:, :, 0]
+    last = weeks.features[:, :, LAST[0], None]
     assert np.abs(model - target)[known].mean() < 0.97 * np.abs(last - target)[known].mean()
 
 
@@ -110,7 +119,7 @@ def test_a_restarted_server_that_replays_the_sums_ends_at_the_same_model(ask, cl
     state = again.start({})
     for round_, total in enumerate(totals):
         state = again.advance(state, total, round_)
-    assert np.array_equal(state, whole.released["parameters"])
+    assert np.array_equal(again.space.parameters(state), whole.released["parameters"])
     # A caller that has advanced past the last round gets the same answer, not one step more.
     assert again.estimate(state, totals[-1], SILENT).to_json() == whole.to_json()
 
@@ -131,7 +140,7 @@ def test_the_answer_shows_the_course_beside_the_priors(ask, clinic):
     answer = question.estimate(question.start({}), np.zeros(question.shape.length), SILENT)
     (figure,) = answer.figures
     assert isinstance(figure, Course)
-    assert figure.times == (0, 1, 2, 4, 8)
+    assert figure.times == (0, 1, 2, 4, 8, 12)
     assert set(figure.series) == {"waiting", "dmhi_guided"}
     for line in figure.series.values():
         assert line["middle"][0] == 14
@@ -165,7 +174,7 @@ def test_arms_that_the_network_cannot_see_are_named(ask):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"horizons": [1, 3]}, "predicts 1, 2, 4, 8 weeks"),
+        ({"horizons": [1, 3]}, "predicts 1, 2, 4, 8, 12 weeks"),
         ({"round": 5}, "round"),
         ({"held_out": 0.9}, "held_out"),
         ({"optimiser": "sgd"}, "optimiser"),
