@@ -19,10 +19,12 @@ from cairn_app.clinic_commands import (
     clinic_show,
     clinic_status,
 )
+from cairn_app.doctor_command import clinic_doctor
 from cairn_app.import_command import clinic_import
 from cairn_app.join_command import clinic_join
 from cairn_app.ledger_commands import ledger_app
 from cairn_app.logs import set_up_logs
+from cairn_app.mapping_command import mapping_app
 from cairn_app.members_commands import members_app
 from cairn_app.messages import show_error
 from cairn_app.new_command import study_new
@@ -57,6 +59,7 @@ for act, clinic_command in (
     ("init", clinic_init),
     ("import", clinic_import),
     ("join", clinic_join),
+    ("doctor", clinic_doctor),
     ("run", clinic_run),
     ("status", clinic_status),
     ("offers", clinic_offers),
@@ -84,6 +87,7 @@ for name, command in (
 server_app.command("run")(server_run)
 clinic_app.add_typer(registry_app, name="registry")
 clinic_app.add_typer(ledger_app, name="ledger")
+clinic_app.add_typer(mapping_app, name="mapping")
 app.add_typer(study_app, name="study")
 app.add_typer(clinic_app, name="clinic")
 app.add_typer(server_app, name="server")

@@ -16,6 +16,7 @@ from typing import Final
 
 from cairn_client.clinic_config import ClinicConfig
 from cairn_client.entry_pins import EntryPins, lost_pins
+from cairn_client.key_source import CREDENTIAL, KEY_FILE, key_source
 from cairn_client.readers import Import, read_clinic
 from cairn_models.measures import Instrument
 from cairn_privacy.accounting import rho_for
@@ -26,6 +27,7 @@ from cairn_protocol.identity import Identity
 from cairn_protocol.study import read_bounded
 
 IDENTITY_BYTES: Final = 32
+KEEPER: Final = "keeper.sqlite"
 LEDGER: Final = "ledger.sqlite"
 PINS: Final = "entry-quarters.sqlite"
 LEDGER_MADE: Final = "charges-are-kept"  # stays when the ledger's files are lost together
@@ -55,8 +57,16 @@ class ClinicFolder:
         return folder
 
     def identity(self) -> Identity:
-        """The clinic's signing identity, made on first use and never leaving `state`."""
-        file = self.state / "identity.key"
+        """The clinic's signing identity, made on first use; see `key_source` for where it lies.
+
+        Raises:
+            InputError: it is damaged, or was lost or kept elsewhere since a keeper ran.
+        """
+        file = self.state / KEY_FILE
+        if (source := key_source(self.state)) is not None:
+            return _known_identity(source.path)
+        if (self.state / KEEPER).exists():
+            raise _lost_identity(file)
         try:
             handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
@@ -121,6 +131,16 @@ def _known_identity(file: Path) -> Identity:
             hint="restore it from the clinic's backup; a new identity must be enrolled again",
         )
     return Identity.from_private_bytes(key)
+
+
+def _lost_identity(file: Path) -> InputError:
+    return InputError(
+        "this clinic's identity key is not there",
+        code="identity-missing",
+        why=f"a keeper has run here, but {file} is gone and no service gave the key",
+        hint=f"if it is the credential {CREDENTIAL} of the keeper's service, only that service can "
+        "use it (docs/clinic-service.md); else restore the clinic's backup of .cairn as a whole",
+    )
 
 
 def clinic_folders(path: Path) -> list[ClinicFolder]:

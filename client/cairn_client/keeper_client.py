@@ -61,14 +61,20 @@ class KeeperClient:
         frame = pb.Frame(cairn=request)
         return self._call(f"/{LINK}/Forward", frame, pb.Frame, seconds).cairn
 
-    def admin(self, method: str, request: Message, reply: type[ReplyT]) -> ReplyT:
+    def admin(
+        self,
+        method: str,
+        request: Message,
+        reply: type[ReplyT],
+        seconds: float = COMMAND_SECONDS,
+    ) -> ReplyT:
         """The reply to a command.
 
         Raises:
             CairnError: the keeper's refusal, as it was raised there.
             InputError: `input.keeper-unreachable`.
         """
-        return self._call(f"/{ADMIN}/{method}", request, reply, COMMAND_SECONDS)
+        return self._call(f"/{ADMIN}/{method}", request, reply, seconds)
 
     def _call(self, method: str, request: Message, reply: type[ReplyT], seconds: float) -> ReplyT:
         call = self._open().unary_unary(

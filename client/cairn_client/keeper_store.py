@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from typing import Final, Self
 
-from cairn_client.clinic_folder import ClinicFolder
+from cairn_client.clinic_folder import KEEPER, ClinicFolder
 from cairn_client.store_peers import PeerStore
 from cairn_client.store_runs import RunStore
 
-FILE: Final = "keeper.sqlite"
+FILE: Final = KEEPER
 
 
 class KeeperStore(RunStore, PeerStore):

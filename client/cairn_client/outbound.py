@@ -61,7 +61,8 @@ def connect(host: str, port: int, seconds: float) -> socket.socket:
 
     Raises:
         OSError: as the system says.
-        InputError: `input.proxy-unreachable`, `input.proxy-refuses`, `input.proxy-invalid`.
+        InputError: `input.proxy-unreachable`, `input.proxy-refuses`, `input.proxy-authentication`,
+            `input.proxy-invalid`.
     """
     proxy = proxy_for(host)
     if proxy is None:
@@ -101,6 +102,14 @@ def _check_answer(head: bytes, proxy: Proxy, target: str) -> None:
     if len(words) >= 2 and words[0].startswith(b"HTTP/") and words[1] == b"200":
         return
     status = words[1][:3].decode("ascii", "replace") if len(words) >= 2 else "nothing"
+    if status == "407":
+        raise InputError(
+            f"the proxy {proxy.host}:{proxy.port} wants a user and a password",
+            code="proxy-authentication",
+            why=f"it answered 407 to CONNECT {target}; Cairn gives no password to a proxy",
+            hint=f"ask your IT to let this machine through to {target} without one, or to run a "
+            "proxy on this machine that signs in for it, and name that one in https_proxy",
+        )
     raise InputError(
         f"the proxy {proxy.host}:{proxy.port} does not let this machine through",
         code="proxy-refuses",

@@ -36,12 +36,7 @@ def authority_behind(
         InputError: `input.certificate-expired`, `input.certificate-not-yet-valid`,
             `input.host-name-differs`, and what `reaching` and `outbound.connect` raise.
     """
-    # Only to look at what is shown: the hash decides, and nothing is sent.
-    looking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    looking.check_hostname = False
-    looking.verify_mode = ssl.CERT_NONE
-    with _handshake(looking, host, port, seconds) as connection:
-        chain = shown_chain(connection)
+    chain = shown_by(host, port, seconds)
     authority = next((der for der in chain if authority_pin(der) == pin), None)
     if authority is None:
         shown = grouped(authority_pin(chain[-1])) if chain else "none"
@@ -54,14 +49,42 @@ def authority_behind(
             hint="nothing was sent; compare the authority's fingerprint with the research team by "
             "telephone, and have your IT exempt this address from TLS inspection",
         )
-    verifying = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    verifying.minimum_version = ssl.TLSVersion.TLSv1_3
-    verifying.load_verify_locations(cadata=authority)
     try:
-        with _handshake(verifying, host, port, seconds):
+        with verified(host, port, authority, seconds=seconds):
             return authority
     except ssl.SSLCertVerificationError as error:
         _not_verified(error, host, port, chain)
+
+
+def shown_by(host: str, port: int, seconds: float) -> Sequence[bytes]:
+    """The certificates that whoever answers there shows, in DER. They prove nothing.
+
+    Raises:
+        PeerFault: `peer.not-tls`.
+        InputError: what `reaching` and `outbound.connect` raise.
+    """
+    # Only to look at what is shown: nothing is sent.
+    looking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    looking.check_hostname = False
+    looking.verify_mode = ssl.CERT_NONE
+    with _handshake(looking, host, port, seconds) as connection:
+        return shown_chain(connection)
+
+
+@contextmanager
+def verified(host: str, port: int, authority: bytes, *, seconds: float) -> Iterator[ssl.SSLSocket]:
+    """A connection to a server that has a certificate of this authority (DER), and of no other.
+
+    Raises:
+        ssl.SSLCertVerificationError: it has none, for this name and this day.
+        PeerFault: `peer.not-tls`.
+        InputError: what `reaching` and `outbound.connect` raise.
+    """
+    verifying = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    verifying.minimum_version = ssl.TLSVersion.TLSv1_3
+    verifying.load_verify_locations(cadata=authority)
+    with _handshake(verifying, host, port, seconds) as connection:
+        yield connection
 
 
 def shown_chain(connection: ssl.SSLSocket) -> Sequence[bytes]:
