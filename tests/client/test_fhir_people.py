@@ -50,6 +50,7 @@ def kept(imported: Import) -> list[str]:
         {"reference": "Patient/zq1/_history/3"},
         {"reference": "urn:uuid:0000"},
         {"identifier": {"system": "urn:nr", "value": "77"}},
+        {"reference": "Patient?identifier=urn:nr|77"},
     ],
 )
 def test_every_form_of_reference(whose: dict[str, Any], tmp_path: Path) -> None:
@@ -84,7 +85,10 @@ def test_linked_records_are_one_patient(tmp_path: Path) -> None:
 
 
 def test_a_reference_to_nobody_is_not_somebody_elses_identifier(tmp_path: Path) -> None:
-    imported = read(tmp_path, patient(), plan(), observation(of="zq9"))
+    person = patient(identifier=[{"system": "urn:nr", "value": "Patient/zq9"}])
+    settings = 'identifier_system = "urn:nr"\n'
+    imported = read(tmp_path, person, plan(), observation(of="zq9"), settings=settings)
+    assert imported.records.patients.height == 1
     assert imported.records.scores.height == 0
     assert imported.counts == {"patient-unknown": 1}
 

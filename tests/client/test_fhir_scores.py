@@ -247,3 +247,9 @@ def test_a_decimal_comma_in_the_mapping_is_for_other_files(tmp_path: Path) -> No
     mapping = MAPPING.replace("cairn = 1", 'cairn = 1\ndecimal = ","\ndate_format = "%d.%m.%Y"')
     found = scores(tmp_path, observation("101698-9", valueDecimal=12.5), mapping=mapping)
     assert found == [("zq1", 1.0, "PCL-5", 12.5)]
+
+
+def test_what_was_made_of_a_response_has_its_day(tmp_path: Path) -> None:
+    source = [{"reference": "QuestionnaireResponse/qr1"}]
+    late = observation(valueInteger=17, derivedFrom=source, effectiveDateTime="2024-01-09T00:30:00")
+    assert scores(tmp_path, late, response(phq9(17))) == [("zq1", 1.0, "PHQ-9", 17.0)]

@@ -12,6 +12,7 @@ Meant = TypeVar("Meant")
 _REFERENCE: Final = re.compile(
     r"(?:^|/)([A-Z][A-Za-z]{2,40})/([^/|#?]{1,128})(?:/_history/[^/]*)?$"
 )
+_CONDITIONAL: Final = re.compile(r"[A-Z][A-Za-z]{2,40}\?identifier=([^&]*?)(?:\||%7C)([^&|]+)")
 _DAY: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:$|T)")
 LONGEST_TEXT: Final = 300  # characters of a code, a date or a number
 
@@ -79,6 +80,8 @@ def reference(value: object) -> str | None:
         return written
     if written is not None and (match := _REFERENCE.search(written)):
         return f"{match[1]}/{match[2]}"
+    if written is not None and (match := _CONDITIONAL.fullmatch(written)):
+        return identifier_key(match[1], match[2])
     identifier = one(element.get("identifier"))
     named = text(identifier.get("value"))
     return identifier_key(text(identifier.get("system")), named) if named else None

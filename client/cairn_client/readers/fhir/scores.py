@@ -17,8 +17,11 @@ from cairn_client.readers.raw import Sheet
 _FORM: Final = ["patient", "instrument", "date"]
 
 
-def with_panels(scores: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
-    """`scores` (with `key`, its resource) with the panel's form and day where they are members."""
+def with_forms(scores: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """`scores` (with `key`, its resource), each with the form and the day of its questionnaire.
+
+    A panel's members have the panel's, and what was derived from a response has the response's.
+    """
     members = members.unique("member", keep="first", maintain_order=True)
     joined = scores.join(
         members.select("panel_form", "panel_date", key="member"),
@@ -27,9 +30,16 @@ def with_panels(scores: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
         maintain_order="left",
     )
     own = pl.when(pl.col("form") != "").then(pl.col("form"))
-    return joined.with_columns(
+    joined = joined.with_columns(
         form=pl.coalesce(own, "panel_form", pl.lit("")), date=pl.coalesce("panel_date", "date")
     )
+    # One system writes the response's time in UTC and its total's in local time: near midnight
+    # they differ by a day, and one questionnaire would be two.
+    answered = joined.filter("response").unique("form", keep="first", maintain_order=True)
+    joined = joined.join(
+        answered.select("form", answered_on="date"), on="form", how="left", maintain_order="left"
+    )
+    return joined.with_columns(date=pl.coalesce("answered_on", "date"))
 
 
 def raw_scores(scores: pl.DataFrame, sheet: Sheet, tallies: Counter[str]) -> pl.DataFrame:

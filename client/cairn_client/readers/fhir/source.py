@@ -14,7 +14,7 @@ from cairn_client.readers.fhir.gathered import Gathered, gather
 from cairn_client.readers.fhir.identity import Identity
 from cairn_client.readers.fhir.mapping import Fhir
 from cairn_client.readers.fhir.patients import first_days, raw_consent, raw_patients
-from cairn_client.readers.fhir.scores import raw_scores, with_panels
+from cairn_client.readers.fhir.scores import raw_scores, with_forms
 from cairn_client.readers.fhir.versions import counting
 from cairn_client.readers.fhir.wearables import raw_wearables
 from cairn_client.readers.findings import Findings
@@ -151,7 +151,7 @@ class _FhirBesideFiles:
         patients = raw_patients(
             people.drop("patient"), who, plans, entries, variables=fhir.variables, sheet=sheet
         )
-        scores = with_panels(whose(found.scores.frame()), placed(found.members.frame()))
+        scores = with_forms(whose(found.scores.frame()), placed(found.members.frame()))
         frames = {
             "patients": patients,
             "scores": raw_scores(scores, sheet, tallies),
