@@ -34,7 +34,7 @@ class CsvFolder:
         encoding, width = self.mapping.encoding, len(scanned.header)
         for code, lines in scanned.faults:
             findings.add(code, file, lines, encoding=encoding, width=width)
-        frame = _frame(scanned, self.mapping.separator, places)
+        frame = frame_of(scanned, self.mapping.separator, places)
         if not frame.height and not scanned.faults:
             findings.add("table-empty", file)
         return RawTable(file, frame, columns)
@@ -43,7 +43,7 @@ class CsvFolder:
         """The file as UTF-8, undecodable bytes replaced by U+FFFD, line ends as they are."""
         data = read_whole(self.folder, file)
         encoding = self.mapping.encoding
-        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or _looks_wide(data)
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or looks_wide(data)
         if wide and encoding != "utf-16":
             raise InputError(
                 f"{file} is UTF-16",
@@ -61,7 +61,7 @@ class CsvFolder:
         return data.replace(b"\r", b"\n") if _ends_in_returns(data) else data
 
 
-def _frame(scanned: Scan, separator: str, places: dict[str, int]) -> pl.DataFrame:
+def frame_of(scanned: Scan, separator: str, places: dict[str, int]) -> pl.DataFrame:
     """`row` and a trimmed string column a role; rows without any mapped value are left out."""
     wanted = sorted(set(places.values()))
     names = [f"at{i}" for i in wanted]
@@ -112,7 +112,7 @@ def _first_line(data: bytes) -> bytes:
     return data[: min(at, default=len(data))]
 
 
-def _looks_wide(data: bytes) -> bool:
+def looks_wide(data: bytes) -> bool:
     """Whether `data` is UTF-16 without a mark: every second byte of its beginning is NUL."""
     head = _first_line(data[:4096])
     half = len(head) // 2

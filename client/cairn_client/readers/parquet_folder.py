@@ -25,6 +25,7 @@ SUFFIXES: Final = (".parquet", ".pq")
 MOST_ROWS: Final = 50_000_000  # a small file can claim any number of equal rows
 _WHOLE: Final = float(2**53)  # beyond it, floats skip whole numbers
 _ISO_DAY: Final = "%Y-%m-%d"
+_LOOKED_AT: Final = 500_000  # rows, where a mapping is proposed
 
 
 def is_parquet(file: str) -> bool:
@@ -146,6 +147,27 @@ def _shown(kind: pl.DataType) -> str:
         "Time": "times of day",
         "Duration": "durations",
     }.get(type(kind).__name__, "objects")
+
+
+def text_columns(path: Path, file: str) -> tuple[tuple[str, ...], pl.DataFrame]:
+    """The names of a file's columns and its first rows as text c0, c1, …; nested columns null.
+
+    Raises:
+        InputError: it is not Parquet.
+    """
+    try:
+        scan = pl.scan_parquet(path, glob=False)
+        schema = scan.collect_schema()
+        writer = _Writer(file, _ISO_DAY, ".")
+        columns = {}
+        for i, (name, kind) in enumerate(schema.items()):
+            try:
+                columns[f"c{i}"] = writer.text(name, kind)
+            except InputError:
+                columns[f"c{i}"] = pl.lit(None, pl.String)
+        return tuple(n.strip() for n in schema), scan.head(_LOOKED_AT).select(**columns).collect()
+    except (pl.exceptions.PolarsError, OSError):
+        raise _damaged(file) from None
 
 
 def _damaged(file: str) -> InputError:

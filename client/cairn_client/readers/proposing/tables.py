@@ -1,0 +1,205 @@
+"""The parts `[scores]`, `[patients]`, `[engagement]` and `[wearables]` of a proposal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+import polars as pl
+
+from cairn_client.readers.proposing.columns import FEWEST, shown
+from cairn_client.readers.proposing.roles import FileLook, TableName, variables
+from cairn_client.readers.proposing.words import (
+    PRIVATE,
+    arm_of,
+    instrument_of,
+    plain,
+)
+from cairn_client.readers.proposing.writing import Page, key, quoted
+from cairn_client.readers.scales import ENGAGEMENT_RANGES, WEARABLE_RANGES
+from cairn_client.readers.values import folded_word
+from cairn_models.measures import INSTRUMENTS
+
+_ARMS = {"waiting", "treatment_as_usual", "self_help_book", "dmhi_unguided", "dmhi_guided",
+         "blended", "face_to_face"}  # fmt: skip
+
+
+def write_scores(page: Page, found: FileLook, form: str | None) -> None:
+    """`[scores]` with its codes, and what cannot be told of them."""
+    _start(page, "scores", found, form)
+    _time(page, found)
+    if found.instrument is not None:
+        named = found.roles["value"]
+        page.put("instrument_is", quoted(found.instrument), f"as the column {named!r} is called")
+    else:
+        unsure = "instrument" in found.unsure
+        guess = "this column was found by its values, which name instruments" if unsure else ""
+        page.put("instrument", quoted(found.roles["instrument"]), check=guess)
+    page.put("value", quoted(found.roles["value"]))
+    _range_checks(page, found)
+    if "item" in found.roles and found.values("item").drop_nulls().len():
+        guess = "that rows of single answers have the item's number here, and totals nothing"
+        page.put("item", quoted(found.roles["item"]), check=guess)
+    if found.instrument is None:
+        _codes(page, found)
+
+
+def write_patients(page: Page, found: FileLook, form: str | None) -> None:
+    """`[patients]` with arms and variables; other columns are named as left out."""
+    _start(page, "patients", found, form)
+    for role in ("entry", "discharge", "consent_begins", "consent_ends"):
+        if role in found.roles:
+            unsure = "the only date here: is it the entry to the waiting list?"
+            page.put(role, quoted(found.roles[role]),
+                     check=unsure if role in found.unsure else "")  # fmt: skip
+    if "arm" in found.roles:
+        _arms(page, found)
+    listed = variables(found)
+    others = [n for n in found.looks if n not in {*found.roles.values(), *listed.values()}]
+    private = [n for n in others if plain(n) in PRIVATE]
+    if private:
+        page.say(f"Left out, never read: {', '.join(private)}")
+    if listed or others:
+        page.part("patients.variables", "Only what studies ask; a column not named is not read.")
+    for name, column in listed.items():
+        page.put(name, _variable(found, column))
+    for column in others:
+        if column not in private and found.looks[column].kind in ("number", "words"):
+            name = re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_") or "variable"
+            page.leave(name if name[0].isalpha() else f"v_{name}", _variable(found, column),
+                       "off; take the # away if a study asks for it")  # fmt: skip
+
+
+def write_rows(page: Page, name: TableName, found: FileLook, form: str | None) -> None:
+    """`[engagement]` or `[wearables]`."""
+    if name == "wearables" and "coverage" not in found.roles:
+        page.say()
+        page.check(f"{found.sample.file} looks like wearables but has no column of coverage, the "
+                   "share of days with data; it is left out")  # fmt: skip
+        return
+    _start(page, name, found, form)
+    _time(page, found)
+    for role in ("measure", "value", *(["coverage"] if name == "wearables" else [])):
+        page.put(role, quoted(found.roles[role]))
+    known = ENGAGEMENT_RANGES if name == "engagement" else WEARABLE_RANGES
+    by_word = {plain(word): word for word in known}
+    _words(
+        page,
+        f"{name}.measures",
+        found,
+        role="measure",
+        known=known,
+        meaning=lambda word: (by_word.get(plain(word)), True),
+    )
+
+
+def _start(page: Page, name: TableName, found: FileLook, form: str | None) -> None:
+    page.part(name)
+    page.put("file", quoted(found.sample.file))
+    column = found.roles["patient"]
+    vague = plain(column) in ("id", "code", "pid")
+    guess = "that this is the patient's identifier, and the same in every file" if vague else ""
+    page.put("patient", quoted(column), check=guess)
+    if form:
+        page.put("date_format", quoted(form), "as the dates of this file are written")
+
+
+def _time(page: Page, found: FileLook) -> None:
+    role = next((r for r in ("week", "month", "date") if r in found.roles), None)
+    if role is not None:
+        unsure = "the only date here: is it the day of the score?"
+        page.put(role, quoted(found.roles[role]), "weeks since entry" if role == "week" else "",
+                 unsure if role in found.unsure else "")  # fmt: skip
+
+
+def _codes(page: Page, found: FileLook) -> None:
+    column = found.values("instrument")
+    seen = shown(column, found.values("patient"))
+    unknown = [w for w in seen.words if instrument_of(w)[0] is None]
+    if unknown:
+        page.put("ignore", f"[{', '.join(map(quoted, unknown))}]",
+                 check="Cairn does not know these codes and would leave them out; move those that "
+                 "are known instruments to [scores.codes]")  # fmt: skip
+    _words(
+        page,
+        "scores.codes",
+        found,
+        role="instrument",
+        known=INSTRUMENTS,
+        meaning=instrument_of,
+        ignored=unknown,
+    )
+
+
+def _arms(page: Page, found: FileLook) -> None:
+    page.put("arm", quoted(found.roles["arm"]))
+    _words(page, "patients.arms", found, role="arm", known=_ARMS, meaning=arm_of)
+
+
+def _words(
+    page: Page,
+    part: str,
+    found: FileLook,
+    *,
+    role: str,
+    known: Iterable[str],
+    meaning: Callable[[str], tuple[str | None, bool]],
+    ignored: list[str] | None = None,
+) -> None:
+    """A table of the clinic's words, where some differ from Cairn's."""
+    seen = shown(found.values(role), found.values("patient"))
+    own = {folded_word(w) for w in known}
+    said = [w for w in seen.words if folded_word(w) not in own and w not in (ignored or [])]
+    if said:
+        page.part(part, "your word = Cairn's")
+    for word in said:
+        meant, sure = meaning(word)
+        if meant is None:
+            page.check(f"{key(word)} is not known; add its line, or its rows are set aside")
+        else:
+            page.put(word, quoted(meant), check="" if sure else f"that {word!r} means {meant}")
+    if seen.withheld and _unmapped(found, role, seen.words, own):
+        page.check(f"{seen.withheld} more words in {found.roles[role]!r}, of fewer than {FEWEST} "
+                   "patients or unlike codes, are not shown here")  # fmt: skip
+
+
+def _unmapped(found: FileLook, role: str, words: tuple[str, ...], own: set[str]) -> bool:
+    known = {folded_word(w) for w in words} | own
+    everything = found.values(role).drop_nulls().unique().to_list()
+    return any(folded_word(word) not in known for word in everything)
+
+
+def _range_checks(page: Page, found: FileLook) -> None:
+    """Say of which instruments values lie outside the range; no value is shown."""
+    number = (
+        found.values("value").str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+    )
+    names = (
+        pl.Series([found.instrument] * number.len())
+        if found.instrument
+        else found.values("instrument")
+    )
+    frame = pl.DataFrame({"word": names, "number": number})
+    if "item" in found.roles:
+        frame = frame.filter(found.values("item").is_null())
+    outside: set[str] = set()
+    for word, lowest, highest in (
+        frame.drop_nulls()
+        .group_by("word")
+        .agg(low=pl.col("number").min(), high=pl.col("number").max())
+        .rows()
+    ):
+        name = found.instrument or instrument_of(word)[0]
+        if name is not None:
+            scale = INSTRUMENTS[name]
+            if lowest < scale.lowest or highest > scale.highest:
+                outside.add(f"{name} ({scale.lowest:g} to {scale.highest:g})")
+    if outside:
+        page.check(f"some scores are outside the range of {', '.join(sorted(outside))}: is it "
+                   "another questionnaire, or a code for missing answers?")  # fmt: skip
+
+
+def _variable(found: FileLook, column: str) -> str:
+    if found.looks[column].kind == "number":
+        return f"{{ column = {quoted(column)}, number = true }}"
+    return quoted(column)
