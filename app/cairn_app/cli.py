@@ -24,6 +24,7 @@ from cairn_app.import_command import clinic_import
 from cairn_app.join_command import clinic_join
 from cairn_app.ledger_commands import ledger_app
 from cairn_app.logs import set_up_logs
+from cairn_app.mapping_command import mapping_app
 from cairn_app.members_commands import members_app
 from cairn_app.messages import show_error
 from cairn_app.new_command import study_new
@@ -86,6 +87,7 @@ for name, command in (
 server_app.command("run")(server_run)
 clinic_app.add_typer(registry_app, name="registry")
 clinic_app.add_typer(ledger_app, name="ledger")
+clinic_app.add_typer(mapping_app, name="mapping")
 app.add_typer(study_app, name="study")
 app.add_typer(clinic_app, name="clinic")
 app.add_typer(server_app, name="server")
