@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cairn_models.questions import build
 from cairn_models.questions.base import Question
+from cairn_models.trajectory.network import parameter_count
 from cairn_protocol.study import Study
 
 PATIENTS = """
@@ -170,7 +171,7 @@ def first_state(question: Question[Any], every: dict[str, Question[Any]]) -> NDA
     """The public state of the first round; a network that it needs is drawn at random."""
     rng = np.random.default_rng(0)
     released = {
-        f"{earlier}/{part}": rng.normal(0, 0.1, every[earlier].state_length).astype(np.float32)
+        f"{earlier}/{part}": rng.normal(0, 0.1, parameter_count()).astype(np.float32)
         for earlier in question.builds_on
         for part in ("parameters", "prior")
     }

@@ -64,14 +64,14 @@ def test_it_keeps_to_its_memory(demo) -> None:  # type: ignore[no-untyped-def]
     assert demo[1]["peak_memory_mb"] <= MOST_MEMORY_MB
 
 
-def test_every_ledger_holds_42_committed_charges(demo) -> None:  # type: ignore[no-untyped-def]
+def test_every_ledger_holds_22_committed_charges(demo) -> None:  # type: ignore[no-untyped-def]
     from cairn_privacy.ledger import Ledger
 
     ledgers = sorted(demo[0].glob("clinics/*/.cairn/ledger.sqlite"))
     assert len(ledgers) == 5
     for path in ledgers:
         with Ledger.open(path) as ledger:
-            assert [e.state for e in ledger.entries()] == ["committed"] * 42
+            assert [e.state for e in ledger.entries()] == ["committed"] * 22
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
