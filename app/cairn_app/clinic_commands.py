@@ -39,6 +39,11 @@ data = {data}
 # cap_epsilon = 8.0
 # delta = 1e-6
 
+# When to import the files again: "daily 02:00" or "hourly". A clinic is asked before an import that
+# would lose more than this share of its patients or rows.
+# reimport = "daily 02:00"
+# loss_limit = 0.1
+
 # Two users of this machine that separate the keeper (records, keys) from the link (network), when
 # root runs `cairn clinic run`. Make them with: useradd --system --no-create-home cairn-keeper
 # keeper_user = "cairn-keeper"

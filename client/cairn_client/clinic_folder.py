@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -27,8 +28,8 @@ from cairn_protocol.identity import Identity
 from cairn_protocol.study import read_bounded
 
 IDENTITY_BYTES: Final = 32
-KEEPER: Final = "keeper.sqlite"
 LEDGER: Final = "ledger.sqlite"
+KEEPER: Final = "keeper.sqlite"
 PINS: Final = "entry-quarters.sqlite"
 LEDGER_MADE: Final = "charges-are-kept"  # stays when the ledger's files are lost together
 
@@ -116,9 +117,9 @@ class ClinicFolder:
         """Where the quarters are kept under which patients were charged; made with the ledger."""
         return self.state / PINS
 
-    def read(self, instruments: tuple[Instrument, ...] = ()) -> Import:
-        """The clinic's records with what was found wrong in them."""
-        return read_clinic(self.path, instruments=instruments)
+    def read(self, instruments: tuple[Instrument, ...] = (), day: date | None = None) -> Import:
+        """The records of who consents on `day` (None: today), with what was found wrong."""
+        return read_clinic(self.path, instruments=instruments, day=day)
 
 
 def _known_identity(file: Path) -> Identity:

@@ -12,14 +12,17 @@ _BLOCK: Final = 1 << 20  # bytes read at once
 
 
 def source_digest(folder: Path) -> bytes:
-    """SHA-256 of mapping.toml and of the files that it names, each with its name.
+    """SHA-256 of mapping.toml and of the files and folders that it names, each with its name.
 
-    A database has no file: then it is the mapping's alone.
+    A database has no file: what it held shows in the digest of the records only.
 
     Raises:
         InputError: the mapping cannot be used.
     """
-    names = {table.file for table in ClinicMapping.parse(folder).tables().values()}
+    mapping = ClinicMapping.parse(folder)
+    names = {table.file for table in mapping.tables().values()}
+    if mapping.fhir is not None:
+        names.add(mapping.fhir.folder)
     total = hashlib.sha256()
     for name in [MAPPING_FILE, *sorted(names)]:
         path = folder / name

@@ -47,6 +47,13 @@ def asked(rows: Callable[[], Vector] | None = None) -> Asked:
     return Asked(bytes(16), question, terms, 0, 0, np.zeros(0, dtype=np.float32), 1.0)
 
 
+def unit(value: float = 1.0) -> np.ndarray:
+    """A patient's row with `value` in its first coordinate and nothing else."""
+    row = np.zeros(asked().question.shape.length)
+    row[0] = value
+    return row
+
+
 def door(events: list[str], *, full: bool = False) -> Door:
     def records() -> Records:
         events.append("records")
@@ -97,19 +104,19 @@ Before = Callable[[Asked], np.ndarray]
 
 
 def test_d2_a_row_beyond_the_bound_is_cut_to_it(before_noise: Before) -> None:
-    a = asked(lambda: np.full((1, 6), 1e9))
+    a = asked(lambda: np.full((1, len(unit())), 1e9))
     total, grid = before_noise(a), grid_of(a)
     assert 0.999 * grid < np.linalg.norm(total) <= grid
 
 
 def test_d2_a_row_that_is_not_a_number_counts_as_nobody(before_noise: Before) -> None:
-    rows = np.array([[np.nan] * 6, [np.inf, 0, 0, 0, 0, 0], [1.0, 0, 0, 0, 0, 0]])
+    rows = np.stack([np.full(len(unit()), np.nan), unit(np.inf), unit()])
     alone = before_noise(asked(lambda: rows[2:]))
     assert before_noise(asked(lambda: rows)).tolist() == alone.tolist()
 
 
 def test_d3_a_sum_beyond_the_planned_size_is_clamped(before_noise: Before) -> None:
-    a = asked(lambda: np.tile([1e9, 0, 0, 0, 0, 0], (400, 1)))
+    a = asked(lambda: np.tile(unit(1e9), (400, 1)))
     total = before_noise(a)
     assert total[0] == a.terms.scale.clamp == 5 * grid_of(a), "largest_clinic is 5 in this study"
 
@@ -125,8 +132,8 @@ def test_d4_an_empty_clinic_sends_noise_of_the_planned_size_fresh_each_time() ->
 
 
 def test_d4_without_noise_the_sum_would_come_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    a = asked(lambda: np.tile([1.0, 0, 0, 0, 0, 0], (3, 1)))
-    exact = [3 * int(1.0 / a.terms.scale.step), 0, 0, 0, 0, 0]
+    a = asked(lambda: np.tile(unit(), (3, 1)))
+    exact = (unit(3 * int(1.0 / a.terms.scale.step))).tolist()
     assert steps(a).tolist() != exact
     monkeypatch.setattr("cairn_client.door.add_noise", lambda total, plan: total)
     assert steps(a).tolist() == exact
@@ -136,7 +143,7 @@ def test_d5_what_leaves_is_in_the_ring_that_the_terms_name() -> None:
     a = asked()
     vector = door([]).answer(a).vector
     assert vector.dtype == word(a.terms.scale.modulus_bits) == np.uint32
-    assert vector.shape == (6,)
+    assert vector.shape == (a.question.shape.length,)
 
 
 def test_the_records_are_asked_for_in_every_round_and_prepared_where_they_changed() -> None:

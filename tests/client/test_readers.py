@@ -297,7 +297,7 @@ def test_a_faulty_mapping_names_its_fault(
 # What is kept of what was set aside
 
 
-def test_the_quarantine_file_is_private_and_holds_rows_and_codes_only(tmp_path: Path) -> None:
+def test_the_quarantine_file_is_private_and_says_what_to_do(tmp_path: Path) -> None:
     write_folder(tmp_path, scores=SCORES + "zq1,3,PHQ-9,28,,SECRET\nzq1,4,PHQ-9,x,,\n")
     imported = read_clinic(tmp_path)
     (tmp_path / QUARANTINE_FILE).write_text("an older one")
@@ -306,9 +306,11 @@ def test_the_quarantine_file_is_private_and_holds_rows_and_codes_only(tmp_path: 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     lines = path.read_text().splitlines()
     assert lines == [
-        "file,row,code",
-        "scores.csv,6,score-out-of-range",
-        "scores.csv,7,number-unreadable",
+        "file,row,column,code,reason,remedy",
+        "scores.csv,6,value,score-out-of-range,the score is outside PHQ-9's range 0 to 27,"
+        '"mend the score, or the instrument\'s code if it is another questionnaire"',
+        "scores.csv,7,value,number-unreadable,the column value is not a number,"
+        '"write a plain number, such as 12 or 12.5"',
     ]
     assert not list(tmp_path.glob(".quarantine*"))
 

@@ -9,18 +9,28 @@ removing a patient from the files changes nobody else's records.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 
-from cairn_client.readers.csv_folder import CsvFolder
+from cairn_client.readers.clinic_files import ClinicFiles
+from cairn_client.readers.consent_rows import (
+    Sheets,
+    consent_of,
+    left_out,
+    others,
+    without_sensitive,
+)
+from cairn_client.readers.fhir.source import with_fhir
 from cairn_client.readers.findings import Findings
 from cairn_client.readers.imported import Import
 from cairn_client.readers.long_tables import Clock
 from cairn_client.readers.mapping import ClinicMapping, known_instruments
 from cairn_client.readers.measures import check_engagement, check_wearables
+from cairn_client.readers.omop.source import with_omop
 from cairn_client.readers.patients import check_patients
-from cairn_client.readers.raw import RawTable, Sheet, Source
+from cairn_client.readers.raw import Sheet, Source
 from cairn_client.readers.scores import check_scores
 from cairn_models.measures import Instrument
 from cairn_models.records import PATIENT_COLUMNS, Records
@@ -28,35 +38,59 @@ from cairn_protocol.study import CustomInstrument
 
 
 def read_clinic(
-    folder: Path, *, instruments: Iterable[Instrument | CustomInstrument] = ()
+    folder: Path,
+    *,
+    instruments: Iterable[Instrument | CustomInstrument] = (),
+    day: date | None = None,
 ) -> Import:
     """The records in `folder`, each fault named with file, row and remedy, the faulty rows aside.
 
     Args:
         folder: holds `mapping.toml` and the files that it names.
         instruments: the study's own instruments beside Cairn's.
+        day: on which consent must stand; None: today.
 
     Raises:
         InputError: the mapping, a file or a column is missing or cannot be used as a whole.
     """
     known = known_instruments(instruments)
     mapping = ClinicMapping.read(Path(folder), known)
-    return read_source(CsvFolder(Path(folder), mapping), mapping, known)
+    source: Source = ClinicFiles(Path(folder), mapping)
+    if mapping.omop is not None:
+        mapping, source = with_omop(Path(folder), mapping, source)
+    if mapping.fhir is not None:
+        mapping, source = with_fhir(Path(folder), mapping, source, known)
+    return read_source(source, mapping, known, day)
 
 
-def read_source(source: Source, mapping: ClinicMapping, known: Mapping[str, Instrument]) -> Import:
+def read_source(
+    source: Source,
+    mapping: ClinicMapping,
+    known: Mapping[str, Instrument],
+    day: date | None = None,
+) -> Import:
     """The import of any source of raw tables: all that follows the reading is here."""
     findings = Findings()
     raw = {name: source.table(name, findings) for name in mapping.tables()}
     sheets = {
-        name: (table, Sheet(table.file, table.columns, findings))
+        name: (table, Sheet(table.file, table.columns, findings, table.stretches))
         for name, table in raw.items()
         if table is not None
     }
-    records = _checked(sheets, mapping, known)
-    for name, (table, _) in sheets.items():
+    for name, (table, sheet) in sheets.items():
         findings.tallies[f"{name} rows read"] = table.frame.height
-        findings.tallies[f"{name} rows kept"] = getattr(records, name).height
+        if name != "patients":
+            sheets[name] = (without_sensitive(table, sheet), sheet)
+    records = _checked(sheets, mapping, known)
+    consent = consent_of(sheets, mapping, records)
+    out = left_out(sheets, consent, records, day or date.today())
+    if out.height:
+        records = records.only(others(records, out))
+    for name in sheets:
+        if name != "consent":
+            findings.tallies[f"{name} rows kept"] = getattr(records, name).height
+    for why, count in out["why"].value_counts().rows():
+        findings.tallies[f"patients left out: {why}"] = count
     return Import(
         records=records,
         findings=findings.listed(),
@@ -64,16 +98,18 @@ def read_source(source: Source, mapping: ClinicMapping, known: Mapping[str, Inst
         tallies={name: n for name, n in sorted(findings.tallies.items()) if n},
         quarantine=findings.quarantine(),
         synthetic=mapping.synthetic,
+        consent=consent.of(records.patients["patient"]),
+        left_out=out,
     )
 
 
 def _checked(
-    sheets: Mapping[str, tuple[RawTable, Sheet]],
+    sheets: Sheets,
     mapping: ClinicMapping,
     known: Mapping[str, Instrument],
 ) -> Records:
     clock = Clock(
-        "month" if mapping.scores.month is not None else "week",
+        "month" if mapping.scores is not None and mapping.scores.month is not None else "week",
         mapping.earliest_week,
         mapping.latest_week,
         mapping.decimal,
@@ -89,7 +125,7 @@ def _checked(
 
     empty = Records()
     scores, engagement, wearables = empty.scores, empty.engagement, empty.wearables
-    if "scores" in sheets:
+    if mapping.scores is not None and "scores" in sheets:
         raw, sheet = sheets["scores"]
         scores = check_scores(raw, mapping.scores, known, entries, clock=clock, sheet=sheet)
     if mapping.engagement is not None and "engagement" in sheets:

@@ -88,6 +88,14 @@ FAULTS: Final[dict[str, Fault]] = {
     "discharge-before-entry": Fault(
         "the discharge is before the entry to the waiting list", "mend one of the two dates"
     ),
+    "consent-backwards": Fault(
+        "the consent ends before it begins; the patient is out until this is mended",
+        "mend one of the two dates",
+    ),
+    "row-sensitive": Fault(
+        "the row is tagged as of a sensitive programme",
+        "nothing to do: such records are left out",
+    ),
     "entry-missing": Fault(
         "the row has a date, but the patient has no date of entry to count weeks from",
         "fill in the patient's entry in the patients' file",
@@ -183,5 +191,39 @@ FAULTS: Final[dict[str, Fault]] = {
         "the total differs from the sum of its items; the sum is used",
         "check how the clinic's system makes totals",
         False,
+    ),
+    "resource-too-long": Fault(
+        "the resource is longer than 16 MiB", "leave attachments out of the export"
+    ),
+    "resource-too-deep": Fault(
+        "the resource is nested too deeply", "export it again; no FHIR resource is so deep"
+    ),
+    "not-json": Fault(
+        "the line or entry is not a whole JSON object",
+        "export the file again; a last line at fault is the sign of an export that broke off",
+    ),
+    "value-unusable": Fault(
+        "{column} is there more than once, or is no number, text or code",
+        "mend it where it was entered",
+    ),
+    "value-not-exact": Fault(
+        "{column} has a comparator such as < or >", "export measured values; bounds are not used"
+    ),
+    "answer-unknown": Fault(
+        "the answer's code is not one that the mapping or Cairn names",
+        'add it to [fhir.answers] in mapping.toml: "the code" = 2',
+    ),
+    "unit-unknown": Fault(
+        "the unit of {column} is missing or not one that Cairn knows",
+        "export UCUM units; docs/clinic-fhir.md lists those that are read",
+    ),
+    "arm-twice": Fault(
+        "the patient has an earlier care plan of another arm, which is used",
+        "leave codes that are no arm out of [fhir.arms]",
+        False,
+    ),
+    "consent-unresolved": Fault(
+        "the consent is of a patient whom the export lacks",
+        "export the Patient resources of the same patients, with the same identifiers",
     ),
 }

@@ -32,6 +32,16 @@ class Finding:
     quarantined: bool
 
 
+QUARANTINE: Final = {
+    "file": pl.String,
+    "row": pl.Int64,
+    "column": pl.String,
+    "code": pl.String,
+    "reason": pl.String,
+    "remedy": pl.String,
+}
+
+
 @dataclass(frozen=True)
 class _Group:
     """Rows of one file with the same fault."""
@@ -78,7 +88,7 @@ class Findings:
         self._groups.append(
             _Group(
                 file,
-                np.empty(0, np.int64) if rows is None else rows,
+                np.empty(0, np.int64) if rows is None else np.unique(rows),
                 column,
                 code,
                 fault.what.format(**filled),
@@ -106,10 +116,17 @@ class Findings:
         return dict(sorted(counts.items()))
 
     def quarantine(self) -> pl.DataFrame:
-        """file, row, code of every row set aside, complete."""
-        parts = [pl.DataFrame(schema={"file": pl.String, "row": pl.Int64, "code": pl.String})]
+        """file, row, column, code, reason, remedy of every row set aside, complete."""
+        parts = [pl.DataFrame(schema=QUARANTINE)]
         parts += [
-            pl.select(file=pl.lit(g.file), row=pl.Series(g.rows), code=pl.lit(g.code))
+            pl.select(
+                file=pl.lit(g.file),
+                row=pl.Series(g.rows),
+                column=pl.lit(g.column, pl.String()),
+                code=pl.lit(g.code),
+                reason=pl.lit(g.what),
+                remedy=pl.lit(g.remedy),
+            )
             for g in self._groups
             if g.quarantined and len(g.rows)
         ]

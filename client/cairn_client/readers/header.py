@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from cairn_client.readers.lines import Fields
-from cairn_client.readers.mapping import MAPPING_FILE
+from cairn_client.readers.mapping import MAPPING_FILE, OF_A_PATIENT
 from cairn_protocol.errors import InputError
 
 _SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_OF_A_PATIENT: Final = frozenset({"patient", "arm", "entry", "discharge"})
 
 
 def places(table: str, file: str, header: Fields, columns: Mapping[str, str]) -> dict[str, int]:
@@ -71,7 +70,7 @@ def _missing(
     lines = []
     for role, column in missing.items():
         close = difflib.get_close_matches(column.casefold(), folded, 1)
-        variable = table == "patients" and role not in _OF_A_PATIENT
+        variable = table == "patients" and role not in OF_A_PATIENT
         place = "[patients.variables]" if variable else f"[{table}]"
         lines.append(f'{place} {role} = "{folded[close[0]] if close else "…"}"')
     return InputError(

@@ -6,12 +6,13 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
+from cairn_client.readers.consent import LEFT_OUT, Consent
 from cairn_client.readers.findings import Finding
 from cairn_models.records import Records
 
@@ -27,9 +28,12 @@ class Import:
         records: what passed every check.
         findings: by file and row, at most `MOST_FINDINGS` of a code and file.
         counts: rows by code, complete.
-        tallies: rows read and kept by table, duplicates dropped, totals pro-rated.
-        quarantine: file, row, code of every row set aside, complete.
+        tallies: rows read and kept by table, duplicates dropped, totals pro-rated, patients left
+            out by reason.
+        quarantine: file, row, column, code, reason, remedy of every row set aside, complete.
         synthetic: whether the mapping says that these are made-up patients.
+        consent: the dates of those whose records these are.
+        left_out: patient, why of those whose records may not be used; never shown, never kept.
     """
 
     records: Records
@@ -38,6 +42,8 @@ class Import:
     tallies: Mapping[str, int]
     quarantine: pl.DataFrame
     synthetic: bool = False
+    consent: Consent = field(default_factory=Consent)
+    left_out: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEFT_OUT))
 
     def summary(self) -> str:
         """Lines for a person: what was read, then each fault with its first rows and remedy."""
@@ -72,7 +78,7 @@ class Import:
         }
 
     def write_quarantine(self, folder: Path) -> Path:
-        """The path of `quarantine.csv` in `folder`: file, row, code; readable by its owner only."""
+        """The path of `quarantine.csv` in `folder`, a list to work through (mode 0600)."""
         path = folder / QUARANTINE_FILE
         handle, name = tempfile.mkstemp(prefix=".quarantine-", dir=folder)  # mode 0600
         try:

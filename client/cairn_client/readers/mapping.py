@@ -14,7 +14,9 @@ from typing import Annotated, Final, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cairn_client.readers.fhir.mapping import Fhir
 from cairn_client.readers.imported import QUARANTINE_FILE
+from cairn_client.readers.omop.mapping import Omop
 from cairn_client.readers.scales import ENGAGEMENT_RANGES, WEARABLE_RANGES
 from cairn_models.measures import INSTRUMENTS, Instrument
 from cairn_protocol.errors import InputError
@@ -23,7 +25,16 @@ from cairn_protocol.study import CustomInstrument, parse_toml, read_bounded
 MAPPING_FILE: Final = "mapping.toml"
 LARGEST_MAPPING: Final = 256 * 1024  # bytes
 ENCODINGS = Literal["utf-8", "utf-16", "latin-1", "cp1252", "iso-8859-15", "cp850", "mac-roman"]
-TABLES: Final = ("patients", "scores", "engagement", "wearables")
+TABLES: Final = ("patients", "consent", "scores", "engagement", "wearables")
+OF_A_PATIENT: Final = (
+    "patient",
+    "sensitive",
+    "arm",
+    "entry",
+    "discharge",
+    "consent_begins",
+    "consent_ends",
+)
 Column = Annotated[str, Field(min_length=1, max_length=200)]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 VariableName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -36,10 +47,14 @@ class _Part(BaseModel):
 
 
 class _Table(_Part):
-    """A file and its patient column. `date_format` overrides the mapping's own."""
+    """A file and its patient column. `date_format` overrides the mapping's own.
+
+    `sensitive` tags the rows of sensitive programmes (42 CFR Part 2), which are left out.
+    """
 
     file: str = Field(min_length=1, max_length=1000)
     patient: Column
+    sensitive: Column | None = None
     date_format: str = ""
 
     @model_validator(mode="after")
@@ -67,7 +82,13 @@ class _Timed(_Table):
         return self
 
     def columns(self) -> dict[str, str]:
-        return _filled(patient=self.patient, week=self.week, month=self.month, date=self.date)
+        return _filled(
+            patient=self.patient,
+            sensitive=self.sensitive,
+            week=self.week,
+            month=self.month,
+            date=self.date,
+        )
 
 
 class Scores(_Timed):
@@ -109,6 +130,8 @@ class Patients(_Table):
     arm: Column | None = None
     entry: Column | None = None
     discharge: Column | None = None
+    consent_begins: Column | None = None
+    consent_ends: Column | None = None
     arms: dict[Word, ArmName] = {}
     variables: dict[VariableName, Column | NumberVariable] = {}
 
@@ -116,18 +139,26 @@ class Patients(_Table):
     def _whole(self) -> Patients:
         if self.arms and self.arm is None:
             raise ValueError("arms needs arm, the column of the clinic's word")
-        taken = {"patient", "arm", "entry", "row", "discharge"} & set(self.variables)
+        taken = {"row", "arms", *OF_A_PATIENT} & set(self.variables)
         if taken:
             raise ValueError(f"variables may not be called {', '.join(sorted(taken))}")
         return self
 
     def columns(self) -> dict[str, str]:
-        fixed = _filled(
-            patient=self.patient, arm=self.arm, entry=self.entry, discharge=self.discharge
-        )
+        fixed = _filled(**{role: getattr(self, role) for role in OF_A_PATIENT})
         return fixed | {
             name: v if isinstance(v, str) else v.column for name, v in self.variables.items()
         }
+
+
+class ConsentTable(_Table):
+    """One row a period of consent, or an end of it. Without `begins`, a row is consent."""
+
+    begins: Column | None = None
+    ends: Column | None = None
+
+    def columns(self) -> dict[str, str]:
+        return _filled(patient=self.patient, begins=self.begins, ends=self.ends)
 
 
 class Engagement(_Timed):
@@ -178,21 +209,49 @@ class ClinicMapping(_Part):
     date_format: str = ""
     earliest_week: float = Field(default=-26, ge=-520, le=0)
     latest_week: float = Field(default=520, gt=0, le=2600)
-    scores: Scores
+    scores: Scores | None = None
     patients: Patients | None = None
+    consent: ConsentTable | None = None
     engagement: Engagement | None = None
     wearables: Wearables | None = None
+    omop: Omop | None = None
+    fhir: Fhir | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> ClinicMapping:
         if self.date_format:
             check_date_format(self.date_format)
+        sources = [n for n in ("scores", "omop", "fhir") if getattr(self, n) is not None]
+        if len(sources) != 1:
+            raise ValueError(
+                "give exactly one of [scores], [omop] and [fhir], where scores come from"
+            )
+        if self.fhir is not None and self.patients is not None:
+            raise ValueError("[fhir] has the patients; leave [patients] out")
+        if self.fhir is not None and self.consent is not None and self.fhir.consent != "elsewhere":
+            raise ValueError('[consent] stands beside [fhir] only with fhir.consent = "elsewhere"')
         dated = [name for name, t in self.tables().items() if isinstance(t, _Timed) and t.date]
-        if dated and (self.patients is None or self.patients.entry is None):
+        entries = self.patients.entry if self.patients is not None else None
+        if (
+            self.omop is not None
+            and (self.omop.entry if self.patients is None else entries) is None
+        ):
+            raise ValueError(
+                "omop.entry is missing, from which weeks are counted; where there is a"
+                " file of [patients], its entry is"
+            )
+        if dated and entries is None and self.omop is None and self.fhir is None:
             raise ValueError(f"{dated[0]}.date needs patients.entry, from which weeks are counted")
+        rows = self.patients is not None and (
+            self.patients.consent_begins or self.patients.consent_ends
+        )
+        if self.consent is not None and rows:
+            raise ValueError("consent stands in [patients] or in [consent], not in both")
+        if self.consent is not None and self.consent.sensitive:
+            raise ValueError("consent has no sensitive; tag patients or rows")
         return self
 
-    def tables(self) -> dict[str, Scores | Patients | Engagement | Wearables]:
+    def tables(self) -> dict[str, Scores | Patients | ConsentTable | Engagement | Wearables]:
         """The tables that the mapping fills, by name, patients first."""
         return {n: t for n in TABLES if (t := getattr(self, n)) is not None}
 
@@ -203,25 +262,38 @@ class ClinicMapping(_Part):
         Raises:
             InputError: missing, not TOML, or a setting is unknown, missing or out of range.
         """
+        mapping = cls.parse(folder)
+        unknown = sorted(mapping.named_instruments() - set(known))
+        if unknown:
+            raise _unusable(
+                folder / MAPPING_FILE,
+                f"{', '.join(map(repr, unknown))} is no instrument that Cairn or the study"
+                f" knows ({', '.join(sorted(known))})",
+            )
+        return mapping
+
+    @classmethod
+    def parse(cls, folder: Path) -> ClinicMapping:
+        """The mapping in `folder`, whichever instruments it names; otherwise as `read`."""
         path = folder / MAPPING_FILE
         source = read_bounded(path, LARGEST_MAPPING)
         try:
-            mapping = parse_toml(cls, source, where=str(path), page="docs/clinic-data.md")
+            return parse_toml(cls, source, where=str(path), page="docs/clinic-data.md")
         except RecursionError:
             raise _unusable(path, "it is nested too deeply") from None
         except InputError as error:
             raise _unusable(path, error.why or error.what) from None
-        named = [*mapping.scores.codes.values()]
-        if mapping.scores.instrument_is is not None:
-            named.append(mapping.scores.instrument_is)
-        unknown = sorted(set(named) - set(known))
-        if unknown:
-            raise _unusable(
-                path,
-                f"scores: {', '.join(map(repr, unknown))} is no instrument that Cairn or the study"
-                f" knows ({', '.join(sorted(known))})",
-            )
-        return mapping
+
+    def named_instruments(self) -> set[str]:
+        """Cairn's or a study's names of instruments that the mapping speaks of."""
+        named = set(self.scores.codes.values()) if self.scores is not None else set()
+        if self.scores is not None and self.scores.instrument_is is not None:
+            named.add(self.scores.instrument_is)
+        if self.omop is not None:
+            named |= set(self.omop.instruments)
+        if self.fhir is not None:
+            named |= self.fhir.instruments()
+        return named
 
 
 def known_instruments(custom: Iterable[Instrument | CustomInstrument]) -> dict[str, Instrument]:

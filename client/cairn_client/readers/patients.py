@@ -21,12 +21,15 @@ def check_patients(
     cell would change the type of everybody's.
     """
     frame = with_patients(raw.frame, sheet)
-    for role in ("entry", "discharge"):
+    for role in ("entry", "discharge", "consent_begins", "consent_ends"):
         if role in sheet.columns:
             frame = with_day(frame, role, spec.date_format or date_format, sheet)
     if "entry" in sheet.columns and "discharge" in sheet.columns:
         backwards = pl.col("discharge") < pl.col("entry")
         frame = sheet.set_aside(frame, backwards, "discharge-before-entry", "discharge")
+    if "consent_begins" in sheet.columns and "consent_ends" in sheet.columns:
+        backwards = pl.col("consent_ends") < pl.col("consent_begins")
+        frame = sheet.set_aside(frame, backwards, "consent-backwards", "consent_ends")
     if spec.arms:
         frame = _with_arms(frame, spec, sheet)
     for name, variable in spec.variables.items():
@@ -39,7 +42,11 @@ def check_patients(
     ]
     frame = frame.with_columns(absent)
     kept = [*PATIENT_COLUMNS, *spec.variables]
-    said = [name for name in (*kept, "discharge") if name in frame.columns]
+    said = [
+        name
+        for name in (*kept, "discharge", "consent_begins", "consent_ends")
+        if name in frame.columns
+    ]
     frame = once(frame, ["patient"], said, "patient-twice", sheet)
     return frame.select(kept).sort("patient")
 

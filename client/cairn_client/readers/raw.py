@@ -6,14 +6,23 @@ for all of them and speak of a table through its `Sheet`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from cairn_client.readers.findings import Findings
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Rows after `offset`, until the next stretch's, are those of `file`, counted from there."""
+
+    file: str
+    offset: int
 
 
 @dataclass(frozen=True)
@@ -25,11 +34,13 @@ class RawTable:
         frame: (R, 1 + roles) `row` i64, the line in the file, and a string column a role;
             spaces around values dropped, empty ones null.
         columns: role → the clinic's name of the column, for findings.
+        stretches: by offset, where the rows are of more than one file; () where they are of `file`.
     """
 
     file: str
     frame: pl.DataFrame
     columns: Mapping[str, str]
+    stretches: tuple[Stretch, ...] = ()
 
 
 class Source(Protocol):
@@ -51,6 +62,12 @@ class Sheet:
     file: str
     columns: Mapping[str, str]
     findings: Findings
+    stretches: tuple[Stretch, ...] = ()
+
+    @classmethod
+    def unheard(cls, raw: RawTable) -> Sheet:
+        """A sheet whose findings nobody sees, for a second look at what was checked before."""
+        return cls(raw.file, raw.columns, Findings(), raw.stretches)
 
     def set_aside(
         self,
@@ -83,4 +100,15 @@ class Sheet:
     ) -> None:
         rows = frame["row"].to_numpy().astype(np.int64)
         column = None if role is None else self.columns[role]
-        self.findings.add(code, self.file, rows, column=column, **words)
+        for file, lines in self._in_files(rows):
+            self.findings.add(code, file, lines, column=column, **words)
+
+    def _in_files(self, rows: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+        if not self.stretches:
+            yield self.file, rows
+            return
+        offsets = np.array([s.offset for s in self.stretches], np.int64)
+        home = np.searchsorted(offsets, rows, "left") - 1
+        for i in np.unique(home).tolist():
+            stretch = self.stretches[i]
+            yield stretch.file, rows[home == i] - stretch.offset
