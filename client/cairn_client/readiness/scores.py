@@ -102,8 +102,8 @@ def _facts(name: str, scores: pl.DataFrame, records: Records, day: date) -> Inst
         quartiles=(_at(value, 0.25), _at(value, 0.5), _at(value, 0.75)),
         mean=_number(value.mean()),
         sd=_number(value.std()) if scores.height > 1 else 0.0,
-        at_floor=int((value == lowest).sum()) / scores.height,
-        at_ceiling=int((value == highest).sum()) / scores.height,
+        at_floor=value.to_list().count(lowest) / scores.height,
+        at_ceiling=value.to_list().count(highest) / scores.height,
         bins=tuple(place.count(i) for i in range(-(-whole // width))),
         bin_width=width,
         weeks=_weeks(scores, records, day),
@@ -158,7 +158,7 @@ def _quarters(scores: pl.DataFrame, records: Records, day: date) -> tuple[Quarte
                 first_error=_number(values.std()) / values.len() ** 0.5
                 if values.len() > 1
                 else None,
-                later=int(due.is_in(later.implode()).sum()) / due.len() if due.len() else None,
+                later=len({*due} & {*later}) / due.len() if due.len() else None,
             )
         )
     return tuple(found)
