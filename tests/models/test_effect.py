@@ -334,7 +334,10 @@ def test_sentences_say_what_a_clinician_and_a_statistician_need():
     text = " ".join(answer.sentences)
     assert "At week 8 people offered a guided programme had improved by" in text
     assert "more than people waiting (95 % interval" in text
-    assert "% of the variance is privacy noise), unadjusted for confounding." in text
+    assert "% of its variance privacy noise), unadjusted for confounding." in text
+    leads = answer.sentences[: len(q.frame.pairs)]
+    assert all(said.startswith("At week 8 people offered") for said in leads)
+    assert not any(said.startswith("At week 8") for said in answer.sentences[len(leads) :])
     assert any("immortal time" in n for n in answer.notes)
     assert any(n.startswith("Synthetic data") for n in answer.notes)
     assert any(n.startswith("Estimand:") and "winsorised at ±8 points" in n for n in answer.notes)

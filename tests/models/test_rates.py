@@ -417,7 +417,7 @@ def test_sentences_say_what_a_clinician_and_a_statistician_need():
     text = " ".join(answer.sentences)
     assert "of people offered a guided programme had reliably improved and" in text
     assert "percentage points more (95 % interval" in text
-    assert "% of the variance is privacy noise), or" in text
+    assert "% of its variance privacy noise), or" in text
     assert "unadjusted for confounding." in text
     assert "At week 8, of those at caseness first, " in text
     assert "Equity gap in reliable improvement, age band 65+ against 16-25" in text

@@ -151,7 +151,10 @@ def test_two_arms_have_no_second_interval_and_three_have_words_for_it():
     assert not any("simultaneous" in e.name for e in two.estimates)
     three = answer(question(), 3000)
     said = " ".join(three.sentences)
-    assert "Taken together with all 2 comparisons of arms the interval is" in said
+    assert (
+        "against people waiting: taken together with all 2 comparisons of arms the interval is"
+        in said
+    )
     table = next(t for t in three.tables if t.title.startswith("Differences in the share"))
     assert len(table.rows) == 4 * 2
     assert all(row[4] < row[2] and row[3] < row[5] for row in table.rows)

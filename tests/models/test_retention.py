@@ -282,9 +282,10 @@ def test_words_figures_and_numbers_at_risk():
     answer = q.estimate(EMPTY, total_of(q, FULL), NOISE)
     said = " ".join(answer.sentences)
     assert "At week 8, 89 % of people waiting still gave PHQ-9 scores." in said
-    assert "Of people offered an unguided programme, 8.0 percentage points fewer were kept" in said
+    assert "of people offered an unguided programme 8.0 percentage points fewer were kept" in said
+    assert "percentage points fewer were kept than of people waiting" in answer.sentences[0]
     assert "of its variance privacy noise), unadjusted for confounding." in said
-    assert "times as high" in said
+    assert "times that of people waiting" in said
     assert any("immortal time" in n for n in answer.notes)
     assert any(n.startswith("Synthetic data") for n in answer.notes)
     assert [type(f).__name__ for f in answer.figures] == ["Course", "Forest", "Forest"]

@@ -22,7 +22,9 @@ def answer(frame: Frame, fit: ChangeFit) -> Answer:
     told = tell(frame, fit)
     arms = tuple(arm(frame, fit, k) for k in range(len(frame.arms)))
     label = frame.confounding.suffix
-    title = f"Change in {frame.instrument.name} at week {frame.week:g} by arm{label}"
+    (one, other), several = frame.pairs[0], len(frame.pairs) > 1
+    arms_told = " by arm" if several else f", {frame.arms[one]} against {frame.arms[other]}"
+    title = f"Change in {frame.instrument.name} at week {frame.week:g}{arms_told}{label}"
     better = "right" if frame.instrument.higher_is_better else "left"
     equivalence = of_equivalence(frame, told)
     return Answer(
@@ -159,4 +161,4 @@ def _digits(value: float, digits: int) -> str:
 def _share_in_words(share: float) -> str:
     if share <= 0.0:
         return ""
-    return f", of which {max(share, 0.01):.0%} of the variance is privacy noise".replace("%", " %")
+    return f", {max(share, 0.01):.0%} of its variance privacy noise".replace("%", " %")

@@ -48,26 +48,24 @@ def _people(frame: Frame, arm: int) -> str:
 
 
 def _sentences(frame: Frame, found: list[RatesEstimates]) -> Iterator[str]:
-    for part in found:
-        for arm in frame.others:
-            yield from _contrast(frame, part, arm)
-    if not frame.levels:
-        return
-    part = found[0]
+    """What each comparison of arms found, gaps between levels, then what holds together."""
+    contrasts = [(part, arm) for part in found for arm in frame.others]
+    yield from (_contrast(frame, part, arm) for part, arm in contrasts)
     for level in range(1, len(frame.levels)):
-        yield _gap(frame, part, level)
+        yield _gap(frame, found[0], level)
+    for part, arm in contrasts:
+        yield from _together(frame, part, arm)
 
 
-def _contrast(frame: Frame, part: RatesEstimates, arm: int) -> Iterator[str]:
+def _contrast(frame: Frame, part: RatesEstimates, arm: int) -> str:
     gap, outcome = part.differences[arm, None], part.outcome
     one, other = part.rates[arm, None], part.rates[frame.reference, None]
     who, whom = _people(frame, arm), _people(frame, frame.reference)
     among = "of those at caseness first, " if outcome.of_cases else ""
     if gap.value is None or one.value is None or other.value is None:
-        yield (
+        return (
             f"Nothing can be said about {outcome.label} of {who} against {whom}: {gap.suppressed}."
         )
-        return
     said = (
         f"At week {frame.week:g}, {among}{_percent(one.value)} of {who} had {outcome.phrase} and "
         f"{_percent(other.value)} of {whom}: {_points(gap)}"
@@ -75,13 +73,20 @@ def _contrast(frame: Frame, part: RatesEstimates, arm: int) -> Iterator[str]:
     )
     if gap.low is not None and gap.high is not None and gap.low <= 0.0 <= gap.high:
         said += " The interval includes no difference at all."
-    yield said
-    if (joint := part.together.get(((arm, None), (frame.reference, None)))) is not None:
-        side = 1.0 if gap.value >= 0 else -1.0
-        yield (
-            f"Taken together with all {len(frame.others)} comparisons of arms the interval is "
-            f"{_span(joint, side)} percentage points."
-        )
+    return said
+
+
+def _together(frame: Frame, part: RatesEstimates, arm: int) -> Iterator[str]:
+    joint = part.together.get(((arm, None), (frame.reference, None)))
+    if joint is None or joint.value is None:
+        return
+    label, who, whom = part.outcome.label, _people(frame, arm), _people(frame, frame.reference)
+    side = 1.0 if joint.value >= 0 else -1.0
+    yield (
+        f"{label[:1].upper()}{label[1:]}, {who} against {whom}: taken together with all "
+        f"{len(frame.others)} comparisons of arms the interval is {_span(joint, side)} percentage "
+        f"points {'more' if side > 0 else 'fewer'}."
+    )
 
 
 def _gap(frame: Frame, part: RatesEstimates, level: int) -> str:
@@ -101,7 +106,7 @@ def _points(gap: Estimate) -> str:
         return ""
     side = 1.0 if gap.value >= 0 else -1.0
     share = gap.noise_share or 0.0
-    noise = f", of which {max(share, 0.01):.0%} of the variance is privacy noise" if share else ""
+    noise = f", {max(share, 0.01):.0%} of its variance privacy noise" if share else ""
     return (
         f"{_number(100 * abs(gap.value))} percentage points {'more' if side > 0 else 'fewer'} "
         f"(95 % interval {_span(gap, side)}"

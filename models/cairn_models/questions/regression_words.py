@@ -192,11 +192,11 @@ def _minus(value: float, digits: int = 1) -> str:
 
 
 def noise_in_words(estimate: Estimate) -> str:
-    """', of which 5 % of the variance is privacy noise', or nothing."""
+    """', 5 % of its variance privacy noise', or nothing."""
     share = estimate.noise_share or 0.0
     if share <= 0.0:
         return ""
-    return f", of which {max(100 * share, 1):.0f} % of the variance is privacy noise"
+    return f", {max(100 * share, 1):.0f} % of its variance privacy noise"
 
 
 def notes(frame: Frame, *, noised: bool, hidden: bool) -> Iterator[str]:

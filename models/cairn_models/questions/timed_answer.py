@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from cairn_models.answers import Answer
 from cairn_models.life_table import LifeTable
 from cairn_models.questions.timed_estimates import (
@@ -32,35 +34,47 @@ def answer(kind: str, frame: Frame, tables: tuple[LifeTable, ...], *, noised: bo
     )
 
 
-def _sentences(frame: Frame, curves: tuple[Curves, ...]) -> list[str]:
+def _sentences(frame: Frame, curves: tuple[Curves, ...]) -> Iterator[str]:
+    """Comparisons of arms, then where each arm stood, then the hazard ratios."""
+    for arm in frame.others:
+        yield from _gap(frame, curves, arm)
+    yield " ".join(_standing(frame, curves))
+    for arm in frame.others:
+        times = ratio(frame, curves, arm)
+        if times.value is not None:
+            yield (
+                f"Over all intervals the hazard of {frame.words.doing} of {frame.people(arm)} was "
+                f"{times.value:.2f} times that of {frame.people(frame.reference)} "
+                f"(95 % interval {times.low:.2f} to {times.high:.2f})."
+            )
+
+
+def _gap(frame: Frame, curves: tuple[Curves, ...], arm: int) -> Iterator[str]:
+    gap = difference(frame, curves, arm)
+    if gap.value is None or gap.low is None or gap.high is None:
+        return
+    side = 1.0 if gap.value >= 0 else -1.0
+    span = " to ".join(_one(v) for v in sorted((side * gap.low, side * gap.high)))
+    noise = f", {100 * (gap.noise_share or 0):.0f} % of its variance privacy noise"
+    said = (
+        f"At {frame.at(frame.named)}, of {frame.people(arm)} {_one(abs(gap.value))} percentage "
+        f"points {'more' if side > 0 else 'fewer'} {frame.words.did} than of "
+        f"{frame.people(frame.reference)} (95 % interval {span}"
+        f"{noise if gap.noise_share else ''}){frame.confounding.suffix}."
+    )
+    if gap.low <= 0.0 <= gap.high:
+        said += " The interval includes no difference at all."
+    yield said
+
+
+def _standing(frame: Frame, curves: tuple[Curves, ...]) -> Iterator[str]:
     words, when = frame.words, frame.at(frame.named)
-    said = []
     for arm, own in enumerate(curves):
         who = frame.people(arm)
         if own.main.readable[frame.named]:
-            said.append(words.standing.format(when=when, who=who, **_shares(frame, own)))
+            yield words.standing.format(when=when, who=who, **_shares(frame, own))
         else:
-            said.append(f"Nothing can be said about {who} at {when}: {UNREADABLE}.")
-    for arm in frame.others:
-        gap = difference(frame, curves, arm)
-        if gap.value is None or gap.low is None or gap.high is None:
-            continue
-        side = 1.0 if gap.value >= 0 else -1.0
-        span = " to ".join(_one(v) for v in sorted((side * gap.low, side * gap.high)))
-        noise = f", {100 * (gap.noise_share or 0):.0f} % of its variance privacy noise"
-        said.append(
-            f"Of {frame.people(arm)}, {_one(abs(gap.value))} percentage points "
-            f"{'more' if side > 0 else 'fewer'} {words.did} than of "
-            f"{frame.people(frame.reference)} (95 % interval {span}"
-            f"{noise if gap.noise_share else ''}){frame.confounding.suffix}."
-        )
-        times = ratio(frame, curves, arm)
-        if times.value is not None:
-            said.append(
-                f"Over all intervals their hazard of {words.doing} was {times.value:.2f} times as "
-                f"high ({times.low:.2f} to {times.high:.2f})."
-            )
-    return said
+            yield f"Nothing can be said about {who} at {when}: {UNREADABLE}."
 
 
 def _shares(frame: Frame, own: Curves) -> dict[str, str]:
