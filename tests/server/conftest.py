@@ -97,7 +97,7 @@ def effect_answer() -> Answer:
         title=title,
         sentences=(
             "At week 8 people offered a guided programme had improved by 2.3 PHQ-9 points more "
-            "than people waiting (95 % interval 1.5 to 3.1, of which 31 % of the variance is "
+            "than people waiting (95 % interval 1.5 to 3.1, 31 % of its variance "
             "privacy noise), unadjusted for confounding.",
             "People offered an unguided programme had improved by 1.1 points more (0.4 to 1.8).",
             "Nothing can be said about people aged 65 and over: fewer than 10 patients.",

@@ -186,7 +186,7 @@ def test_captions_say_how_to_read_it() -> None:
 
 def test_descriptions_name_every_group_and_stage() -> None:
     said = describe(FIGURES["funnel"])
-    for part in (*ARMS, *STAGES, "70.00 %", "suppressed"):
+    for part in (*ARMS, *STAGES, "70.0 %", "suppressed"):
         assert part in said
     assert "at risk, waiting: from 1\u202f234 to 336" in describe(FIGURES["curve"])
     assert "2 to 4" in describe(FIGURES["waits"])

@@ -153,7 +153,7 @@ def test_limits_are_said(either: str) -> None:
 
 
 def test_suppressed_numbers_say_so_and_why(html: str) -> None:
-    assert "suppressed (fewer than 10 patients)" in html
+    assert "Suppressed: fewer than 10 patients." in html
     assert re.search(r'<td class="n muted">suppressed</td>', html)
 
 

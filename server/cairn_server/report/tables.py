@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,8 +62,8 @@ def of_figure(figure: Figure) -> ShownTable:
 
 def of_estimates(title: str, estimates: Sequence[Estimate]) -> ShownTable:
     """One row an estimate: number, interval, standard error, share of noise."""
-    unit = _shared_unit(estimates)
-    rows = tuple((ShownCell(e.label or e.name), *_cells(e, unit)) for e in estimates)
+    unit, marks = _shared_unit(estimates), _marks(estimates)
+    rows = tuple((ShownCell(e.label or e.name), *_cells(e, unit, marks)) for e in estimates)
     return ShownTable(title, ("", *_columns(unit)), rows, _note(estimates))
 
 
@@ -78,21 +78,30 @@ def _columns(unit: str) -> tuple[str, ...]:
     return (value, "95 % interval", "standard error", "noise share")
 
 
-def _cells(e: Estimate, unit: str) -> tuple[ShownCell, ...]:
+def _cells(e: Estimate, unit: str, marks: Mapping[str, str]) -> tuple[ShownCell, ...]:
     if e.suppressed:
-        texts = (words.SUPPRESSED, "–", "–", "–")
+        texts = (f"{words.SUPPRESSED}{marks[e.suppressed]}", "–", "–", "–")
         return tuple(ShownCell(text, number=True, quiet=True) for text in texts)
+    digits = words.decimals(e)
     texts = (
-        words.number(e.value) if unit else words.estimate(e),
-        words.interval(e.low, e.high),
-        "–" if e.standard_error is None else words.number(e.standard_error),
+        words.number(e.value, digits) if unit else words.estimate(e),
+        words.interval(e.low, e.high, digits),
+        "–" if e.standard_error is None else words.number(e.standard_error, digits),
         words.percent(e.noise_share),
     )
     return tuple(ShownCell(text, number=True) for text in texts)
 
 
+def _marks(estimates: Sequence[Estimate]) -> dict[str, str]:
+    """A mark for each reason why a number is not shown; none where all have the same."""
+    reasons = list(dict.fromkeys(e.suppressed for e in estimates if e.suppressed))
+    if len(reasons) == 1:
+        return {reasons[0]: ""}
+    return {reason: f" ({at})" for at, reason in enumerate(reasons, 1)}
+
+
 def _note(estimates: Sequence[Estimate]) -> str:
-    said = [f"{e.label or e.name}: suppressed ({e.suppressed})." for e in estimates if e.suppressed]
+    said = [f"Suppressed{mark}: {reason}." for reason, mark in _marks(estimates).items()]
     if any(e.noise_share is not None for e in estimates):
         said.append(NOISE_SHARE)
     return " ".join(said)
@@ -133,10 +142,10 @@ def _course_cell(middle: float, low: float | None, high: float | None) -> ShownC
 def _of_rows(figure: Bars | Histogram | Funnel, first: str, places: tuple[str, ...]) -> ShownTable:
     """One row a place and series; no column of series where the only one has no name."""
     every = [e for row in figure.series.values() for e in row]
-    unit = _shared_unit(every)
+    unit, marks = _shared_unit(every), _marks(every)
     named = any(figure.series)
     rows = tuple(
-        (ShownCell(place), *((ShownCell(name),) if named else ()), *_cells(row[i], unit))
+        (ShownCell(place), *((ShownCell(name),) if named else ()), *_cells(row[i], unit, marks))
         for i, place in enumerate(places)
         for name, row in figure.series.items()
     )

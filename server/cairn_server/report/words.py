@@ -11,6 +11,7 @@ from cairn_models.answers import Cell, Estimate
 
 NOT_ESTIMATED: Final = "not estimated"
 SUPPRESSED: Final = "suppressed"
+COARSE: Final = 0.5  # per cent or percentage points
 MONTHS: Final = (  # English whatever the locale
     "January",
     "February",
@@ -79,14 +80,22 @@ def estimate(e: Estimate) -> str:
     """The number alone, with its unit; 'suppressed' where it was held back."""
     if e.suppressed:
         return SUPPRESSED
-    text = number(e.value)
+    text = number(e.value, decimals(e))
     return text if text == NOT_ESTIMATED or not e.unit else f"{text} {e.unit}"
+
+
+def decimals(e: Estimate) -> int | None:
+    """One for per cents that are known no better than to half of one; None: as the size asks."""
+    of_hundred = e.unit in ("%", "percentage points")
+    coarse = e.standard_error is not None and e.standard_error >= COARSE
+    return 1 if of_hundred and coarse else None
 
 
 def estimate_with_interval(e: Estimate, digits: int | None = None) -> str:
     """'−1.92 (−2.70 to −1.14)', for the margin of a figure; no unit."""
     if e.suppressed:
         return SUPPRESSED
+    digits = decimals(e) if digits is None else digits
     text, around = number(e.value, digits), interval(e.low, e.high, digits)
     if e.low == e.high == e.value:  # so by definition, such as the first stage of a funnel
         return text
