@@ -26,6 +26,7 @@ from cairn_models.trajectory.features import weekly
 from cairn_models.trajectory.loss import Cells, as_cells, patient_losses
 from cairn_models.trajectory.network import VERSION, fill, flat, parameter_count, untrained
 from cairn_models.trajectory.targets import targets
+from cairn_models.trajectory.varied import varied
 
 PATIENTS: Final = 600  # a world
 CLINICS: Final = 6  # a world: site effects are part of what varies
@@ -57,8 +58,9 @@ def pretrain(
 ) -> Prior:
     """A prior from `worlds` synthetic worlds; the same `seed` draws the same worlds and batches."""
     rng = np.random.default_rng(seed)
+    sizes = [PATIENTS // CLINICS] * CLINICS
     cohorts = [
-        generate(World.wide(rng), [PATIENTS // CLINICS] * CLINICS, seed=seed * 100_000 + k)
+        varied(generate(World.wide(rng), sizes, seed=seed * 100_000 + k), rng)
         for k in range(worlds)
     ]
     instrument = INSTRUMENTS[INSTRUMENT]
