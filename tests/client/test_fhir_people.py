@@ -262,3 +262,12 @@ def test_bundles_and_lines_are_read_alike(tmp_path: Path) -> None:
 def test_mappings_that_contradict_themselves(extra: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be used"):
         read_clinic(write_fhir(tmp_path, patient(), mapping=MAPPING + extra))
+
+
+def test_a_refusal_of_something_else_takes_nobody_out(tmp_path: Path) -> None:
+    surgery = consent("deny", category=[{"coding": [coding("surgery", "urn:own")]}])
+    named = read(
+        tmp_path / "a", patient(), plan(), surgery, settings='consent_codes = ["research"]\n'
+    )
+    assert kept(named) == ["zq1"]
+    assert kept(read(tmp_path / "b", patient(), plan(), surgery)) == []

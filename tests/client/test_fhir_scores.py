@@ -253,3 +253,17 @@ def test_what_was_made_of_a_response_has_its_day(tmp_path: Path) -> None:
     source = [{"reference": "QuestionnaireResponse/qr1"}]
     late = observation(valueInteger=17, derivedFrom=source, effectiveDateTime="2024-01-09T00:30:00")
     assert scores(tmp_path, late, response(phq9(17))) == [("zq1", 1.0, "PHQ-9", 17.0)]
+
+
+def test_an_item_answered_twice_in_one_form_costs_that_answer_alone(tmp_path: Path) -> None:
+    form = response(phq9(17))
+    form["item"].append(response({"/44250-9": 0})["item"][0])
+    imported = read(tmp_path, form)
+    assert imported.records.scores["value"].to_list() == [17.0]
+    assert imported.counts == {"value-twice": 1}
+
+
+def test_an_item_with_two_answers_has_none(tmp_path: Path) -> None:
+    form = response(phq9(17))
+    form["item"][0]["answer"] *= 2
+    assert set(read(tmp_path, form).counts) == {"value-unusable", "items-incomplete"}
