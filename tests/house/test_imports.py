@@ -33,6 +33,7 @@ MAY_IMPORT_OURS = {
 # The only modules that may import these; a folder's name stands for all modules in it.
 ONLY = {
     "opacus": {"cairn_models.trajectory.dp_gradient"},
+    "sqlalchemy": {"cairn_client.readers.omop", "cairn_server"},  # no keeper opens a database
     "flwr": {
         "cairn_client.link",
         "cairn_client.flower_private",

@@ -45,17 +45,17 @@ def date_form(values: pl.Series, order: Order | None = None) -> str | None:
     if not filled.len():
         return None
 
-    def share(pattern: str) -> float:
-        return float(filled.str.contains(pattern).sum()) / filled.len()
+    def mostly(pattern: str) -> bool:
+        return bool(filled.str.contains(pattern).sum() >= MOSTLY * filled.len())
 
-    if share(_ISO) >= MOSTLY:
+    if mostly(_ISO):
         return ""
     for pattern, form in _YEAR_FIRST.items():
-        if share(pattern) >= MOSTLY:
+        if mostly(pattern):
             return form
-    if share(_SHORT_YEAR) >= MOSTLY:
+    if mostly(_SHORT_YEAR):
         raise ShortYears
-    if share(_SPLIT) < MOSTLY:
+    if not mostly(_SPLIT):
         return None
     parts = filled.str.extract_groups(_SPLIT).struct.unnest()
     first, second = (parts[name].cast(pl.Int64, strict=False) for name in ("1", "3"))
