@@ -92,6 +92,7 @@ class RecordStore:
         try:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
+                self._give(descriptor)
                 file.write(_MARK)
                 for part in parts:
                     file.write(len(part).to_bytes(8, "big"))
@@ -120,6 +121,7 @@ class RecordStore:
         """
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
+            self._give(descriptor)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -131,6 +133,12 @@ class RecordStore:
             yield
         finally:
             os.close(descriptor)
+
+    def _give(self, descriptor: int) -> None:
+        """Gives a file that root makes to the keeper's user, whose folder it is."""
+        if os.geteuid() == 0:
+            owner = self._path.parent.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
     def _parts(self, most: int | None = None) -> list[bytes]:
         """The sealed parts, at most so many; [] where nothing was imported yet."""
@@ -147,6 +155,13 @@ class RecordStore:
                     parts.append(part)
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise InputError(
+                f"{self._path} cannot be read",
+                code="records-unreadable",
+                why=error.strerror or type(error).__name__,
+                hint="it belongs to the keeper's user; see docs/clinic-data.md, 'clinic.toml'",
+            ) from None
         if not parts:
             raise _damaged(self._path, "it was cut off")
         return parts

@@ -197,6 +197,15 @@ def test_a_crash_while_writing_leaves_the_old_store(
     assert not list(clinic.state.glob(".records*"))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can import for another user")
+def test_what_root_imports_is_the_keepers(files: Files) -> None:
+    clinic = files()
+    os.chown(clinic.state, 1, 1)
+    again(clinic)
+    for name in (FILE, "import.lock"):
+        assert (clinic.state / name).stat().st_uid == 1
+
+
 def test_one_import_at_a_time(files: Files) -> None:
     clinic = files()
     with store_of(clinic).importing(), pytest.raises(InputError, match="import-running"):
@@ -377,11 +386,17 @@ def test_before_the_first_import_the_files_are_read(files: Files, calendar: Cale
     assert store_of(clinic).stamp is None
 
 
+TWO_QUESTIONS = STUDY.replace(
+    'name = "course"\nkind = "trajectory"\nepsilon = 1.0\nrounds = 2',
+    'name = "retention"\nkind = "retention"\nepsilon = 1.0',
+)
+
+
 @pytest.fixture
 def course(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """Three keepers, their clinics imported, at a question of two rounds, without noise."""
+    """Three keepers, their clinics imported, at a study of two questions, without noise."""
     monkeypatch.setattr("cairn_client.door.add_noise", lambda total, plan: total)
-    b = bench()
+    b = bench(text=TWO_QUESTIONS)
     for keeper in b.keepers:
         folder = keeper.clinic.path
         mapping = (folder / "mapping.toml").read_text() + 'consent_ends = "until"\n'
@@ -402,10 +417,9 @@ def _patients(keeper: Keeper, until: str, who: int = 0) -> None:
     (keeper.clinic.path / "patients.csv").write_text("patient,arm,until\n" + "\n".join(rows))
 
 
-def test_who_withdraws_between_two_rounds_is_not_in_the_second(
-    course: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The real keeper, door and import; only the noise is off, to see whose rows are summed."""
+@pytest.fixture
+def summed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many patients' rows went into each sum that a door made."""
     from cairn_client import door
 
     seen: list[int] = []
@@ -417,20 +431,53 @@ def test_who_withdraws_between_two_rounds_is_not_in_the_second(
         return real(iter(blocks), *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(door, "bounded_sum", counted)
-    keeper, others = course.keepers[0], course.keepers[1:]
-    replies = course.everyone(course.requests("effect"))
-    assert all(isinstance(reply, Upload) for reply in replies)
-    first, seen[:] = list(seen), []
-    charged = keeper.ledger.spent()
+    return seen
+
+
+def ask(bench: Bench, question: str, attempt: int = 0) -> None:
+    replies = bench.everyone(bench.requests(question, attempt=attempt))
+    assert all(isinstance(reply, Upload) for reply in replies), replies
+
+
+def test_who_withdraws_is_out_of_the_next_question(course: Bench, summed: list[int]) -> None:
+    """The real keeper, door and import; only the noise is off, to see whose rows are summed."""
+    keeper = course.keepers[0]
+    ask(course, "effect")
+    first, charged = list(summed), keeper.ledger.spent()
     _patients(keeper, date.today().isoformat())
     assert import_records(keeper.clinic).change == "changed"
+    ask(course, "retention")
+    assert summed[len(first) :] == [first[0] - 1, *first[1:]]
+    assert keeper.ledger.spent() > charged, "the question is charged to everybody as before"
+
+
+def test_who_withdraws_is_out_of_the_same_round_asked_again(
+    course: Bench, summed: list[int]
+) -> None:
+    ask(course, "effect")
+    first = list(summed)
+    _patients(course.keepers[0], date.today().isoformat())
+    import_records(course.keepers[0].clinic)
     course.reopen(1)
     course.set_up()
-    replies = course.everyone(course.requests("effect", attempt=1))
-    assert all(isinstance(reply, Upload) for reply in replies)
-    assert seen == [first[0] - 1, *first[1:]]
-    assert keeper.ledger.spent() > charged, "the round is charged to everybody as before"
-    assert len(others) == 2
+    ask(course, "effect", attempt=1)
+    assert summed[len(first) :] == [first[0] - 1, *first[1:]]
+
+
+def test_who_is_taken_out_of_the_files_leaves_a_run_too(files: Files, calendar: Calendar) -> None:
+    """Erased on request, in a clinic that holds no dates of consent."""
+    clinic = files()
+    mapping = clinic.path / "mapping.toml"
+    mapping.write_text(mapping.read_text().replace('consent_ends = "until"\n', ""))
+    again(clinic)
+    records = StudyRecords(clinic, calendar)
+    records.have(A_STUDY)
+    for name in ("patients", "scores"):
+        lines = (clinic.path / f"{name}.csv").read_text().splitlines()
+        kept_lines = [line for line in lines if not line.startswith("SECRET-7,")]
+        (clinic.path / f"{name}.csv").write_text("\n".join(kept_lines) + "\n")
+    again(clinic)
+    assert who(records) == set(range(PEOPLE)) - {7}
 
 
 def test_a_date_that_a_later_import_moves_gives_no_fresh_budget(files: Files) -> None:
