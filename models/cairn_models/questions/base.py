@@ -212,6 +212,14 @@ class Question(ABC, Generic[Prepared]):
     def estimate(self, public: Public, total: Vector, noise: SumNoise) -> Answer:
         """The answer, from the state and the sum of the last round."""
 
+    def _refusal(self, why: str, hint: str) -> InputError:
+        return InputError(
+            f"question {self.name!r} ({self.kind}) cannot be asked",
+            code="question-invalid",
+            why=why,
+            hint=hint,
+        )
+
 
 def instrument_of(study: Study, name: str) -> Instrument:
     """The instrument called `name` in this study.

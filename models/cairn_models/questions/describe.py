@@ -58,7 +58,6 @@ from cairn_models.questions.describe_answer import answer
 from cairn_models.questions.describe_settings import PARTS, USUAL, DescribeSettings, Part
 from cairn_models.records import Records
 from cairn_models.reliable_change import has_thresholds
-from cairn_protocol.errors import InputError
 from cairn_protocol.study import QuestionSpec, Study
 
 BLOCK: Final = 4096  # patients in a block of contributions
@@ -310,11 +309,3 @@ class Describe(Question[Described]):
                 )
             found[name] = (lowest, highest)
         return found
-
-    def _refusal(self, why: str, hint: str) -> InputError:
-        return InputError(
-            f"question {self.name!r} ({self.kind}) cannot be asked",
-            code="question-invalid",
-            why=why,
-            hint=hint,
-        )

@@ -64,7 +64,7 @@ from cairn_models.questions.effect_settings import (
 from cairn_models.records import Records
 from cairn_models.trajectory.columns import HORIZONS
 from cairn_models.trajectory.placing import Floats
-from cairn_protocol.errors import InputError, OurFault
+from cairn_protocol.errors import OurFault
 from cairn_protocol.study import QuestionSpec, Study
 
 BLOCK: Final = 4096  # patients in a block of contributions
@@ -327,14 +327,6 @@ class Effect(Question[Compared]):
         if self._instrument.higher_is_better:
             share = 1.0 - share
         return self._instrument.lowest + share * self.range
-
-    def _refusal(self, why: str, hint: str) -> InputError:
-        return InputError(
-            f"question {self.name!r} ({self.kind}) cannot be asked",
-            code="question-invalid",
-            why=why,
-            hint=hint,
-        )
 
 
 def _or(value: float | None, default: float) -> float:

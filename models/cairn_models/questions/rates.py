@@ -56,7 +56,6 @@ from cairn_models.rates_shaping import AT_CASENESS
 from cairn_models.rates_table import NOWHERE, RatesTable
 from cairn_models.records import Records
 from cairn_models.reliable_change import OUTCOMES, Outcome, courses, has_thresholds
-from cairn_protocol.errors import InputError
 from cairn_protocol.study import QuestionSpec, Study
 
 BLOCK: Final = 4096  # patients in a block of contributions
@@ -278,11 +277,3 @@ class Rates(Question[NDArray[np.int64]]):
                 else f"declare [variables.{by}] levels = [...]",
             )
         return self.study.variables[by].levels
-
-    def _refusal(self, why: str, hint: str) -> InputError:
-        return InputError(
-            f"question {self.name!r} ({self.kind}) cannot be asked",
-            code="question-invalid",
-            why=why,
-            hint=hint,
-        )

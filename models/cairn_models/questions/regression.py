@@ -337,14 +337,6 @@ class Regression(Question[Any]):
                 hint="leave terms out, merge levels, or plan more patients",
             )
 
-    def _refusal(self, why: str, hint: str) -> InputError:
-        return InputError(
-            f"question {self.name!r} ({self.kind}) cannot be asked",
-            code="question-invalid",
-            why=why,
-            hint=hint,
-        )
-
 
 def _one_row(
     outcome: BinaryOutcome, arms: tuple[str, ...], records: Records

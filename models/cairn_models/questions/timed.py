@@ -45,7 +45,6 @@ from cairn_models.questions.timed_words import Words
 from cairn_models.records import WEEKS_PER_MONTH
 from cairn_models.shaping import Shaping
 from cairn_models.ways import Ways
-from cairn_protocol.errors import InputError
 from cairn_protocol.study import QuestionSpec, Study
 
 BLOCK: Final = 4096  # patients in a block of contributions
@@ -194,12 +193,4 @@ class Timed(Question[Endings]):
             confounding=confounding_of(self),
             synthetic=self.study.synthetic,
             fewest=self.study.disclosure.patients,
-        )
-
-    def _refusal(self, why: str, hint: str) -> InputError:
-        return InputError(
-            f"question {self.name!r} ({self.kind}) cannot be asked",
-            code="question-invalid",
-            why=why,
-            hint=hint,
         )
