@@ -98,7 +98,7 @@ def test_a_run_through_the_link_socket(served: Served) -> None:
     assert isinstance(served.everyone(served.bench.opening)[0], KeyPackage)
     assert isinstance(served.everyone(served.bench.server.packages())[0], Confirmation)
     assert isinstance(served.everyone(served.bench.requests())[0], Upload)
-    assert served.bench.server.total().shape == (6,)
+    assert served.bench.server.total().shape == (9,)  # four numbers an arm, and one
     status = served.people.admin("Status", pb.StatusRequest(), pb.StatusReply)
     assert status.last.answered
     assert status.last.question == "effect"
