@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +44,7 @@ from cairn_app.team_commands import (
 )
 from cairn_app.unblind_command import study_unblind
 from cairn_app.verify_commands import clinic_verify, registry_app
-from cairn_protocol.errors import CairnError, InputError
+from cairn_protocol.errors import CairnError, InputError, OurFault
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -167,3 +168,10 @@ def main() -> None:
         )
         show_error(refusal, as_json=as_json)
         sys.exit(refusal.exit_status)
+    except Exception as error:
+        if os.environ.get("CAIRN_DEBUG"):  # a traceback's words may quote a record
+            raise
+        from cairn_app.hardened import unforeseen
+
+        print(unforeseen(error), file=sys.stderr)
+        sys.exit(OurFault.exit_status)

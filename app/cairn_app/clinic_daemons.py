@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
+from cairn_app.hardened import leave_nothing_behind
 from cairn_app.logs import log_to_stderr
 from cairn_app.reimport_daemon import reimport_as_planned
 from cairn_client.separation import Users, check_unreadable, private_files
@@ -53,6 +54,7 @@ def _keeper(folder: Path, users: Users | None, stop: threading.Event) -> None:
     if users is not None:
         users.own_folders(folder)
         users.keeper.become()
+    leave_nothing_behind()
     _die_with_supervisor(stop)
     with KeeperService(ClinicFolder.open(folder)):
         reimporter = reimport_as_planned(folder, stop)
@@ -70,6 +72,7 @@ def _link(folder: Path, users: Users | None, stop: threading.Event) -> None:
         users.link.become()
         _check_reachable(folder / "link", users.link.name)
         check_unreadable(private)
+    leave_nothing_behind()
     _die_with_supervisor(stop)
     LinkDaemon(folder, stop).run()
 

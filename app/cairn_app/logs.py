@@ -10,6 +10,8 @@ import logging
 import os
 import sys
 
+from cairn_client.log_events import AllowListed
+
 
 def set_up_logs() -> None:
     """Quiet by default; `CAIRN_LOG=info` (or debug, warning) prints Cairn's lines on stderr."""
@@ -19,7 +21,7 @@ def set_up_logs() -> None:
     ours.handlers[:] = [logging.NullHandler()]
     if level in logging.getLevelNamesMapping():
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(AllowListed())
         ours.handlers[:] = [handler]
         ours.setLevel(level)
 

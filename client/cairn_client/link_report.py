@@ -80,8 +80,11 @@ class LinkReport:
         }
         draft = self._file.with_suffix(".new")
         try:
-            self._file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            if not self._file.parent.is_dir():
+                self._file.parent.mkdir(mode=0o755, parents=True)
+                self._file.parent.chmod(0o755)  # whatever the umask
             draft.write_text(json.dumps(values))
+            draft.chmod(0o644)  # no secret: `status` and `doctor` read it as another user
             draft.replace(self._file)
             self._written = now
         except OSError:

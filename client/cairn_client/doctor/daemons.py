@@ -29,6 +29,7 @@ from cairn_protocol.errors import CairnError
 from cairn_protocol.proto import keeper_pb2 as pb
 
 START: Final = "cairn clinic run, or: systemctl start cairn-keeper cairn-link"
+BUSY: Final = 5  # times a step: a keeper that computes answers its people late
 QUIET_SECONDS: Final = 120.0  # without word from the server, while the link says it is connected
 
 
@@ -58,13 +59,13 @@ def ask_keeper(site: Site) -> KeeperWord:
     pid, user = _listener(sockets.link, site.seconds)
     try:
         with KeeperClient(sockets.admin) as keeper:
-            status = keeper.admin("Status", pb.StatusRequest(), pb.StatusReply, site.seconds)
+            status = keeper.admin("Status", pb.StatusRequest(), pb.StatusReply, BUSY * site.seconds)
             lines = ""
             while part := keeper.admin(
                 "Ledger",
                 pb.LedgerRequest(after=lines.count("\n")),
                 pb.LedgerReply,
-                20 * site.seconds,
+                BUSY * site.seconds,
             ).lines:
                 lines += part
     except CairnError as error:
@@ -87,10 +88,8 @@ def running(site: Site, keeper: KeeperWord) -> Running:
     note = link_standing(site.path)
     if note is None or not note.alive:
         return Running(keeper.user)
-    try:
-        return Running(keeper.user, Path(f"/proc/{note.pid}").stat().st_uid)
-    except OSError:
-        return Running(keeper.user)
+    users = _told(note.pid).get("Uid", "").split()  # the folder in /proc is root's: not dumpable
+    return Running(keeper.user, int(users[1]) if len(users) > 1 else None)
 
 
 def _keeper(site: Site, keeper: KeeperWord) -> Iterator[Finding]:
@@ -193,14 +192,11 @@ def _standing(note: LinkStanding) -> Finding:
 
 def _process(name: str, pid: int) -> Iterator[Finding]:
     """What a process would leave for others: the mode of its files, a dump of its memory."""
-    values: dict[str, str] = {}
     limit = ""
     with suppress(OSError):
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        values = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
         limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
         limit = next(line.split()[4] for line in limits if line.startswith("Max core file size"))
-    umask = values.get("Umask", "")
+    umask = _told(pid).get("Umask", "")
     if umask and int(umask, 8) & 0o077 != 0o077:
         yield warning(
             f"daemons.{name}-umask",
@@ -215,6 +211,15 @@ def _process(name: str, pid: int) -> Iterator[Finding]:
             why=f"its limit for core files is {limit}",
             remedy="restart it with the current version of Cairn",
         )
+
+
+def _told(pid: int) -> dict[str, str]:
+    """/proc/PID/status; empty where it cannot be read."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return {}
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
 
 
 def _listener(path: Path, seconds: float) -> tuple[int, int | None]:
