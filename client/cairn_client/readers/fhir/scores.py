@@ -17,18 +17,19 @@ from cairn_client.readers.raw import Sheet
 _FORM: Final = ["patient", "instrument", "date"]
 
 
-def with_forms(scores: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
-    """`scores` (with `key`, its resource), each with the form and the day of its questionnaire.
+def with_forms(scores: pl.DataFrame, panels: pl.DataFrame, inside: pl.DataFrame) -> pl.DataFrame:
+    """`scores`, each with the form and the day of its questionnaire.
 
     A panel's members have the panel's, and what was derived from a response has the response's.
+
+    Args:
+        scores: number, date, form, response and others.
+        panels: member, panel_form, panel_date.
+        inside: number, member: the resources that are members.
     """
-    members = members.unique("member", keep="first", maintain_order=True)
-    joined = scores.join(
-        members.select("panel_form", "panel_date", key="member"),
-        on="key",
-        how="left",
-        maintain_order="left",
-    )
+    panels = panels.unique("member", keep="first", maintain_order=True)
+    homes = inside.join(panels, on="member").select("number", "panel_form", "panel_date")
+    joined = scores.join(homes, on="number", how="left", maintain_order="left")
     own = pl.when(pl.col("form") != "").then(pl.col("form"))
     joined = joined.with_columns(
         form=pl.coalesce(own, "panel_form", pl.lit("")), date=pl.coalesce("panel_date", "date")

@@ -132,13 +132,15 @@ class _FhirBesideFiles:
         sheet = Sheet(fhir.folder, _COLUMNS, findings, stretches)
         _note_faults(found.faults.frame(), used, sheet)
 
+        places = used.select("number", "row", "sensitive")
+
         def placed(frame: pl.DataFrame) -> pl.DataFrame:
-            return frame.join(used, on="number", how="inner", maintain_order="left")
+            return frame.join(places, on="number", how="inner", maintain_order="left")
 
         people = placed(found.people.frame())
         who = Identity(
             people,
-            placed(found.keys.frame().rename({"key": "name"})).select("number", key="name"),
+            placed(found.keys.frame()),
             placed(found.links.frame()),
         )
 
@@ -151,7 +153,11 @@ class _FhirBesideFiles:
         patients = raw_patients(
             people.drop("patient"), who, plans, entries, variables=fhir.variables, sheet=sheet
         )
-        scores = with_forms(whose(found.scores.frame()), placed(found.members.frame()))
+        panels = placed(found.members.frame())
+        inside = used.filter(pl.col("key").is_in(panels["member"].implode()))
+        scores = with_forms(
+            whose(found.scores.frame()), panels, inside.select("number", member="key")
+        )
         frames = {
             "patients": patients,
             "scores": raw_scores(scores, sheet, tallies),
