@@ -125,9 +125,10 @@ def _times(ratio: Estimate) -> str:
         return ""
     if ratio.high > MANY_TIMES * ratio.low:
         return ""
-    return (
-        f", or {ratio.value:.2g} times as many (95 % interval {ratio.low:.2g} to {ratio.high:.2g})"
+    value, low, high = (
+        f"{v:.{1 if v >= 0.95 else 2}f}" for v in (ratio.value, ratio.low, ratio.high)
     )
+    return f", or {value} times as many (95 % interval {low} to {high})"
 
 
 def _percent(share: float) -> str:
