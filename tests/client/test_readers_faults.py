@@ -194,5 +194,9 @@ def test_every_fault_has_a_case() -> None:
     items = {"total-without-items", "total-disagrees"}  # test_readers_items.py
     decimal = {"decimal-point"}  # test_readers.py
     consent = {"consent-backwards", "row-sensitive"}  # test_consent.py
+    resources = {"resource-too-long", "resource-too-deep", "not-json"}  # test_fhir_hostile.py
+    values = {"value-unusable", "value-not-exact", "answer-unknown", "unit-unknown"}  # …_scores.py
+    people = {"arm-twice", "consent-unresolved"}  # test_fhir_people.py
+    fhir = resources | values | people
     tested = {c.code for c in CASES} | {code for _, _, code, _ in NOTED} | {"table-empty"}
-    assert tested | lines | items | decimal | consent == set(FAULTS)
+    assert tested | lines | items | decimal | consent | fhir == set(FAULTS)
