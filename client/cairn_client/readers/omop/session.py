@@ -142,7 +142,7 @@ _BY_STATE: Final = {
 }  # fmt: skip
 
 
-# What comes without a state: SQLite's, and libpq's while connecting, where the server speaks English.
+# What comes without a state: SQLite's, and libpq's while connecting (where the server is English).
 _BY_WORDS: Final = {
     "password authentication failed": "28P01",
     '" does not exist': "3D000",
