@@ -141,26 +141,6 @@ def difference(means: ArmMeans, arm: int, reference: int) -> Interval:
     return _interval(means, {arm: 1.0, reference: -1.0})
 
 
-def resample(
-    means: ArmMeans, coding: Coding, *, noise_sd: float, draws: int, rng: np.random.Generator
-) -> Array:
-    """(draws, length) totals of a parametric bootstrap *with* noise, from one fitted `means`.
-
-    Patients are drawn as normal around the arm's mean with its spread (sums by their first two
-    moments), then the noise is added: refitting shows whether an interval means what it says.
-    """
-    n, m, s = np.where(means.readable, means.count, 0.0), means.mean, means.spread
-    first = rng.standard_normal((draws, coding.arms))
-    second = rng.standard_normal((draws, coding.arms))
-    sum_u = n * m + np.sqrt(n * s) * first
-    # u² = m² + 2m·e + e²: the part that moves with Σu, and the part of e² that does not.
-    sum_square = n * (m**2 + s) + 2 * m * np.sqrt(n * s) * first + s * np.sqrt(2 * n) * second
-    held = np.broadcast_to(n, sum_u.shape)
-    slots = np.stack([coding.count_weight * held, sum_u, held - sum_square], axis=-1)
-    noise = rng.standard_normal((draws, coding.length)) * noise_sd
-    return slots.reshape(draws, coding.length) + noise
-
-
 def _interval(means: ArmMeans, weights: dict[int, float]) -> Interval:
     value = sum((w * means.mean[..., k] for k, w in weights.items()), np.float64(0.0))
     sampling = sum((means.sampling[..., k] for k in weights), np.float64(0.0))

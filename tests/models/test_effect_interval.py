@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cairn_models.arm_means import Coding, arm_means, difference, resample
+from cairn_models.arm_means import Coding, arm_means, difference
 from cairn_models.winsorising import normal_behind, unwinsorised, winsorised_moments
 
 SIGMA, LIMIT = 4.2, 8.0
@@ -26,6 +26,24 @@ def simulate(coding, sizes, shifts, sd, studies, seed, noise_sd):
         truth.append(many.mean())
     totals = slots.reshape(studies, -1)
     return totals + rng.standard_normal(totals.shape) * noise_sd, np.array(truth)
+
+
+def resample(means, coding, *, noise_sd, draws, rng):
+    """(draws, length) totals of a parametric bootstrap *with* noise, from one fitted `means`.
+
+    Patients are drawn as normal around the arm's mean with its spread (sums by their first two
+    moments), then the noise is added: refitting shows whether an interval means what it says.
+    """
+    n, m, s = np.where(means.readable, means.count, 0.0), means.mean, means.spread
+    first = rng.standard_normal((draws, coding.arms))
+    second = rng.standard_normal((draws, coding.arms))
+    sum_u = n * m + np.sqrt(n * s) * first
+    # u² = m² + 2m·e + e²: the part that moves with Σu, and the part of e² that does not.
+    sum_square = n * (m**2 + s) + 2 * m * np.sqrt(n * s) * first + s * np.sqrt(2 * n) * second
+    held = np.broadcast_to(n, sum_u.shape)
+    slots = np.stack([coding.count_weight * held, sum_u, held - sum_square], axis=-1)
+    noise = rng.standard_normal((draws, coding.length)) * noise_sd
+    return slots.reshape(draws, coding.length) + noise
 
 
 def fit(totals, coding, noise_sd):
