@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import TypeAdapter, ValidationError
+
 from cairn_privacy.audit.result import Result
 from cairn_protocol.errors import InputError
 from cairn_protocol.identity import Identity, fingerprint, verify
@@ -45,18 +47,38 @@ def release(
     for path in sorted((folder / "released").glob("*.safetensors")):
         data = read_bounded(path, LARGEST_FILE)
         replace_atomically(to / "released" / path.name, data)
+    seal(receipt, to, team)
+    return receipt
+
+
+def seal(receipt: Receipt, folder: Path, team: Identity | None = None) -> None:
+    """Write `receipt.json` into `folder`, over every file in it; `check_release` then holds."""
     document = {
         "schema": SCHEMA,
         "released": datetime.now(UTC).isoformat(timespec="seconds"),
         "receipt": asdict(receipt),
-        "files": _digests(to),
+        "files": _digests(folder),
     }
     if team is not None:
         document |= {"team": team.public.hex()}
         document |= {"signature": team.sign("release", _canonical(document)).hex()}
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
-    replace_atomically(to / RECEIPT, text.encode() + b"\n")
-    return receipt
+    replace_atomically(folder / RECEIPT, text.encode() + b"\n")
+
+
+def released_receipt(folder: Path) -> Receipt | None:
+    """The receipt of the release in `folder`, all files checked; None: a run's draft.
+
+    Raises:
+        InputError: it is not as it was made.
+    """
+    if not (folder / RECEIPT).exists():
+        return None
+    check_release(folder)
+    try:
+        return TypeAdapter(Receipt).validate_python(_read(folder / RECEIPT).get("receipt"))
+    except ValidationError:
+        raise _damaged(folder, "its receipt is of another version") from None
 
 
 def check_release(folder: Path, team_fingerprint: str | None = None) -> str:

@@ -1,0 +1,95 @@
+"""`card_of`: a model's card from a study's results and the receipt that they rest on."""
+
+from __future__ import annotations
+
+from cairn_models.answers import Answer, Estimate
+from cairn_models.export.card import Card, Scale, Spent, Tested, Trained
+from cairn_models.export.heads import Judged, Number, heads_of
+from cairn_models.questions import build
+from cairn_models.questions.error import Error
+from cairn_models.questions.trajectory import Trajectory
+from cairn_models.trajectory.features import companion_of
+from cairn_models.trajectory.network import VERSION, parameter_count
+from cairn_protocol.errors import OurFault
+from cairn_server.receipt import Receipt
+from cairn_server.results import StudyResults
+
+
+def card_of(results: StudyResults, receipt: Receipt, question: str) -> Card:
+    """The card of the model that `question`, of kind "trajectory", trained."""
+    study = results.study
+    asked = {spec.name: build(spec, study) for spec in study.questions}
+    trained = asked[question]
+    if not isinstance(trained, Trajectory):
+        raise OurFault(f"{question!r} trained no model", code="model-question")
+    main, companion = Scale.of(trained.instrument), Scale.of(companion_of(trained.instrument))
+    judging = {
+        name: other
+        for name, other in asked.items()
+        if isinstance(other, Error) and other.settings.model == question
+    }
+    judged = tuple(
+        found
+        for answer in results.answers
+        if answer.question in judging
+        for found in _judged(answer, judging[answer.question].settings.horizons)
+    )
+    s = trained.settings
+    return Card(
+        study=study.name,
+        title=study.title,
+        digest=study.digest.hex(),
+        purpose=study.purpose,
+        run=receipt.run,
+        code_version=receipt.code_version,
+        synthetic=results.is_synthetic,
+        public=receipt.public,
+        main=main,
+        companion=companion,
+        network=VERSION,
+        parameters=parameter_count(),
+        trained=Trained(
+            question=question,
+            rounds=s.rounds,
+            bound=trained.bound,
+            held_out=s.held_out,
+            prior=s.prior,
+            space=s.space,
+            directions=trained.space.size if s.space == "worlds" else 0,
+            arms=study.cohort.arms,
+            clinics=len(results.participants),
+            planned_patients=study.cohort.planned_patients,
+        ),
+        judged=judged,
+        heads=heads_of(main.name, companion.name, judged),
+        epsilon=receipt.epsilon,
+        delta=receipt.delta,
+        spent=tuple(Spent(q.name, q.epsilon, q.rounds, q.noise) for q in receipt.budget),
+        tested=tuple(
+            Tested(t.question, t.epsilon_claimed, t.epsilon_at_least, t.trials)
+            for t in receipt.tested
+        ),
+    )
+
+
+def _judged(answer: Answer, horizons: tuple[int, ...]) -> list[Judged]:
+    """What an `error` answer says by horizon, and of all together where it does."""
+    named = {e.name: e for e in answer.estimates}
+    found = []
+    for horizon in (*horizons, None):
+        at = "all" if horizon is None else f"week{horizon}"
+        parts = ("mae_model", "mae_prior", "mae_last", "minus_prior", "minus_last")
+        if f"mae_model_{at}" not in named:
+            continue
+        numbers = [_number(named.get(f"{part}_{at}")) for part in parts]
+        found.append(Judged(horizon, named[f"mae_model_{at}"].count, *numbers))
+    return found
+
+
+def _number(estimate: Estimate | None) -> Number | None:
+    if estimate is None or None in (estimate.value, estimate.low, estimate.high):
+        return None
+    value, low, high = estimate.value, estimate.low, estimate.high
+    if value is None or low is None or high is None:
+        return None
+    return Number(value, low, high)
