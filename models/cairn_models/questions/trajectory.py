@@ -261,7 +261,8 @@ class Trajectory(Question[tuple[Block, ...]]):
             "about care.",
             f"The typical person is a public constant: PHQ-9 {TYPICAL['PHQ-9']:.0f} and GAD-7 "
             f"{TYPICAL['GAD-7']:.0f} at entry (other instruments: the same share of their range), "
-            "in use of the programme where there is one.",
+            "a woman of 36 to 50 in work, without earlier therapy or medication, in use of the "
+            "programme where there is one.",
             "Arms are compared as they stand in care, not as randomised: differences between "
             "these curves are not effects. Where training moved them little they are the prior's, "
             "which knows no patient: the table has both.",

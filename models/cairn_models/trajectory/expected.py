@@ -21,6 +21,14 @@ from cairn_models.trajectory.network import predict
 TYPICAL: Final = {"PHQ-9": 14.0, "GAD-7": 13.0}  # points at entry; near the means of services
 PROGRAMMES: Final = ("dmhi_unguided", "dmhi_guided", "blended")
 USE: Final = {"started": 1.0, "logins": 3.0, "modules": 1.0, "credibility": 6.0}  # in week 0
+PERSON: Final = {
+    "sex": "female",
+    "age_band": "36-50",
+    "deprivation": 5.0,
+    "prior_therapy": "no",
+    "medication": "none",
+    "employment": "employed",
+}
 LINES: Final = ("low", "middle", "high")
 LEVELS: Final = (0.1, 0.5, 0.9)  # an 80 % band
 
@@ -45,7 +53,7 @@ def _people(instrument: Instrument, arms: tuple[str, ...]) -> Records:
     names = [f"{k:06d}" for k in range(len(arms))]
     patients = pl.DataFrame(
         {"patient": names, "arm": list(arms), "entry": [None] * len(arms)}, schema=PATIENT_COLUMNS
-    )
+    ).with_columns(**{name: pl.lit(value) for name, value in PERSON.items()})
     both = (instrument, companion_of(instrument))
     rows = [(name, 0.0, i.name, _typical(i)) for name in names for i in both]
     uses = [
