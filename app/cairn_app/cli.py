@@ -20,6 +20,7 @@ from cairn_app.clinic_commands import (
     clinic_show,
     clinic_status,
 )
+from cairn_app.clinic_model_commands import clinic_model_app
 from cairn_app.doctor_command import clinic_doctor
 from cairn_app.import_command import clinic_import
 from cairn_app.join_command import clinic_join
@@ -28,6 +29,7 @@ from cairn_app.logs import set_up_logs
 from cairn_app.mapping_command import mapping_app
 from cairn_app.members_commands import members_app
 from cairn_app.messages import show_error
+from cairn_app.model_commands import model_app
 from cairn_app.new_command import study_new
 from cairn_app.plan_command import study_plan
 from cairn_app.privacy_command import privacy_app
@@ -89,10 +91,12 @@ server_app.command("run")(server_run)
 clinic_app.add_typer(registry_app, name="registry")
 clinic_app.add_typer(ledger_app, name="ledger")
 clinic_app.add_typer(mapping_app, name="mapping")
+clinic_app.add_typer(clinic_model_app, name="model")
 app.add_typer(study_app, name="study")
 app.add_typer(clinic_app, name="clinic")
 app.add_typer(server_app, name="server")
 app.add_typer(members_app, name="members")
+app.add_typer(model_app, name="model")
 app.add_typer(privacy_app, name="privacy")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of text.")]
