@@ -110,6 +110,27 @@ kind = "error"
 epsilon = 1
 model = "trajectory"
 [[questions]]
+name = "calibration"
+kind = "calibration"
+epsilon = 1
+model = "trajectory"
+by = "sex"
+[[questions]]
+name = "improving"
+kind = "discrimination"
+epsilon = 1
+model = "trajectory"
+outcome = "reliable_improvement"
+horizon = 4
+within = 8
+by = "sex"
+[[questions]]
+name = "stopping"
+kind = "discrimination"
+epsilon = 1
+model = "trajectory"
+outcome = "measurement_lost"
+[[questions]]
 name = "foretold"
 kind = "effect"
 epsilon = 1

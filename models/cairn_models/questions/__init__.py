@@ -18,6 +18,8 @@ KINDS: Final[dict[str, str]] = {
     "effect": "cairn_models.questions.effect:Effect",
     "trajectory": "cairn_models.questions.trajectory:Trajectory",
     "error": "cairn_models.questions.error:Error",
+    "calibration": "cairn_models.questions.calibration:Calibration",
+    "discrimination": "cairn_models.questions.discrimination:Discrimination",
     "rates": "cairn_models.questions.rates:Rates",
     "retention": "cairn_models.questions.retention:Retention",
     "time_to_event": "cairn_models.questions.time_to_event:TimeToEvent",

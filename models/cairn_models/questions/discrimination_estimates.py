@@ -1,0 +1,287 @@
+"""Every number of a "discrimination" answer; what may not be shown holds a reason instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from cairn_models.answers import SHARE, SHARE_GAP, Estimate
+from cairn_models.disclosure import held_back
+from cairn_models.proportions import (
+    FEWEST_HAVING,
+    NORMAL_95,
+    Cells,
+    least_count,
+    noise_share,
+    proportion,
+)
+from cairn_models.statistics.binned import (
+    Binned,
+    Statistic,
+    auc,
+    brier,
+    foretold_minus_observed,
+    net_benefit,
+    outcome_share,
+    recalibration,
+)
+
+TOO_FEW: Final = "too few people to tell through the noise"
+TOO_RARE: Final = "too few people with the outcome, or without it, to tell through the noise"
+WOULD_TELL: Final = "held back, since a smaller group could be worked out from it"
+NO_FIT: Final = "bins and outcome do not determine it"
+PHRASES: Final = {
+    "reliable_improvement": "reliably improved",
+    "reliable_deterioration": "reliably deteriorated",
+    "recovery": "recovered",
+    "measurement_lost": "was lost to measurement",
+    "programme_left": "left the programme",
+}
+NEAREST: Final = 1e-4  # to 0 or 1, where an area's log odds would run away
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The public facts that an answer is worded with. `anchor`: first and last week."""
+
+    question: str
+    model: str
+    outcome: str
+    ahead: int
+    anchor: tuple[int, int]
+    edges: tuple[float, ...]
+    middles: NDArray[np.float64]
+    floor: float
+    by: str
+    levels: tuple[str, ...]
+    held_out: float
+    synthetic: bool
+    fewest: int
+    noised: bool
+
+    @property
+    def label(self) -> str:
+        """The outcome in words."""
+        return self.outcome.replace("_", " ")
+
+    @property
+    def phrase(self) -> str:
+        """Completes 'one who …'."""
+        return PHRASES[self.outcome]
+
+    @property
+    def bins(self) -> tuple[str, ...]:
+        """Each bin in per cent."""
+        ends = [f"{100 * e:g}" for e in (0.0, *self.edges, 1.0)]
+        return tuple(f"{low} to {high} %" for low, high in pairwise(ends))
+
+
+@dataclass(frozen=True)
+class Found:
+    """All estimates. `model` and `treat_all` are net benefits, one a threshold of the frame."""
+
+    area: Estimate
+    by_level: tuple[Estimate, ...]
+    share: Estimate
+    gap: Estimate
+    slope: Estimate
+    intercept: Estimate
+    score: Estimate
+    observed: tuple[Estimate, ...]
+    model: tuple[Estimate, ...]
+    treat_all: tuple[Estimate, ...]
+    gain: tuple[Estimate, ...]
+
+    @property
+    def every(self) -> tuple[Estimate, ...]:
+        """In the order of importance."""
+        whole = (self.area, self.slope, self.intercept, self.gap, self.share, self.score)
+        return (
+            *whole,
+            *self.by_level,
+            *self.observed,
+            *self.model,
+            *self.treat_all,
+            *self.gain,
+        )
+
+    def opens(self, floor: float) -> bool:
+        """Whether the head may be released: the lower end of its area's interval exceeds it."""
+        return self.area.low is not None and self.area.low > floor
+
+
+def estimates_of(frame: Frame, seen: Binned, levels: Sequence[Binned]) -> Found:
+    """The numbers of everybody's table and of the levels'."""
+    few, rare = _why(seen, frame.fewest)
+    label, edges = frame.label, list(enumerate(frame.edges, 1))
+    two = None if few or rare else recalibration(seen, frame.middles)
+    slope, intercept = two or (None, None)
+    n = seen.people
+
+    def one(name: str, words: str, told: Statistic | None, unit: str, why: str) -> Estimate:
+        row = Estimate(name, f"{label}: {words}", None, unit=unit, suppressed=why)
+        return row if told is None else _with_interval(row, told, n)
+
+    safe = seen if not few else Binned(np.ones_like(seen.table), seen.covariance)
+    all_of = {edge: net_benefit(safe, 0, edge) for _, edge in edges}
+    model = {edge: net_benefit(safe, k, edge) for k, edge in edges}
+    return Found(
+        area=_area(seen, "auc", label, few or rare),
+        by_level=_by_level(frame, levels),
+        share=one("share", "share of people", outcome_share(safe), SHARE, few),
+        gap=one(
+            "foretold_minus_observed",
+            "mean foretold probability less the observed share",
+            foretold_minus_observed(safe, frame.middles),
+            SHARE_GAP,
+            few,
+        ),
+        slope=one(
+            "calibration_slope", "calibration slope", slope, "", few or rare or _unfit(slope)
+        ),
+        intercept=one(
+            "calibration_intercept",
+            "calibration intercept, log odds",
+            intercept,
+            "",
+            few or rare or _unfit(intercept),
+        ),
+        score=one("brier", "Brier score", brier(safe, frame.middles), "", few),
+        observed=_observed(frame, seen),
+        model=tuple(
+            one(f"net_benefit-model-{e:g}", f"net benefit at {100 * e:g} %", model[e], "", few)
+            for _, e in edges
+        ),
+        treat_all=tuple(
+            one(
+                f"net_benefit-all-{e:g}",
+                f"net benefit of treating all at {100 * e:g} %",
+                all_of[e],
+                "",
+                few,
+            )
+            for _, e in edges
+        ),
+        gain=tuple(
+            one(
+                f"net_benefit-gain-{e:g}",
+                f"net benefit at {100 * e:g} %, model less the better of all and none",
+                _gain(safe, model[e], all_of[e]),
+                "",
+                few,
+            )
+            for _, e in edges
+        ),
+    )
+
+
+def _unfit(told: Statistic | None) -> str:
+    return "" if told is not None else NO_FIT
+
+
+def _gain(seen: Binned, model: Statistic, treat_all: Statistic) -> Statistic:
+    """Net benefit beyond treating everybody or nobody, whichever is found to be better."""
+    if treat_all.value <= 0.0:
+        return model
+    return seen.told(model.value - treat_all.value, model.gradient - treat_all.gradient)
+
+
+def _why(seen: Binned, fewest: int) -> tuple[str, str]:
+    """Why nothing, and why nothing about who had the outcome, can be told; '' where it can."""
+    k = seen.covariance
+    least = least_count(fewest, float(k.sum()), 1.0)
+    few = "" if seen.people >= least else TOO_FEW
+    rare = ""
+    for group, part in ((seen.without, k[0::2, 0::2]), (seen.having, k[1::2, 1::2])):
+        if group.sum() < max(least_count(fewest, float(part.sum()), 1.0), FEWEST_HAVING):
+            rare = TOO_RARE
+    return few, rare
+
+
+def _with_interval(row: Estimate, told: Statistic, count: float) -> Estimate:
+    """`row` with the numbers of `told`, unless a reason stands there."""
+    if row.suppressed:
+        return row
+    error = float(np.sqrt(told.variance))
+    low, high = told.value - NORMAL_95 * error, told.value + NORMAL_95 * error
+    if row.unit == SHARE:
+        low, high = max(low, 0.0), min(high, 1.0)
+    return replace(
+        row,
+        value=told.value,
+        low=low,
+        high=high,
+        standard_error=error,
+        noise_share=told.noise_share,
+        count=float(count),
+    )
+
+
+def _area(seen: Binned, name: str, who: str, why: str) -> Estimate:
+    """The area with the interval that is normal in its log odds."""
+    label = f"{who}: area under the curve"
+    if why:
+        return Estimate(name, label, None, suppressed=why)
+    told = auc(seen)
+    value = float(np.clip(told.value, NEAREST, 1.0 - NEAREST))
+    error = float(np.sqrt(told.variance))
+    reach = NORMAL_95 * error / (value * (1.0 - value))
+    low, high = (float(expit(logit(value) + side * reach)) for side in (-1.0, 1.0))
+    return Estimate(
+        name, label, value, low, high, error, told.noise_share, count=float(seen.people)
+    )
+
+
+def _by_level(frame: Frame, levels: Sequence[Binned]) -> tuple[Estimate, ...]:
+    if not levels:
+        return ()
+    counts = np.array([seen.people for seen in levels])
+    least = least_count(frame.fewest, float(levels[0].covariance.sum()), 1.0)
+    hidden = held_back(counts, least, totals=True)
+    found = []
+    for level, seen, hide in zip(frame.levels, levels, hidden, strict=True):
+        few, rare = _why(seen, frame.fewest)
+        why = few or rare or (WOULD_TELL if hide else "")
+        who = f"{frame.label}, {frame.by.replace('_', ' ')} {level}"
+        found.append(_area(seen, f"auc-{level}", who, why))
+    return tuple(found)
+
+
+def _observed(frame: Frame, seen: Binned) -> tuple[Estimate, ...]:
+    """The share with the outcome in each bin."""
+    k = seen.covariance
+    bins = range(seen.bins)
+    cells = [Cells(k[2 * b + 1, 2 * b + 1], k[2 * b, 2 * b], k[2 * b + 1, 2 * b]) for b in bins]
+    told = [
+        proportion(seen.having[b], seen.without[b], cells[b], noise_sd=1.0, fewest=frame.fewest)
+        for b in bins
+    ]
+    counts = np.array([float(p.count) if p.readable else -np.inf for p in told])
+    hidden = held_back(counts, 0.0, totals=True)
+    found = []
+    for b, p in enumerate(told):
+        name, label = f"observed-{b + 1}", f"{frame.label}: foretold {frame.bins[b]}"
+        if hidden[b]:
+            why = WOULD_TELL if p.readable else TOO_FEW
+            found.append(Estimate(name, label, None, unit=SHARE, suppressed=why))
+            continue
+        found.append(
+            Estimate(
+                name,
+                label,
+                float(p.value),
+                float(p.low),
+                float(p.high),
+                float(np.sqrt(p.sampling + p.noise)),
+                float(noise_share(p.sampling, p.noise)),
+                SHARE,
+                count=float(p.count),
+            )
+        )
+    return tuple(found)

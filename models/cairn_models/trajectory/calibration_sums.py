@@ -1,0 +1,252 @@
+"""`CalibrationSums`: what one held-out patient says about bands and medians, within a bound.
+
+For one scale a patient has cells: pairs of a week and a horizon with both scores. Each cell lies in
+one of four zones: within the 50 % band, the 80 %, the 95 %, or outside; a patient has the share f
+of own cells in each zone, Σf = 1, and with p_b the share within band b
+
+    [ f,  4/3 · p_b(1 − p_b) ]                                     seven numbers, norm ≤ 1.
+
+Proof: with w = 1 − ‖f‖² ≤ 3/4, p_b(1 − p_b) is a sum of products f_j f_k, so at most w/2; then
+‖f‖² + 16/9 · 3w²/4 = 1 − w + 4w²/3 ≤ 1. So the second moments, from which the variance between
+patients follows, cost nothing.
+
+One point a patient says whether medians are right: the mean x of own medians and the mean r of
+what came less what was foretold, both over all own cells, scaled to −1 … 1 by public limits:
+
+    [ a·(x, 1 − x²),  b·(r, 1 − r²),  x·r ]                         norm² ≤ a² + b² + 1.
+
+These twelve stand once a scale, in the slot of the patient's level. Where several horizons are
+asked, the seven stand once more for each horizon's own cells, times e. So
+
+    C² = scales · (2 + a² + b² + e²·horizons),  e = 0 for one horizon.
+
+**Read back.** The share within a band is p̂ = Σp/n. Its variance between patients is
+p̂(1 − p̂)·D/n, D = 1 − Σp(1 − p)/(n p̂(1 − p̂)): as if n/D people had one cell each. The interval is
+that of `proportions` for so many, the noise with it; without noise and with one cell each it is
+Wilson's. Slope and intercept are least squares of what came on what was foretold, a point a
+patient, with noise by the delta method.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cairn_models.proportions import Cells, Proportion, least_count, proportion
+
+Array = NDArray[np.float64]
+
+BANDS: Final = (0.5, 0.8, 0.95)
+ZONES: Final = len(BANDS) + 1
+MIXED: Final = 4.0 / 3.0  # weight of the second moments
+WHOLE: Final = ZONES + len(BANDS) + 5
+EACH: Final = ZONES + len(BANDS)
+CENTRE, HALF = 0.45, 0.45  # of the range: where medians lie; beyond counts as its end
+FARTHEST: Final = 1.0 / 3.0  # of the range: what came less what was foretold; beyond counts as so
+X, R, ONE_HORIZON = 0.6, 0.6, 0.5  # a, b, e
+NARROWEST: Final = 0.1  # D below this is noise
+CLEAR: Final = 3.0  # standard deviations of its noise that the spread of medians must have
+LEAST_SD: Final = 0.04  # of the range: a residual SD below this is noise
+
+
+@dataclass(frozen=True)
+class Line:
+    """Least squares of what came on what was foretold, on 0-1; each with two variances.
+
+    `gap` is the mean of what came less what was foretold. A row: value, sampling, noise.
+    """
+
+    count: float
+    gap: tuple[float, float, float]
+    slope: tuple[float, float, float] | None
+    intercept: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True)
+class CalibrationSums:
+    """The layout for so many `scales`, `horizons` and `levels` (1 where nobody is divided)."""
+
+    scales: int
+    horizons: int
+    levels: int = 1
+
+    @property
+    def parted(self) -> int:
+        """Horizons that have numbers of their own."""
+        return self.horizons if self.horizons > 1 else 0
+
+    @property
+    def length(self) -> int:
+        """Coordinates in the vector."""
+        return self.scales * (self.levels * WHOLE + self.parted * EACH)
+
+    @property
+    def bound(self) -> float:
+        """C."""
+        one = 2.0 + X**2 + R**2 + ONE_HORIZON**2 * self.parted
+        return float(np.sqrt(self.scales * one))
+
+    def encode(
+        self, zones: NDArray[np.int64], median: Array, came: Array, level: NDArray[np.int64]
+    ) -> Array:
+        """(N, length) rows of norm ≤ C.
+
+        Args:
+            zones: (N, scales, horizons, ZONES) how many of the patient's cells lie in each zone.
+            median: (N, scales) mean median over own cells, on 0-1; anything without cells.
+            came: (N, scales) mean of what came, likewise.
+            level: (N,) place of the level; whoever has none contributes zeros.
+        """
+        n = len(zones)
+        whole = np.zeros((n, self.scales, self.levels, WHOLE))
+        there = np.flatnonzero(level >= 0)
+        x = np.clip((_finite(median) - CENTRE) / HALF, -1.0, 1.0)
+        r = np.clip((_finite(came) - _finite(median)) / FARTHEST, -1.0, 1.0)
+        points = np.stack([X * x, X * (1 - x * x), R * r, R * (1 - r * r), x * r], axis=-1)
+        cells = zones.sum(axis=2)
+        known = cells.sum(axis=-1, keepdims=True) > 0
+        row = np.concatenate([_spread(cells), points * known], axis=-1)
+        whole[there, :, level[there]] = row[there]
+        each = np.zeros((n, self.scales, self.parted, EACH))
+        if self.parted:
+            each[there] = ONE_HORIZON * _spread(zones[there])
+        # The margin keeps the norm at or below C after rounding.
+        both = [part.reshape(n, -1) for part in (whole, each)]
+        return np.ascontiguousarray(np.concatenate(both, axis=1)) * (1 - 1e-12)
+
+    def decode(self, total: Array, noise_sd: float, fewest: int) -> Decoded:
+        """The sums, ready to be read."""
+        return Decoded(self, np.asarray(total, dtype=np.float64), noise_sd, fewest)
+
+    def planned(self, people: float, spread: float) -> Array:
+        """The sum over so many calibrated patients, equally at all levels.
+
+        `spread` is D: how much less shares vary between patients than single cells do.
+        """
+        f = np.diff([0.0, *BANDS, 1.0])
+        p = np.array(BANDS)
+        seven = np.concatenate([f, MIXED * p * (1 - p) * (1 - spread)])
+        x2, r2 = (TYPICAL_X / HALF) ** 2, (TYPICAL_R / FARTHEST) ** 2
+        five = np.array([0.0, X * (1 - x2), 0.0, R * (1 - r2), 0.0])
+        whole = np.tile(np.concatenate([seven, five]) / self.levels, self.scales * self.levels)
+        each = np.tile(ONE_HORIZON * seven, self.scales * self.parted)
+        return people * np.concatenate([whole, each])
+
+
+TYPICAL_X, TYPICAL_R = 0.19, 0.1  # of the range: standard deviations in synthetic worlds
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Noised sums of a layout. Scales, levels and horizons are named by number; None: all."""
+
+    layout: CalibrationSums
+    total: Array
+    noise_sd: float
+    fewest: int
+
+    @cached_property
+    def _whole(self) -> Array:
+        """(scales, levels, WHOLE)."""
+        at = self.layout.scales * self.layout.levels * WHOLE
+        return self.total[:at].reshape(self.layout.scales, self.layout.levels, WHOLE)
+
+    @cached_property
+    def _each(self) -> Array:
+        """(scales, parted, EACH)."""
+        at = self.layout.scales * self.layout.levels * WHOLE
+        return self.total[at:].reshape(self.layout.scales, self.layout.parted, EACH)
+
+    def _sums(self, scale: int, level: int | None) -> tuple[Array, float]:
+        """(WHOLE,) sums of a level or of all, and the standard deviation of each one's noise."""
+        if level is not None:
+            return self._whole[scale, level], self.noise_sd
+        return self._whole[scale].sum(axis=0), self.noise_sd * float(np.sqrt(self.layout.levels))
+
+    def coverage(
+        self, scale: int, band: int, *, horizon: int | None = None, level: int | None = None
+    ) -> Proportion:
+        """The share of cells within `BANDS[band]`, patients weighing alike."""
+        if horizon is None:
+            sums, sd = self._sums(scale, level)
+        else:
+            sums, sd = self._each[scale, horizon] / ONE_HORIZON, self.noise_sd / ONE_HORIZON
+        inside, outside = float(sums[: band + 1].sum()), float(sums[band + 1 : ZONES].sum())
+        mixed = float(sums[ZONES + band]) / MIXED
+        cells = Cells(band + 1, ZONES - band - 1)
+        n = inside + outside
+        least = least_count(self.fewest, ZONES, sd)
+        p = min(max(inside / n, 0.0), 1.0) if n >= least else 0.0
+        whole = p * (1.0 - p)
+        d = min(max(1.0 - mixed / n / whole, NARROWEST), 1.0) if whole > 0 else 1.0
+        found = proportion(
+            np.asarray(inside / d), np.asarray(outside / d), cells, noise_sd=sd / d,
+            fewest=least / d,
+        )  # fmt: skip
+        return Proportion(**{**vars(found), "count": np.asarray(n), "least": least})
+
+    def count(self, scale: int, level: int | None = None) -> float:
+        """Patients with any cell, noised."""
+        return float(self._sums(scale, level)[0][:ZONES].sum())
+
+    def line(self, scale: int, level: int | None = None) -> Line | None:
+        """The line through patients' points; None where there are too few."""
+        sums, sd = self._sums(scale, level)
+        made = _MAKE @ sums
+        n, x, r, xx, rr, xr = (float(v) for v in made)
+        if n < least_count(self.fewest, ZONES, sd):
+            return None
+        noise = sd**2 * _MAKE @ _MAKE.T
+        sxx, sxr, srr = xx - x * x / n, xr - x * r / n, rr - r * r / n
+        of_gap = FARTHEST * np.array([-r / n**2, 0, 1 / n, 0, 0, 0])
+        least = (LEAST_SD / FARTHEST) ** 2
+        gap = (FARTHEST * r / n, FARTHEST**2 * max(srr / (n - 1), least) / n, _of(of_gap, noise))
+        of_sxx = np.array([x * x / n**2, -2 * x / n, 0, 1, 0, 0])
+        if sxx <= 0 or sxx < CLEAR * np.sqrt(_of(of_sxx, noise)):
+            return Line(n, gap, None, None)
+        tilt = sxr / sxx
+        of_sxr = np.array([x * r / n**2, -r / n, -x / n, 0, 0, 1])
+        of_tilt = (of_sxr - tilt * of_sxx) / sxx
+        rest = max((srr - tilt * sxr) / max(n - 2, 1), least)
+        per = FARTHEST / HALF  # a unit of the scaled line's tilt in slope
+        slope = (1 + per * tilt, per**2 * rest / sxx, per**2 * _of(of_tilt, noise))
+        # At a median of 0, which is −CENTRE/HALF on the scaled axis.
+        at = -CENTRE / HALF
+        value = r / n + tilt * (at - x / n)
+        of_x = np.array([-x / n**2, 1 / n, 0, 0, 0, 0])
+        of_value = of_gap / FARTHEST + of_tilt * (at - x / n) - tilt * of_x
+        sampling = rest * (1 / n + (at - x / n) ** 2 / sxx)
+        intercept = (FARTHEST * value, FARTHEST**2 * sampling, FARTHEST**2 * _of(of_value, noise))
+        return Line(n, gap, slope, intercept)
+
+
+def _of(gradient: Array, noise: Array) -> float:
+    return float(gradient @ noise @ gradient)
+
+
+def _finite(values: Array) -> Array:
+    return np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=0.0)
+
+
+def _spread(cells: NDArray[np.int64]) -> Array:
+    """(..., EACH) shares of zones and second moments, 0 without cells, from (..., ZONES)."""
+    n = np.maximum(cells.sum(axis=-1, keepdims=True), 1)
+    p = np.cumsum(cells, axis=-1)[..., :-1] / n
+    return np.concatenate([cells / n, MIXED * p * (1 - p)], axis=-1)
+
+
+def _make() -> Array:
+    """(6, WHOLE): n, Σx, Σr, Σx², Σr², Σxr from the sums of one scale."""
+    make = np.zeros((6, WHOLE))
+    make[[0, 3, 4], :ZONES] = 1.0
+    make[1, EACH], make[3, EACH + 1] = 1 / X, -1 / X
+    make[2, EACH + 2], make[4, EACH + 3] = 1 / R, -1 / R
+    make[5, EACH + 4] = 1.0
+    return make
+
+
+_MAKE: Final = _make()
