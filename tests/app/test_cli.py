@@ -92,8 +92,13 @@ def test_version_and_help() -> None:
         ),
         (
             lambda p: (p / "study.toml").write_text(STUDY.replace('"effect"\nep', '"minimum"\nep')),
-            "input.kind-unknown",
+            "input.question-extreme",
             "minimum",
+        ),
+        (
+            lambda p: (p / "study.toml").write_text(STUDY.replace('"effect"\nep', '"average"\nep')),
+            "input.kind-unknown",
+            "average",
         ),
         (
             lambda p: (p / "study.toml").write_text(
