@@ -134,10 +134,10 @@ class Calibration(Judged):
 
     def expected(self, noise: SumNoise) -> tuple[Expected, ...]:
         """Coverage over all horizons, slopes, and coverage by horizon, of a calibrated model."""
-        people = self.planned * WITH_SCORES
-        whole = self.sums.decode(self.sums.planned(people, D_OVERALL), noise.sd, 1)
         there = self.sums.planned(self.planned * AT_A_HORIZON, D_AT_A_HORIZON)
         part = self.sums.decode(there, noise.sd, 1)
+        everybody = self.sums.planned(self.planned * WITH_SCORES, D_OVERALL)
+        whole = self.sums.decode(everybody, noise.sd, 1) if self.sums.parted else part
         found = []
         for s, scale in enumerate(self.scales):
             for b in MAIN_FIRST:
