@@ -183,7 +183,8 @@ def slope(space: Space, place: Floats, x: torch.Tensor, cells: Cells, pull: floa
     fill(network, space.parameters(place))
     patient_losses(network(x), cells).sum().backward()  # type: ignore[no-untyped-call]
     grads = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
-    return space.gradients(torch.cat(grads)[None].numpy())[0] + np.float32(pull) * place
+    along = space.gradients(torch.cat(grads)[None].numpy())[0]
+    return np.asarray(along + np.float32(pull) * place, dtype=np.float32)
 
 
 def _too_few(what: str, have: int) -> InputError:
