@@ -71,9 +71,8 @@ def test_a_file_of_each_kind(tmp_path: Path) -> None:
 
 
 def test_rows_are_counted_from_one(tmp_path: Path) -> None:
-    imported = read_clinic(
-        scores(tmp_path, id=["a", "b", "c"], week=[1, 2, 3], instrument=["PHQ-9"] * 3, value=[1, 99, 3])
-    )  # fmt: skip
+    columns = {"id": ["a", "b", "c"], "week": [1, 2, 3], "value": [1, 99, 3]}
+    imported = read_clinic(scores(tmp_path, instrument=["PHQ-9"] * 3, **columns))
     assert [(f.file, f.row, f.code) for f in imported.findings] == [
         ("s.parquet", 2, "score-out-of-range")
     ]
