@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from cairn_client.readers.csv_folder import _frame
+from cairn_client.readers.csv_folder import frame_of
 from cairn_client.readers.lines import Scan, records, scan
 
 CELL = st.text(alphabet='ab1 .,;"\n\r\té😀', max_size=6)
@@ -49,7 +49,7 @@ def test_well_formed_files_read_as_the_standard_library_reads_them(
         line += 1 + sum(field.count("\n") for field in fields)
     assert cells(scanned) == expected
 
-    frame = _frame(scanned, ",", {"a": 2, "b": 0})
+    frame = frame_of(scanned, ",", {"a": 2, "b": 0})
     kept = [(r, f) for r, f in expected if stripped(f[2]) or stripped(f[0])]
     assert frame.rows() == [(r, stripped(f[2]), stripped(f[0])) for r, f in kept]
 
@@ -118,7 +118,7 @@ def test_the_slow_path_takes_over_where_the_fast_one_disagrees(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scanned = scan(b'a,b\n1,"2"\n\n3,\n', ",")
-    fast = _frame(scanned, ",", {"x": 1, "y": 0})
+    fast = frame_of(scanned, ",", {"x": 1, "y": 0})
     monkeypatch.setattr(pl, "read_csv", lambda *_, **__: pl.DataFrame({"only": ["1"]}))
-    assert _frame(scanned, ",", {"x": 1, "y": 0}).equals(fast)
+    assert frame_of(scanned, ",", {"x": 1, "y": 0}).equals(fast)
     assert fast.rows() == [(2, "2", "1"), (4, None, "3")]

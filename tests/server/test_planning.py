@@ -57,7 +57,7 @@ def test_the_whole_budget_is_what_the_ledgers_will_be_charged():
         terms = QuestionTerms.of(demo, spec, build(spec, demo).shape, demo.policy.clinics)
         charged += terms.noise.rho_per_round * terms.noise.rounds
     assert plan.epsilon == pytest.approx(epsilon_of_rho(charged, demo.privacy.delta))
-    assert plan.rounds == 42
+    assert plan.rounds == 22
     assert plan.faults == ()
 
 
