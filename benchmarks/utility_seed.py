@@ -79,7 +79,7 @@ def one_seed(world: str, seed: int) -> Found:
             cohort.inside(foretold.quantile(0.5 - band / 2), foretold.quantile(0.5 + band / 2))
             for band in BANDS
         )
-        median = np.asarray(foretold.median[:, :, 0], dtype=np.float32)
+        median = np.asarray(foretold.quantile(0.5), dtype=np.float32)
         note(name, cohort.error(median))
         return median
 
@@ -124,7 +124,7 @@ def _alone(
     own, everybody, gains = np.empty_like(together), [], []
     for k, clinic in enumerate(clinics):
         parameters = train(Trainees.of([clinic]), Noise(EPSILON), found.seed * 100 + k)
-        median = predict(parameters, cohort.judges.features).median[:, :, 0]
+        median = predict(parameters, cohort.judges.features).quantile(0.5)
         rows = slice(k * FURTHER, (k + 1) * FURTHER)
         own[rows] = median[rows]
         everybody.append(cohort.error(median))

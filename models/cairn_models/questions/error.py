@@ -153,9 +153,9 @@ class Error(Question[Weekly]):
         for at in range(0, len(prepared), BLOCK):
             some = prepared.take(range(at, min(at + BLOCK, len(prepared))))
             guesses = (
-                predict(public[:d], some.features, BLOCK).median[:, :, 0],
+                predict(public[:d], some.features, BLOCK).quantile(0.5),
                 last_value(some),
-                predict(public[d:], some.features, BLOCK).median[:, :, 0],
+                predict(public[d:], some.features, BLOCK).quantile(0.5),
             )
             target, known = main_targets(some, self.settings.horizons)
             model, last, prior = (self._mean_error(guess, target, known) for guess in guesses)

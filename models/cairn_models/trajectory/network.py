@@ -88,7 +88,8 @@ class CourseNetwork(nn.Module):
 class Prediction:
     """What each week foretells, without gradients; N patients, T weeks, H horizons, all float32.
 
-    `median`, `below`, `above` (N, T, 2, H) on the 0-1 scale, main instrument first; `outcome`
+    `median`, `below`, `above` (N, T, 2, H) on the 0-1 scale, main instrument first, not cut to the
+    range: `quantile` is, and `quantile(0.5)` is the prediction of a score. `outcome`
     (N, T, 3, H) and `dropout` (N, T, 2) probabilities. Nothing is foretold by a week at or before
     which the scale's last score is missing: the caller must look (`any_score`).
     """

@@ -99,7 +99,7 @@ def own_error(parameters: Floats | None, weeks: Weekly, instrument: Instrument) 
     if parameters is None:
         guess = np.repeat(weeks.features[:, :, LAST[0], None], len(HORIZONS), axis=2)
     else:
-        guess = predict(parameters, weeks.features).median[:, :, 0]
+        guess = predict(parameters, weeks.features).quantile(0.5)
     span = instrument.highest - instrument.lowest
     gap = span * np.where(known, np.abs(guess.astype(np.float64) - target), 0.0).sum(axis=1)
     pairs = known.sum(axis=1)  # (P, H)

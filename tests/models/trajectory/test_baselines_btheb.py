@@ -97,7 +97,7 @@ def trained(clinics: list[Records]) -> np.ndarray:
 def errors(parameters: np.ndarray, rows: list[dict[str, str]]) -> np.ndarray:
     """(pairs, 4): the visit's number, the model's error and the last value's in points, who."""
     rows = sorted(rows, key=lambda r: int(r["rownames"]))
-    medians = predict(parameters, weekly(records(rows), BDI).features).median[:, :, 0]
+    medians = predict(parameters, weekly(records(rows), BDI).features).quantile(0.5)
     found = []
     names = list(VISITS)
     for k, (before, after) in enumerate(itertools.pairwise(names)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from cairn_models.answers import Bars, Forest
 from cairn_models.baselines import error_by_horizon, last_value
@@ -61,6 +62,20 @@ def test_a_hostile_patient_stays_in_bound_and_changes_no_other_vector(
     assert (np.linalg.norm(rows, axis=1) <= question.shape.bound).all()
     assert len(rows) == len(calm) + split.is_held_out("zz-hostile")
     assert np.array_equal(rows[: len(calm)], calm)
+
+
+def test_a_prediction_outside_the_range_is_its_end(ask, clinic):
+    """No score lies below 0: how far below it a network would go is not its error."""
+    question = ask("error", course={"held_out": 0.6})
+    rows = []
+    for depth in (-20.0, -40.0):  # both far below 0, wherever the last score was
+        network = untrained()
+        with torch.no_grad():
+            network.recurrent.head_bias.fill_(depth)
+        model = {"course/parameters": flat(network), "course/prior": flat(untrained())}
+        rows.append(vectors(question, clinic, model))
+    assert rows[0].any()
+    assert np.array_equal(rows[0], rows[1])
 
 
 def test_a_clinic_without_patients_says_nothing(ask, released):
