@@ -7,6 +7,7 @@ is never read. docs/clinic-data.md explains every setting.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -65,9 +66,9 @@ class _Table(_Part):
             check_date_format(self.date_format)
         return self
 
+    @abstractmethod
     def columns(self) -> dict[str, str]:
         """Role → the clinic's column, for each role that the mapping fills."""
-        raise NotImplementedError
 
 
 class _Timed(_Table):
