@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from cairn_models.questions.base import Settings
+from cairn_models.questions.windows import check_baseline
 
 MOST_WEEKS: Final = 8
 MOST_USE_WEEKS: Final = 4
@@ -61,18 +62,13 @@ class DescribeSettings(Settings):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        first, last = self.baseline_window
-        if not first <= last:
-            raise ValueError("baseline_window: its start must not be after its end")
         for name in ("weeks", "programme_weeks"):
             weeks = getattr(self, name)
             if any(b <= a for a, b in pairwise(weeks)):
                 raise ValueError(f"{name}: each must be later than the one before")
-        if last >= self.weeks[0] - self.window:
-            raise ValueError(
-                "baseline_window: it must end before the first week − window, so that no score is "
-                "both"
-            )
+        check_baseline(
+            self.baseline_window, before=self.weeks[0] - self.window, what="the first week − window"
+        )
         if any(share <= 0 for share in (self.shares or {}).values()):
             raise ValueError("shares: each must be above 0")
         for name in ("parts", "variables", "programme_arms", "scales"):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from cairn_models.arm_effects import Pair
 from cairn_models.questions.arms import Refusal
 from cairn_models.questions.base import Settings
+from cairn_models.questions.windows import check_baseline
 from cairn_protocol.study import QuestionSpec, Study
 
 NOTHING: Final = "none"
@@ -63,13 +64,7 @@ class EffectSettings(Settings):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        first, last = self.baseline_window
-        if not first <= last:
-            raise ValueError("baseline_window: its start must not be after its end")
-        if last >= self.week - self.window:
-            raise ValueError(
-                "baseline_window: it must end before week − window, so that no score is both"
-            )
+        check_baseline(self.baseline_window, before=self.week - self.window)
         if self.baseline_model is not None and self.adjust != BASELINE:
             raise ValueError(f'baseline_model: it is what adjust = "{BASELINE}" uses; drop one')
         if self.strata and not self.randomised:

@@ -52,6 +52,7 @@ from cairn_models.questions.rates_estimates import (
     Frame,
     name_of,
 )
+from cairn_models.questions.windows import check_baseline
 from cairn_models.rates_shaping import AT_CASENESS
 from cairn_models.rates_table import NOWHERE, RatesTable
 from cairn_models.records import Records
@@ -83,13 +84,7 @@ class RatesSettings(Settings):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        first, last = self.baseline_window
-        if not first <= last:
-            raise ValueError("baseline_window: its start must not be after its end")
-        if last >= self.week - self.window:
-            raise ValueError(
-                "baseline_window: it must end before week − window, so that no score is both"
-            )
+        check_baseline(self.baseline_window, before=self.week - self.window)
         for name in ("outcomes", "scales"):
             named = getattr(self, name)
             if len(set(named)) != len(named):

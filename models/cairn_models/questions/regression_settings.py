@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from cairn_models.endings import LONGEST
 from cairn_models.questions.base import Settings
+from cairn_models.questions.windows import check_baseline
 from cairn_models.regression.clocks import EventName
 
 HAZARD: Final = "hazard"
@@ -42,13 +43,8 @@ class RegressionSettings(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        first, last = self.baseline_window
-        if not first <= last:
-            raise ValueError("baseline_window: its start must not be after its end")
-        if self.family != HAZARD and last >= self.week - self.window:
-            raise ValueError(
-                "baseline_window: it must end before week − window, so that no score is both"
-            )
+        of_scores = self.family != HAZARD
+        check_baseline(self.baseline_window, before=self.week - self.window if of_scores else None)
         if any(b - a < 1e-3 for a, b in zip((0.0, *self.ends), self.ends, strict=False)):
             raise ValueError("ends: each must be later than the one before")
         if self.ends[-1] > LONGEST / 10:

@@ -22,6 +22,7 @@ from cairn_models.questions.retention import WINDOW_WEEKS
 from cairn_models.questions.time_to_event_words import deterioration_words, step_up_words
 from cairn_models.questions.timed import Timed, TimedSettings
 from cairn_models.questions.timed_words import Words
+from cairn_models.questions.windows import check_baseline
 from cairn_models.records import Records
 from cairn_models.reliable_change import has_thresholds
 from cairn_models.ways import DETERIORATION, STEP_UP, Ways
@@ -47,11 +48,7 @@ class TimeToEventSettings(TimedSettings):
         if self.baseline_window is not None:
             if self.event == "step_up":
                 raise ValueError("baseline_window: it is for deterioration alone")
-            first, last = self.baseline_window
-            if not first <= last:
-                raise ValueError("baseline_window: its start must not be after its end")
-            if last >= self.ends[0]:
-                raise ValueError("baseline_window: it must end before the first of ends")
+            check_baseline(self.baseline_window, before=self.ends[0], what="the first of ends")
         return self
 
 
