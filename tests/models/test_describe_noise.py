@@ -41,6 +41,12 @@ def numbers(question, total, sd):
     return [next(e for e in answer.estimates if e.name == name) for name in NAMES]
 
 
+def scored(seen, truth):
+    if seen.suppressed:
+        return np.nan
+    return (seen.value - truth) / (seen.standard_error * np.sqrt(seen.noise_share))
+
+
 @pytest.fixture(scope="module")
 def asked():
     study = Study.parse(STUDY)
@@ -66,11 +72,13 @@ def test_the_grid_costs_little_and_the_noise_scatters_as_the_interval_says(asked
         total = sum(add_noise(saturate(s, scale.clamp), noise) for s in steps) * scale.step
         scores.append(
             [
-                (seen.value - true.value) / (seen.standard_error * np.sqrt(seen.noise_share))
+                scored(seen, true.value)
                 for seen, true in zip(numbers(question, total, terms.sum_sd), clean, strict=True)
             ]
         )
+    # a level beside one that the noise brought below ten patients is withheld, once in 3,000 draws
+    assert np.isnan(scores).sum() <= 3
     # variance of 250 standard normals: 1 ± 0.09 (one standard error)
-    assert (np.abs(np.mean(scores, axis=0)) < 4 / np.sqrt(TRIALS)).all()
-    assert (np.var(scores, axis=0) > 0.64).all()
-    assert (np.var(scores, axis=0) < 1.4).all()
+    assert (np.abs(np.nanmean(scores, axis=0)) < 4 / np.sqrt(TRIALS)).all()
+    assert (np.nanvar(scores, axis=0) > 0.64).all()
+    assert (np.nanvar(scores, axis=0) < 1.4).all()
