@@ -67,14 +67,15 @@ class KeeperClient:
         request: Message,
         reply: type[ReplyT],
         seconds: float = COMMAND_SECONDS,
+        service: str = ADMIN,
     ) -> ReplyT:
-        """The reply to a command.
+        """The reply to a command of one of the services on admin.sock.
 
         Raises:
             CairnError: the keeper's refusal, as it was raised there.
             InputError: `input.keeper-unreachable`.
         """
-        return self._call(f"/{ADMIN}/{method}", request, reply, seconds)
+        return self._call(f"/{service}/{method}", request, reply, seconds)
 
     def _call(self, method: str, request: Message, reply: type[ReplyT], seconds: float) -> ReplyT:
         call = self._open().unary_unary(
