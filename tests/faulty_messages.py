@@ -17,6 +17,11 @@ STANDING: Values = {
     "signature": SIGNATURE,
 }
 
+RECEIVED: Values = {
+    **{"study": bytes(32), "findings": bytes(32), "identity": bytes(32)},
+    "signature": SIGNATURE,
+}
+
 
 def _mark() -> Values:
     front = {"identity": bytes(32), "epoch": 1, "boot": bytes(16), "ledger_head": bytes(32)}
@@ -97,9 +102,16 @@ def _offer(*entries: tuple[str, bytes], version: int = 0, previous: bytes = byte
     return frame("Offer", values)
 
 
+def findings(*names: str) -> bytes:
+    """Findings whose files have these names, in this order."""
+    files = [{"name": name, "data": name.encode()} for name in names]
+    return frame("Findings", {"study": bytes(32), "files": files, "signature": SIGNATURE})
+
+
 def messages() -> dict[str, dict[str, Any]]:
     """Good ones of the kinds that the run does not send, and every fault that bytes alone show."""
     closing = frame("CloseRun", CLOSING)
+    unused = bytes((max(KINDS.values()) + 1,))
     packages = {"run": RUN, "packages": [_package(0), _package(1)]}
     nan = bytes.fromhex("0000c07f")
     two = [_mark(), _mark()]
@@ -110,6 +122,8 @@ def messages() -> dict[str, dict[str, Any]]:
         "offer": ("Offer", _offer(("a", b"a" * 32), ("b", b"b" * 32))),
         "refusal": ("Refusal", frame("Refusal", refusal)),
         "standing": ("Standing", frame("Standing", STANDING)),
+        "findings": ("Findings", findings("model-1/card.md", "results.json")),
+        "received": ("Received", frame("Received", RECEIVED)),
         "upload": ("Upload", frame("Upload", upload())),
         "upload-forbidden": (
             "Upload",
@@ -124,7 +138,10 @@ def messages() -> dict[str, dict[str, Any]]:
         "magic": ("not-cairn", b"cairn" + closing[5:]),
         "version-1": ("version-unknown", closing[:5] + b"\1" + closing[6:]),
         "kind-0": ("kind-unknown", closing[:6] + b"\0" + closing[7:]),
-        "kind-unused": ("kind-unknown", closing[:6] + bytes((len(KINDS) + 1,)) + closing[7:]),
+        "kind-unused": (
+            "kind-unknown",
+            closing[:6] + unused + closing[7:],
+        ),
         "length-bomb": ("oversize", closing[:23] + b"\xff" * 4 + closing[27:]),
         "count-bomb": ("oversize", closing[:-4] + b"\xff" * 4),
         "two-witnesses": ("oversize", _confirmation(_note(0, 1, witness=two))),
@@ -166,6 +183,11 @@ def messages() -> dict[str, dict[str, Any]]:
         "opening-shares-part": ("malformed", _opening(shares=bytes(63))),
         "opening-seeds-part": ("malformed", _opening(seeds=bytes(33))),
         "standing-state": ("malformed", frame("Standing", STANDING | {"state": "perhaps"})),
+        "findings-order": ("malformed", findings("results.json", "card.md")),
+        "findings-twice": ("malformed", findings("results.json", "results.json")),
+        "findings-empty": ("malformed", findings()),
+        "findings-without-results": ("malformed", findings("card.md")),
+        "findings-file-above": ("malformed", findings("../card.md", "results.json")),
         "roster-empty": ("malformed", _offer()),
         "roster-order": ("malformed", _offer(("b", b"b" * 32), ("a", b"a" * 32))),
         "roster-key-twice": ("malformed", _offer(("a", b"a" * 32), ("b", b"a" * 32))),

@@ -12,7 +12,7 @@ from typing import Any
 
 import slow_mlkem
 import slow_run
-from faulty_messages import HEADER, RUN, T1, messages
+from faulty_messages import HEADER, RUN, T1, findings, messages
 from faulty_messages import upload as some_upload
 from slow_primitives import ed25519_public, x25519
 from slow_protocol import (
@@ -151,6 +151,8 @@ def _digests(run: slow_run.Run) -> dict[str, Vector]:
     for name, (kind, label, values) in bodies.items():
         body = encode(kind, values)
         found[name] = {"record": kind, "body": body, "expect": h(label, body)}
+    body = findings("results.json")[7:]
+    found["findings"] = {"record": "Findings", "body": body, "expect": h("findings", body)}
     found["upload"] = {
         **{name: upload[name] for name in ("modulus_bits", "vector", "commitment")},
         **{name: upload[name] for name in ("sealed", "commitments")},

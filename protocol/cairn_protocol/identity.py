@@ -26,6 +26,8 @@ Label = Literal[
     "opening",
     "closed",
     "standing",
+    "findings",
+    "received",
     "join",
     "member list",
     "release",

@@ -9,6 +9,7 @@
     Certificate    ─────────▶  Opening
     CloseRun       ─────────▶  Closed
     Offer          ─────────▶  Standing          before any run, and whenever the server asks
+    Findings       ─────────▶  Received          once a study's results were released
     any            ─────────▶  Refusal           instead
 
 The annotations are the wire format, in order.  # SPEC 5
@@ -22,6 +23,7 @@ from typing import Annotated, ClassVar, Final
 from cairn_protocol.codec import Text, refuse, unframed
 from cairn_protocol.context import LARGEST_STATE
 from cairn_protocol.errors import CairnError, PeerFault
+from cairn_protocol.findings import Findings, FoundFile, Received
 from cairn_protocol.record import Message, Nested
 from cairn_protocol.roster import SignedRoster
 from cairn_protocol.round_messages import (
@@ -60,6 +62,8 @@ __all__ = [
     "Closed",
     "Confirmation",
     "Consent",
+    "Findings",
+    "FoundFile",
     "Header",
     "KeyPackage",
     "Note",
@@ -67,6 +71,7 @@ __all__ = [
     "OpenRun",
     "Opening",
     "Packages",
+    "Received",
     "Refusal",
     "RoundRecord",
     "RoundRequest",
@@ -152,6 +157,8 @@ AnyMessage = (
     | Refusal
     | Offer
     | Standing
+    | Findings
+    | Received
 )
 KINDS: Final[dict[int, type[Message]]] = {
     cls.kind: cls
@@ -159,6 +166,7 @@ KINDS: Final[dict[int, type[Message]]] = {
         *(OpenRun, KeyPackage, Packages, Confirmation, RoundRequest, Upload),
         *(Survivors, Consent, Certificate, Opening),
         *(CloseRun, Closed, Refusal, Offer, Standing),
+        *(Findings, Received),
     )
 }
 

@@ -33,6 +33,7 @@ from cairn_protocol.keys import (
 from cairn_protocol.mark import Mark
 from cairn_protocol.masks import masked
 from cairn_protocol.messages import (
+    Findings,
     Header,
     OpenRun,
     RoundRecord,
@@ -84,7 +85,13 @@ def test_every_byte_of_a_run_is_the_same(name):
 
 def test_the_frozen_run_holds_a_message_of_every_kind_of_a_run(vectors):
     kinds = {type(decode(one["message"])).__name__ for one in vectors["run"]["sent"]}
-    assert set(slow_protocol.KINDS) - kinds == {"Refusal", "Offer", "Standing"}
+    assert set(slow_protocol.KINDS) - kinds == {
+        "Refusal",
+        "Offer",
+        "Standing",
+        "Findings",
+        "Received",
+    }
 
 
 def test_the_frozen_files_are_those_that_are_computed_and_no_others(vectors):
@@ -184,7 +191,7 @@ def test_frozen_packed_vector(vector):
     assert from_wire(unhex(vector["expect"]), bits, len(numbers)).tolist() == numbers
 
 
-RECORDS = (OpenRun, Header, Context, Mark, Roster, RoundRecord)
+RECORDS = (OpenRun, Header, Context, Mark, Roster, RoundRecord, Findings)
 
 
 @pytest.mark.parametrize("vector", frozen("digest-*"))

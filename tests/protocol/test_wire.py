@@ -24,12 +24,15 @@ from cairn_protocol.messages import (
     Closed,
     CloseRun,
     Confirmation,
+    Findings,
+    FoundFile,
     Header,
     KeyPackage,
     Note,
     Offer,
     Opening,
     Packages,
+    Received,
     Refusal,
     RoundRecord,
     RoundRequest,
@@ -71,6 +74,8 @@ def messages(federate) -> dict[str, bytes]:
         Refusal.of(BudgetRefusal("no budget is left", code="spent", hint="ask for less")),
         Offer(federation.opening.study, federation.opening.roster),
         Standing(bytes(32), bytes(32), bytes(32), "approved", bytes(64)),
+        Findings(bytes(32), (FoundFile("results.json", b"{}"),), bytes(64)),
+        Received(bytes(32), bytes(32), bytes(32), bytes(64)),
     ]
     assert requests[3].notes  # clinic 3 missed a round
     assert requests[3].records[0].consents
@@ -219,6 +224,8 @@ def test_an_invalid_message_cannot_be_made():
         lambda: Opening(bytes(16), 0, bytes(32), bytes(32), bytes(31), b"", bytes(64)),
         lambda: Opening(bytes(16), 0, bytes(32), bytes(32), b"", bytes(33), bytes(64)),
         lambda: Standing(bytes(32), bytes(32), bytes(32), "perhaps", bytes(64)),
+        lambda: FoundFile("a/b/c", b""),
+        lambda: Findings(bytes(32), (), bytes(64)),
     ):
         with pytest.raises(OurFault) as refused:
             make()
