@@ -21,7 +21,11 @@ from cairn_protocol.errors import CairnError, InputError, OurFault
 from cairn_protocol.identity import Identity
 from cairn_protocol.mark import BOOT_BYTES
 
-_SEALED: Final = {"runs": ("place", ("run",)), "replies": ("reply", ("run", "request", "header"))}
+_SEALED: Final = {
+    "runs": ("place", ("run",)),
+    "replies": ("reply", ("run", "request", "header")),
+    "reviewers": ("account", ("name",)),
+}
 
 
 class StoreBase:

@@ -9,7 +9,6 @@ from typing import Final
 from cairn_client.keeper_state import Place
 from cairn_protocol.progress import NOTHING, Progress
 
-VERSION: Final = 2
 _DECIDED: Final = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 CREATE TABLE offers (
@@ -44,7 +43,13 @@ CREATE TABLE registries (
 CREATE TRIGGER pin_kept BEFORE DELETE ON registries BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE TRIGGER pin_fixed BEFORE UPDATE ON registries BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 """
-SCHEMA: Final = _DECIDED + _RUNS + _PEERS
+_REVIEWERS: Final = """
+ALTER TABLE decisions ADD COLUMN account INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE reviewers (name BLOB PRIMARY KEY, account BLOB NOT NULL) STRICT;
+"""
+_STEPS: Final = {3: _REVIEWERS}  # what each version from 3 on adds, to new stores and to old ones
+VERSION: Final = max(_STEPS)
+SCHEMA: Final = _DECIDED + _RUNS + _PEERS + "".join(_STEPS.values())
 
 
 def migrate(database: sqlite3.Connection, version: int, seal: Callable[..., bytes]) -> None:
@@ -52,10 +57,20 @@ def migrate(database: sqlite3.Connection, version: int, seal: Callable[..., byte
 
     From version 1, team, offers, decisions, epoch and every run's place are carried over, the
     places sealed by `seal` (plain, table, keys of the row). Kept replies are not: each answers
-    a request of protocol version 1, byte for byte, which no server sends any more.
+    a request of protocol version 1, byte for byte, which no server sends any more. Later versions
+    only add.
     """
     if version >= VERSION:
         return
+    if version < 2:
+        _from_the_first(database, seal)
+    for step in range(max(version, 2) + 1, VERSION + 1):
+        for statement in _statements(_STEPS[step]):
+            database.execute(statement)
+    database.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _from_the_first(database: sqlite3.Connection, seal: Callable[..., bytes]) -> None:
     runs = database.execute("SELECT run, study, clinic, progress, at FROM runs").fetchall()
     database.execute("DROP TABLE runs")
     for statement in _statements(_RUNS + _PEERS):
@@ -64,7 +79,6 @@ def migrate(database: sqlite3.Connection, version: int, seal: Callable[..., byte
         place = Place(study, clinic, Progress.from_body(progress + NOTHING))  # nothing was opened
         row = (run, seal(place.body, "runs", run), at)
         database.execute("INSERT INTO runs VALUES (?, ?, ?)", row)
-    database.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _statements(script: str) -> list[str]:
