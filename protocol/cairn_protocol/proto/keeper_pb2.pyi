@@ -59,7 +59,7 @@ class Budget(_message.Message):
     def __init__(self, spent_epsilon: _Optional[float] = ..., cap_epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., left_share: _Optional[float] = ..., releases: _Optional[int] = ...) -> None: ...
 
 class StudyLine(_message.Message):
-    __slots__ = ("digest", "name", "title", "state", "person", "offered_at", "decided_at", "members", "verified", "needed", "unverified")
+    __slots__ = ("digest", "name", "title", "state", "person", "offered_at", "decided_at", "members", "verified", "needed", "unverified", "approved_by", "approvals")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +71,8 @@ class StudyLine(_message.Message):
     VERIFIED_FIELD_NUMBER: _ClassVar[int]
     NEEDED_FIELD_NUMBER: _ClassVar[int]
     UNVERIFIED_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_BY_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_FIELD_NUMBER: _ClassVar[int]
     digest: str
     name: str
     title: str
@@ -82,7 +84,9 @@ class StudyLine(_message.Message):
     verified: int
     needed: int
     unverified: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, digest: _Optional[str] = ..., name: _Optional[str] = ..., title: _Optional[str] = ..., state: _Optional[str] = ..., person: _Optional[str] = ..., offered_at: _Optional[int] = ..., decided_at: _Optional[int] = ..., members: _Optional[int] = ..., verified: _Optional[int] = ..., needed: _Optional[int] = ..., unverified: _Optional[_Iterable[str]] = ...) -> None: ...
+    approved_by: _containers.RepeatedScalarFieldContainer[str]
+    approvals: int
+    def __init__(self, digest: _Optional[str] = ..., name: _Optional[str] = ..., title: _Optional[str] = ..., state: _Optional[str] = ..., person: _Optional[str] = ..., offered_at: _Optional[int] = ..., decided_at: _Optional[int] = ..., members: _Optional[int] = ..., verified: _Optional[int] = ..., needed: _Optional[int] = ..., unverified: _Optional[_Iterable[str]] = ..., approved_by: _Optional[_Iterable[str]] = ..., approvals: _Optional[int] = ...) -> None: ...
 
 class LastRound(_message.Message):
     __slots__ = ("study", "question", "round", "attempt", "answered", "at")
@@ -191,16 +195,18 @@ class Member(_message.Message):
     def __init__(self, clinic: _Optional[str] = ..., fingerprint: _Optional[str] = ..., ours: _Optional[bool] = ..., verified: _Optional[str] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("study", "roster", "state", "person")
+    __slots__ = ("study", "roster", "state", "person", "session")
     STUDY_FIELD_NUMBER: _ClassVar[int]
     ROSTER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PERSON_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     study: str
     roster: str
     state: str
     person: str
-    def __init__(self, study: _Optional[str] = ..., roster: _Optional[str] = ..., state: _Optional[str] = ..., person: _Optional[str] = ...) -> None: ...
+    session: str
+    def __init__(self, study: _Optional[str] = ..., roster: _Optional[str] = ..., state: _Optional[str] = ..., person: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
 
 class PinTeamRequest(_message.Message):
     __slots__ = ("public",)
