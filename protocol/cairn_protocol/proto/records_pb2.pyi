@@ -7,12 +7,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class Findings(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+class Attempt(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
-    FINDINGS_KEPT: _ClassVar[Findings]
-    FINDINGS_TRIED: _ClassVar[Findings]
-FINDINGS_KEPT: Findings
-FINDINGS_TRIED: Findings
+    ATTEMPT_KEPT: _ClassVar[Attempt]
+    ATTEMPT_TRIED: _ClassVar[Attempt]
+ATTEMPT_KEPT: Attempt
+ATTEMPT_TRIED: Attempt
 
 class DryRunRequest(_message.Message):
     __slots__ = ("person", "session")
@@ -74,6 +74,22 @@ class ImportsReply(_message.Message):
 
 class ImportLine(_message.Message):
     __slots__ = ("place", "number", "at", "outcome", "person", "source", "records", "patients", "rows", "set_aside", "left_out", "lost", "loss_accepted", "code")
+    class Tally(_message.Message):
+        __slots__ = ("name", "count")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        COUNT_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        count: int
+        def __init__(self, name: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+    class Lost(_message.Message):
+        __slots__ = ("table", "before", "gone")
+        TABLE_FIELD_NUMBER: _ClassVar[int]
+        BEFORE_FIELD_NUMBER: _ClassVar[int]
+        GONE_FIELD_NUMBER: _ClassVar[int]
+        table: str
+        before: int
+        gone: int
+        def __init__(self, table: _Optional[str] = ..., before: _Optional[int] = ..., gone: _Optional[int] = ...) -> None: ...
     PLACE_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
@@ -96,37 +112,19 @@ class ImportLine(_message.Message):
     source: str
     records: str
     patients: int
-    rows: _containers.RepeatedCompositeFieldContainer[Tally]
+    rows: _containers.RepeatedCompositeFieldContainer[ImportLine.Tally]
     set_aside: int
-    left_out: _containers.RepeatedCompositeFieldContainer[Tally]
-    lost: _containers.RepeatedCompositeFieldContainer[Lost]
+    left_out: _containers.RepeatedCompositeFieldContainer[ImportLine.Tally]
+    lost: _containers.RepeatedCompositeFieldContainer[ImportLine.Lost]
     loss_accepted: bool
     code: str
-    def __init__(self, place: _Optional[int] = ..., number: _Optional[int] = ..., at: _Optional[int] = ..., outcome: _Optional[str] = ..., person: _Optional[str] = ..., source: _Optional[str] = ..., records: _Optional[str] = ..., patients: _Optional[int] = ..., rows: _Optional[_Iterable[_Union[Tally, _Mapping]]] = ..., set_aside: _Optional[int] = ..., left_out: _Optional[_Iterable[_Union[Tally, _Mapping]]] = ..., lost: _Optional[_Iterable[_Union[Lost, _Mapping]]] = ..., loss_accepted: _Optional[bool] = ..., code: _Optional[str] = ...) -> None: ...
-
-class Tally(_message.Message):
-    __slots__ = ("name", "count")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    COUNT_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    count: int
-    def __init__(self, name: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
-
-class Lost(_message.Message):
-    __slots__ = ("table", "before", "gone")
-    TABLE_FIELD_NUMBER: _ClassVar[int]
-    BEFORE_FIELD_NUMBER: _ClassVar[int]
-    GONE_FIELD_NUMBER: _ClassVar[int]
-    table: str
-    before: int
-    gone: int
-    def __init__(self, table: _Optional[str] = ..., before: _Optional[int] = ..., gone: _Optional[int] = ...) -> None: ...
+    def __init__(self, place: _Optional[int] = ..., number: _Optional[int] = ..., at: _Optional[int] = ..., outcome: _Optional[str] = ..., person: _Optional[str] = ..., source: _Optional[str] = ..., records: _Optional[str] = ..., patients: _Optional[int] = ..., rows: _Optional[_Iterable[_Union[ImportLine.Tally, _Mapping]]] = ..., set_aside: _Optional[int] = ..., left_out: _Optional[_Iterable[_Union[ImportLine.Tally, _Mapping]]] = ..., lost: _Optional[_Iterable[_Union[ImportLine.Lost, _Mapping]]] = ..., loss_accepted: _Optional[bool] = ..., code: _Optional[str] = ...) -> None: ...
 
 class QualityRequest(_message.Message):
     __slots__ = ("of",)
     OF_FIELD_NUMBER: _ClassVar[int]
-    of: Findings
-    def __init__(self, of: _Optional[_Union[Findings, str]] = ...) -> None: ...
+    of: Attempt
+    def __init__(self, of: _Optional[_Union[Attempt, str]] = ...) -> None: ...
 
 class QualityReply(_message.Message):
     __slots__ = ("line", "day", "synthetic", "patients", "without_entry", "without_arm", "without_scores", "time_unit", "instruments", "groups", "numbers", "tallies", "faults", "studies_known", "studies", "attention")
@@ -166,11 +164,11 @@ class QualityReply(_message.Message):
         bins: _containers.RepeatedScalarFieldContainer[int]
         bin_width: int
         weeks: _containers.RepeatedCompositeFieldContainer[QualityReply.Week]
-        gaps: _containers.RepeatedCompositeFieldContainer[Tally]
+        gaps: _containers.RepeatedCompositeFieldContainer[ImportLine.Tally]
         gap_median: float
         quarters: _containers.RepeatedCompositeFieldContainer[QualityReply.Quarter]
         drift: _containers.RepeatedScalarFieldContainer[str]
-        def __init__(self, name: _Optional[str] = ..., rows: _Optional[int] = ..., patients: _Optional[int] = ..., lowest: _Optional[float] = ..., highest: _Optional[float] = ..., lower_quartile: _Optional[float] = ..., median: _Optional[float] = ..., upper_quartile: _Optional[float] = ..., mean: _Optional[float] = ..., sd: _Optional[float] = ..., at_floor: _Optional[float] = ..., at_ceiling: _Optional[float] = ..., bins: _Optional[_Iterable[int]] = ..., bin_width: _Optional[int] = ..., weeks: _Optional[_Iterable[_Union[QualityReply.Week, _Mapping]]] = ..., gaps: _Optional[_Iterable[_Union[Tally, _Mapping]]] = ..., gap_median: _Optional[float] = ..., quarters: _Optional[_Iterable[_Union[QualityReply.Quarter, _Mapping]]] = ..., drift: _Optional[_Iterable[str]] = ...) -> None: ...
+        def __init__(self, name: _Optional[str] = ..., rows: _Optional[int] = ..., patients: _Optional[int] = ..., lowest: _Optional[float] = ..., highest: _Optional[float] = ..., lower_quartile: _Optional[float] = ..., median: _Optional[float] = ..., upper_quartile: _Optional[float] = ..., mean: _Optional[float] = ..., sd: _Optional[float] = ..., at_floor: _Optional[float] = ..., at_ceiling: _Optional[float] = ..., bins: _Optional[_Iterable[int]] = ..., bin_width: _Optional[int] = ..., weeks: _Optional[_Iterable[_Union[QualityReply.Week, _Mapping]]] = ..., gaps: _Optional[_Iterable[_Union[ImportLine.Tally, _Mapping]]] = ..., gap_median: _Optional[float] = ..., quarters: _Optional[_Iterable[_Union[QualityReply.Quarter, _Mapping]]] = ..., drift: _Optional[_Iterable[str]] = ...) -> None: ...
     class Week(_message.Message):
         __slots__ = ("week", "scored", "followed")
         WEEK_FIELD_NUMBER: _ClassVar[int]
@@ -276,20 +274,20 @@ class QualityReply(_message.Message):
     instruments: _containers.RepeatedCompositeFieldContainer[QualityReply.Instrument]
     groups: _containers.RepeatedCompositeFieldContainer[QualityReply.Group]
     numbers: _containers.RepeatedCompositeFieldContainer[QualityReply.NumberVariable]
-    tallies: _containers.RepeatedCompositeFieldContainer[Tally]
+    tallies: _containers.RepeatedCompositeFieldContainer[ImportLine.Tally]
     faults: _containers.RepeatedCompositeFieldContainer[QualityReply.Fault]
     studies_known: bool
     studies: _containers.RepeatedCompositeFieldContainer[QualityReply.StudyFit]
     attention: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, line: _Optional[_Union[ImportLine, _Mapping]] = ..., day: _Optional[int] = ..., synthetic: _Optional[bool] = ..., patients: _Optional[int] = ..., without_entry: _Optional[int] = ..., without_arm: _Optional[int] = ..., without_scores: _Optional[int] = ..., time_unit: _Optional[str] = ..., instruments: _Optional[_Iterable[_Union[QualityReply.Instrument, _Mapping]]] = ..., groups: _Optional[_Iterable[_Union[QualityReply.Group, _Mapping]]] = ..., numbers: _Optional[_Iterable[_Union[QualityReply.NumberVariable, _Mapping]]] = ..., tallies: _Optional[_Iterable[_Union[Tally, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[QualityReply.Fault, _Mapping]]] = ..., studies_known: _Optional[bool] = ..., studies: _Optional[_Iterable[_Union[QualityReply.StudyFit, _Mapping]]] = ..., attention: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, line: _Optional[_Union[ImportLine, _Mapping]] = ..., day: _Optional[int] = ..., synthetic: _Optional[bool] = ..., patients: _Optional[int] = ..., without_entry: _Optional[int] = ..., without_arm: _Optional[int] = ..., without_scores: _Optional[int] = ..., time_unit: _Optional[str] = ..., instruments: _Optional[_Iterable[_Union[QualityReply.Instrument, _Mapping]]] = ..., groups: _Optional[_Iterable[_Union[QualityReply.Group, _Mapping]]] = ..., numbers: _Optional[_Iterable[_Union[QualityReply.NumberVariable, _Mapping]]] = ..., tallies: _Optional[_Iterable[_Union[ImportLine.Tally, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[QualityReply.Fault, _Mapping]]] = ..., studies_known: _Optional[bool] = ..., studies: _Optional[_Iterable[_Union[QualityReply.StudyFit, _Mapping]]] = ..., attention: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReadinessPageRequest(_message.Message):
     __slots__ = ("of", "session")
     OF_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
-    of: Findings
+    of: Attempt
     session: str
-    def __init__(self, of: _Optional[_Union[Findings, str]] = ..., session: _Optional[str] = ...) -> None: ...
+    def __init__(self, of: _Optional[_Union[Attempt, str]] = ..., session: _Optional[str] = ...) -> None: ...
 
 class ReadinessPageReply(_message.Message):
     __slots__ = ("html",)
@@ -305,11 +303,11 @@ class QuarantineRequest(_message.Message):
     CODE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     session: str
-    of: Findings
+    of: Attempt
     file: str
     code: str
     after: int
-    def __init__(self, session: _Optional[str] = ..., of: _Optional[_Union[Findings, str]] = ..., file: _Optional[str] = ..., code: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
+    def __init__(self, session: _Optional[str] = ..., of: _Optional[_Union[Attempt, str]] = ..., file: _Optional[str] = ..., code: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
 
 class QuarantineReply(_message.Message):
     __slots__ = ("rows", "total")
@@ -338,8 +336,8 @@ class AsideRow(_message.Message):
 class ConsentRequest(_message.Message):
     __slots__ = ("of",)
     OF_FIELD_NUMBER: _ClassVar[int]
-    of: Findings
-    def __init__(self, of: _Optional[_Union[Findings, str]] = ...) -> None: ...
+    of: Attempt
+    def __init__(self, of: _Optional[_Union[Attempt, str]] = ...) -> None: ...
 
 class ConsentReply(_message.Message):
     __slots__ = ("line", "day", "named", "consenting", "withdrawn", "not_begun", "without", "sensitive_patients", "sensitive_rows", "free_text_cells", "free_text")
