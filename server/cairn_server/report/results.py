@@ -17,25 +17,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from cairn_models.answers import (
-    Answer,
-    Bars,
-    Course,
-    Estimate,
-    Figure,
-    Forest,
-    Funnel,
-    Histogram,
-    Table,
-)
+from cairn_models.answers_json import answer_of, checked
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import Study, read_bounded
 from cairn_server.journal import Incident
@@ -52,7 +42,6 @@ from cairn_server.results import (
 SCHEMA: Final = "cairn-results/1"
 ORACLE_LABEL: Final = "synthetic: only possible because the data are synthetic"
 LARGEST_RESULTS: Final = 256 * 1024 * 1024  # bytes
-T = TypeVar("T")
 
 
 def to_json(results: StudyResults) -> dict[str, Any]:
@@ -133,66 +122,19 @@ def _results(document: dict[str, Any]) -> StudyResults:
     oracle = document["oracle"]
     return StudyResults(
         study=Study.parse(document["study"]["source"].encode(), where="the study in the results"),
-        answers=tuple(_answer(a) for a in document["answers"]),
-        spend=_of(Spend, document["spend"]),
-        statement=_of(tuple[str, ...], document["statement"]),
-        participants=_of(tuple[Participant, ...], document["participants"]),
-        run=_of(RunFacts, document["run"]),
-        oracle=None if oracle is None else _answer(oracle),
-        synthetic=_of(bool, document["synthetic"]),
-        stopped=_of(str, document["stopped"]),
-        sums=_of(tuple[QuestionSums, ...], document.get("sums", [])),
-        incidents=_of(tuple[Incident, ...], document.get("incidents", [])),
-        heads=_of(tuple[LedgerHead, ...], document.get("heads", [])),
-        blinding=_of(Blinding, blinding) if (blinding := document.get("blinding")) else None,
+        answers=tuple(answer_of(a) for a in document["answers"]),
+        spend=checked(Spend, document["spend"]),
+        statement=checked(tuple[str, ...], document["statement"]),
+        participants=checked(tuple[Participant, ...], document["participants"]),
+        run=checked(RunFacts, document["run"]),
+        oracle=None if oracle is None else answer_of(oracle),
+        synthetic=checked(bool, document["synthetic"]),
+        stopped=checked(str, document["stopped"]),
+        sums=checked(tuple[QuestionSums, ...], document.get("sums", [])),
+        incidents=checked(tuple[Incident, ...], document.get("incidents", [])),
+        heads=checked(tuple[LedgerHead, ...], document.get("heads", [])),
+        blinding=checked(Blinding, blinding) if (blinding := document.get("blinding")) else None,
     )
-
-
-def _answer(document: dict[str, Any]) -> Answer:
-    return Answer(
-        question=_of(str, document["question"]),
-        kind=_of(str, document["kind"]),
-        title=_of(str, document["title"]),
-        sentences=_of(tuple[str, ...], document["sentences"]),
-        estimates=_of(tuple[Estimate, ...], document["estimates"]),
-        tables=_of(tuple[Table, ...], document["tables"]),
-        figures=tuple(_figure(f) for f in document["figures"]),
-        notes=_of(tuple[str, ...], document["notes"]),
-    )
-
-
-def _figure(document: dict[str, Any]) -> Figure:
-    document = document | {
-        part: _ordered(document[part], document.get("order", ()))
-        for part in ("series", "at_risk")
-        if part in document
-    }
-    match document["figure"]:
-        case "forest":
-            return _of(Forest, document)
-        case "bars":
-            return _of(Bars, document)
-        case "histogram":
-            return _of(Histogram, document)
-        case "funnel":
-            return _of(Funnel, document)
-        case "course":
-            gaps = {
-                group: {k: [math.nan if x is None else x for x in v] for k, v in lines.items()}
-                for group, lines in document["series"].items()
-            }
-            return _of(Course, {**document, "series": gaps})
-        case _:
-            raise KeyError("a kind of figure that this version knows")
-
-
-def _ordered(series: dict[str, Any], order: Sequence[str]) -> dict[str, Any]:
-    """`series` as the question had them; the file sorts its keys."""
-    return {k: series[k] for k in (*(n for n in order if n in series), *series)}
-
-
-def _of(kind: type[T], value: Any) -> T:
-    return TypeAdapter(kind).validate_python(value)
 
 
 def _plain(value: Any) -> Any:
