@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cairn_models.answers import Answer
+from cairn_models.contribution import Contribution
 from cairn_models.measures import INSTRUMENTS, Instrument
 from cairn_models.records import Records
 from cairn_protocol.errors import InputError
@@ -167,6 +168,16 @@ class Question(ABC, Generic[Prepared]):
     @abstractmethod
     def shape(self) -> Shape:
         """What leaves a clinic: length, bound, rounds. Public; never from data."""
+
+    @property
+    def contribution(self) -> Contribution:
+        """What one patient adds, in words that a clinic decides by; from the study alone."""
+        return Contribution(
+            asked=f"A question of the kind {self.kind!r}.",
+            who="Every patient whom the study admits and whose records say what is asked.",
+            how="Numbers that are computed from this patient's own records and from what the "
+            "study makes public.",
+        )
 
     @property
     def builds_on(self) -> tuple[str, ...]:

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, field_validator
 
 from cairn_models.answers import SHARE, Answer
+from cairn_models.contribution import Contribution
 from cairn_models.questions.base import Expected, Public, Settings, Shape, SumNoise, Vector
 from cairn_models.questions.calibration_answer import Frame, answer, coverage_name, line_name
 from cairn_models.questions.judged import BLOCK, HeldOut, Judged, JudgedSettings
+from cairn_models.questions.judged_contribution import of_bands
 from cairn_models.questions.trajectory import known_horizons
 from cairn_models.records import Records
 from cairn_models.trajectory.calibration_sums import BANDS, ZONES, CalibrationSums
@@ -74,6 +76,13 @@ class Calibration(Judged):
     def shape(self) -> Shape:
         """Twelve numbers a scale and level, seven a scale and horizon, in one round."""
         return Shape(self.sums.length, self.sums.bound)
+
+    @property
+    def contribution(self) -> Contribution:
+        """Shares within the bands, and one point of the calibration line."""
+        scales = [scale.name for scale in self.scales]
+        asked = self.settings
+        return of_bands(asked.model, scales, asked.horizons, self.levels, self.held_out)
 
     def prepare(self, records: Records) -> HeldOut:
         """The held-out patients, once this machine's arithmetic has proved even."""

@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cairn_models.answers import Answer
+from cairn_models.contribution import Contribution
 from cairn_models.description import making, minutes, programme, waits
 from cairn_models.description.columns import Columns
 from cairn_models.description.layout import Layout, fair_shares
@@ -55,6 +56,7 @@ from cairn_models.questions.base import (
     instrument_of,
 )
 from cairn_models.questions.describe_answer import answer
+from cairn_models.questions.describe_contribution import contribution
 from cairn_models.questions.describe_settings import PARTS, USUAL, DescribeSettings, Part
 from cairn_models.records import Records
 from cairn_models.reliable_change import has_thresholds
@@ -105,6 +107,11 @@ class Describe(Question[Described]):
     def shape(self) -> Shape:
         """One block a part, a variable, a week; bound 1 where anything is noised."""
         return Shape(length=self.layout.length, bound=self.layout.bound)
+
+    @property
+    def contribution(self) -> Contribution:
+        """The arm's part of each block."""
+        return contribution(self.frame)
 
     def prepare(self, records: Records) -> Described:
         """Arm and, block by block, what each patient puts into it."""

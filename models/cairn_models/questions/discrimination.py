@@ -25,10 +25,12 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, model_validator
 
 from cairn_models.answers import Answer
+from cairn_models.contribution import Contribution
 from cairn_models.questions.base import Expected, Public, Settings, Shape, SumNoise, Vector
 from cairn_models.questions.discrimination_answer import answer
 from cairn_models.questions.discrimination_estimates import Frame, estimates_of
 from cairn_models.questions.judged import BLOCK, HeldOut, Judged, JudgedSettings
+from cairn_models.questions.judged_contribution import of_chances
 from cairn_models.records import Records
 from cairn_models.reliable_change import has_thresholds
 from cairn_models.statistics.binned import Binned, auc
@@ -132,6 +134,12 @@ class Discrimination(Judged):
     def shape(self) -> Shape:
         """Two cells a bin in each level; the bound is 1 however many there are."""
         return Shape(self.table.length, self.table.bound)
+
+    @property
+    def contribution(self) -> Contribution:
+        """The bin of the foretold chance, with the outcome."""
+        asked = self.settings
+        return of_chances(asked.model, asked.outcome, self.table, self.levels, self.held_out)
 
     @property
     def _weeks(self) -> int:

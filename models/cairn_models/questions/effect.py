@@ -37,6 +37,7 @@ from cairn_models.arm_means import ArmMeans
 from cairn_models.change_coding import ChangeCoding
 from cairn_models.change_fit import ChangeFit, Publicly, fit_changes
 from cairn_models.cohort import Changes, changes
+from cairn_models.contribution import Contribution
 from cairn_models.levels import NO_LEVEL, levels_of
 from cairn_models.questions.arms import named_arms, planned_in_an_arm
 from cairn_models.questions.base import (
@@ -51,6 +52,7 @@ from cairn_models.questions.base import (
 )
 from cairn_models.questions.confounding import confounding_of
 from cairn_models.questions.effect_answer import answer
+from cairn_models.questions.effect_contribution import contribution
 from cairn_models.questions.effect_frame import Frame
 from cairn_models.questions.effect_plan import Plan, foretell
 from cairn_models.questions.effect_settings import (
@@ -139,6 +141,11 @@ class Effect(Question[Compared]):
     def shape(self) -> Shape:
         """Four coordinates a cell and one; the bound is the same for any number of cells."""
         return Shape(length=self.coding.length, bound=self.coding.bound)
+
+    @property
+    def contribution(self) -> Contribution:
+        """Change at the asked week, in the slot of the patient's group."""
+        return contribution(self.frame, self.coding)
 
     @property
     def builds_on(self) -> tuple[str, ...]:

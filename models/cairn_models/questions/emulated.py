@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from cairn_models.answers import Answer, Table
 from cairn_models.cohort import NO_ARM
+from cairn_models.contribution import Contribution
 from cairn_models.propensity import OverlapWeights
 from cairn_models.questions.base import (
     Expected,
@@ -31,7 +32,7 @@ from cairn_models.questions.base import (
     SumNoise,
     Vector,
 )
-from cairn_models.questions.emulated_words import notes, person_trials
+from cairn_models.questions.emulated_words import contribution, notes, person_trials
 from cairn_models.records import Records
 from cairn_models.target_trial import Trial, TrialRecords, in_trial, trials_of
 from cairn_models.trial_weights import Comparison, TrialWeights, counting, usual_norm
@@ -101,6 +102,12 @@ class Emulated(Question[tuple[Part, ...]]):
         if not self._pooled:
             return own
         return replace(own, length=max(own.length, self._units.size), rounds=own.rounds + 1)
+
+    @property
+    def contribution(self) -> Contribution:
+        """The kind's; with several trials that of the first round, which counts person-trials."""
+        own, trials = self.asked.contribution, self.trials if self._pooled else ()
+        return contribution(own, self.shape.length, trials, self.arms)
 
     @property
     def builds_on(self) -> tuple[str, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cairn_models.answers import Cell, Table
+from cairn_models.contribution import Contribution, Slot
 from cairn_models.target_trial import Trial
 from cairn_protocol.study import Study
 from cairn_protocol.target_trial import TargetTrial
@@ -18,6 +20,29 @@ HAPPENED: Final = {
     "stepped_up": "been moved to more intensive care",
 }
 TOO_FEW: Final = "too few people in an arm to compare"
+
+
+def contribution(
+    own: Contribution, length: int, trials: Sequence[Trial], arms: Sequence[str]
+) -> Contribution:
+    """`own`, asked of a target trial; `trials` are those that a first round counts, if it does."""
+    asked = f"{own.asked} It is asked of a target trial that the study declares."
+    if not trials:
+        how = f"{own.how} All of it is multiplied by the weight that this person has in the trial."
+        return replace(own, asked=asked, how=how)
+    counted = [
+        f"people, with public weights: trial of week {t.zero:g}, {arm}"
+        for t in trials
+        for arm in arms
+    ]
+    unused = ["unused in the first round: 0"] * (length - len(counted))
+    return Contribution(
+        asked=asked,
+        who=own.who,
+        how="In the first round only in which of the trials, and in which arm, this person counts. "
+        f"In the second, for all trials together and weighted by what the first found: {own.how}",
+        slots=(Slot((*counted, *unused)),),
+    )
 
 
 def notes(target: TargetTrial, study: Study, from_time_zero: bool) -> Iterator[str]:

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 
 from cairn_models.answers import Answer, Bars, Cell, Estimate, Figure, Forest, Table
 from cairn_models.baselines import last_value
+from cairn_models.contribution import Contribution
 from cairn_models.questions.base import (
     Expected,
     KeyedSplit,
@@ -27,6 +28,7 @@ from cairn_models.questions.base import (
     SumNoise,
     Vector,
 )
+from cairn_models.questions.judged_contribution import of_errors
 from cairn_models.questions.trajectory import TrajectorySettings, known_horizons
 from cairn_models.records import Records
 from cairn_models.trajectory.columns import HORIZONS
@@ -115,6 +117,11 @@ class Error(Question[Weekly]):
     def shape(self) -> Shape:
         """Four numbers a horizon and the spread, in one round."""
         return Shape(self.sums.length, self.sums.bound, rounds=1)
+
+    @property
+    def contribution(self) -> Contribution:
+        """Mean errors by horizon."""
+        return of_errors(self.settings.model, self.settings.horizons, self.held_out)
 
     @property
     def builds_on(self) -> tuple[str, ...]:

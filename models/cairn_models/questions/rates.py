@@ -29,6 +29,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from cairn_models.answers import SHARE_GAP, Answer
 from cairn_models.cohort import changes
+from cairn_models.contribution import Contribution
 from cairn_models.levels import levels_of
 from cairn_models.proportions import variances
 from cairn_models.questions.arms import named_arms, planned_in_an_arm
@@ -44,6 +45,7 @@ from cairn_models.questions.base import (
 )
 from cairn_models.questions.confounding import confounding_of
 from cairn_models.questions.rates_answer import answer
+from cairn_models.questions.rates_contribution import contribution
 from cairn_models.questions.rates_estimates import (
     DIFFERENCE,
     GAP,
@@ -136,6 +138,11 @@ class Rates(Question[NDArray[np.int64]]):
     def shape(self) -> Shape:
         """One coordinate a cell of arm × level × course; the bound is 1 however many there are."""
         return Shape(length=self.table.length, bound=self.table.bound)
+
+    @property
+    def contribution(self) -> Contribution:
+        """The cell of arm, level and course."""
+        return contribution(self.frame, self.table)
 
     def prepare(self, records: Records) -> NDArray[np.int64]:
         """(N,) each patient's place in the table, or `NOWHERE`."""

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from cairn_models.answers import Answer
 from cairn_models.cohort import TIME_DIGITS
+from cairn_models.contribution import Contribution
 from cairn_models.formula import TIME, parse_regression
 from cairn_models.questions.arms import named_arms
 from cairn_models.questions.base import (
@@ -45,6 +46,7 @@ from cairn_models.questions.effect import (
     TYPICAL_SD,
 )
 from cairn_models.questions.regression_answer import answer, expected
+from cairn_models.questions.regression_contribution import contribution
 from cairn_models.questions.regression_settings import HAZARD, RegressionSettings
 from cairn_models.questions.regression_words import Frame
 from cairn_models.records import WEEKS_PER_MONTH, Records
@@ -101,6 +103,11 @@ class Regression(Question[Any]):
     def shape(self) -> Shape:
         """A table, moments, or a Newton round's sums (public data only: unbounded)."""
         return Shape(self.family.length, self.family.bound, self.family.rounds)
+
+    @property
+    def contribution(self) -> Contribution:
+        """The place among the covariates, with the outcome."""
+        return contribution(self.frame, self.family, self.plan)
 
     def start(self, released: Any) -> Public:
         """Empty for one table; coefficients of zero for Newton rounds."""

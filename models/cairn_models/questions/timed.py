@@ -25,6 +25,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from cairn_models.answers import Answer
 from cairn_models.cohort import TIME_DIGITS
+from cairn_models.contribution import Contribution
 from cairn_models.endings import LONGEST, Endings
 from cairn_models.life_table import Grid, LifeTable
 from cairn_models.life_table_plan import shaping_for, typical_table
@@ -40,6 +41,7 @@ from cairn_models.questions.base import (
 )
 from cairn_models.questions.confounding import confounding_of
 from cairn_models.questions.timed_answer import answer
+from cairn_models.questions.timed_contribution import contribution
 from cairn_models.questions.timed_estimates import Curves, Frame, estimates
 from cairn_models.questions.timed_words import Words
 from cairn_models.records import WEEKS_PER_MONTH
@@ -136,6 +138,11 @@ class Timed(Question[Endings]):
     def shape(self) -> Shape:
         """One slot of cells an arm; bound 1."""
         return Shape(length=len(self.arms) * self.grid.cells, bound=1.0)
+
+    @property
+    def contribution(self) -> Contribution:
+        """The cell of the interval in which, and the way how, the patient's course ended."""
+        return contribution(self.grid, self.shaping, self.arms, self.words, self.unit)
 
     def contributions(self, prepared: Endings, public: Public) -> Iterator[Vector]:
         """Rows with the patient's column of F in the arm's slot; zero outside the question."""

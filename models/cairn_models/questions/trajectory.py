@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from cairn_models.answers import Answer, Cell, Course, Table
+from cairn_models.contribution import Contribution
 from cairn_models.questions.base import (
     KeyedSplit,
     Public,
@@ -32,6 +33,7 @@ from cairn_models.questions.base import (
     SumNoise,
     Vector,
 )
+from cairn_models.questions.judged_contribution import of_training
 from cairn_models.records import Records
 from cairn_models.trajectory import artefact
 from cairn_models.trajectory.columns import ARMS, HORIZONS
@@ -128,6 +130,11 @@ class Trajectory(Question[tuple[Block, ...]]):
     def shape(self) -> Shape:
         """The number of directions, or of all parameters."""
         return Shape(self.space.size, self.bound, rounds=self.settings.rounds)
+
+    @property
+    def contribution(self) -> Contribution:
+        """A gradient, whose numbers have no names."""
+        return of_training(self.instrument.name, self.settings.held_out, self.space.size)
 
     def start(self, released: Released) -> Public:
         """The place of the prior in the `space`, after its checksum held."""
