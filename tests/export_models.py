@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cairn_models.export.card import Card, Scale, Spent, Tested, Trained
-from cairn_models.export.heads import Head, Judged, Number, heads_of
+from cairn_models.export.heads import Head, Held, Judged, Measured, Number, Told, heads_of
 from cairn_models.export.model import Model
 from cairn_models.measures import INSTRUMENTS
 from cairn_models.trajectory import artefact
@@ -18,6 +18,7 @@ def judged(horizon: int | None, minus_last: Number | None) -> Judged:
     return Judged(horizon, 120.4, some, some, some, some and Number(-0.1, -0.2, 0.0), minus_last)
 
 
+HELD = Held("bands", "PHQ-9", (4, 8), Number(0.81, 0.77, 0.85))
 JUDGED = (judged(1, None), judged(2, VAGUE), judged(4, GOOD), judged(8, GOOD))
 
 
@@ -25,9 +26,11 @@ def card(
     instrument: str = "PHQ-9",
     heads: tuple[Head, ...] | None = None,
     found: tuple[Judged, ...] = JUDGED,
+    held: tuple[Held, ...] = (HELD,),
+    told: tuple[Told, ...] = (),
 ) -> Card:
     main = INSTRUMENTS[instrument]
-    companion = companion_of(main)
+    companion, measured = companion_of(main), Measured(found, held, told)
     return Card(
         study="synthetic-study",
         title="A synthetic study",
@@ -45,7 +48,9 @@ def card(
             "course", 20, 0.1, 0.3, "synthetic-prior-v2", "worlds", 48, ("waiting",), 5, 900
         ),
         judged=found,
-        heads=heads_of(instrument, companion.name, found) if heads is None else heads,
+        heads=heads_of(instrument, companion.name, measured) if heads is None else heads,
+        held=held,
+        told=told,
         epsilon=2.55,
         delta=1e-6,
         spent=(Spent("course", 2.0, 20, "shared"), Spent("error", 1.0, 1, "shared")),

@@ -12,9 +12,12 @@ import typer
 from cairn_protocol.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import polars as pl
 
     from cairn_models.export import Card
+    from cairn_models.export.heads import Head
     from cairn_privacy.audit.result import Result
     from cairn_protocol.study import Study
 
@@ -60,10 +63,13 @@ def model_export(  # noqa: PLR0917
     team = ServerHome.open(home).team() if home else None
     card = export_model(results, question, to, tested=proof, team=team, onnx=onnx).card
     if as_json:
-        print(json.dumps({"model": str(to), "study": card.study, "usable": _usable(card)}))
+        unused = _by_output(head for head in card.heads if not head.usable)
+        told = {"model": str(to), "study": card.study, "usable": _usable(card), "missing": unused}
+        print(json.dumps(told))
         return
     print(f"Exported  '{card.trained.question}' of {card.study} to {to}. {_use(card)}")
     print(f"  may be used: {_said(card)}")
+    print(f"  missing: {_unsaid(card)} (why: see the card)")
     print(f"  receipt.json names every file; {'signed by the team' if team else 'not signed'}")
     print(f"Next      read its card            cairn model card {to}")
     print(f"          anyone can check it      cairn study check-release {to}")
@@ -90,6 +96,10 @@ def model_predict(  # noqa: PLR0917
     horizon: Annotated[
         list[int] | None, typer.Option(help="Weeks ahead; may be repeated. Left out: all usable.")
     ] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(help="A scale, an outcome or a dropout; may be repeated. Left out: usable."),
+    ] = None,
     as_of: Annotated[
         int | None, typer.Option(help="Look at nothing after this week since entry.")
     ] = None,
@@ -106,7 +116,12 @@ def model_predict(  # noqa: PLR0917
     read = Model.read(model)
     own = () if read.instrument.name in INSTRUMENTS else (read.instrument,)
     found = read_clinic(records, instruments=own)
-    frame = read.predict(found.records, tuple(horizon) if horizon else None, as_of)
+    frame = read.predict(
+        found.records,
+        tuple(horizon) if horizon else None,
+        as_of,
+        tuple(output) if output else None,
+    )
     _write(out, frame, read.card, synthetic=found.synthetic)
     foretold = frame.filter(pl.col("missing").is_null())
     told, all_ = foretold["patient"].n_unique(), len(found.records)
@@ -118,6 +133,7 @@ def model_predict(  # noqa: PLR0917
     print(f"{_use(read.card)}")
     print(f"{told:,} of {all_:,} {who} have a prediction, in {out}")
     print(f"  usable: {_said(read.card)}")
+    print(f"  missing: {_unsaid(read.card)}")
     for why, count in reasons.items():
         print(f"  {count:,} {who} without: {why}")
     if found.findings:
@@ -143,7 +159,8 @@ def _write(out: Path, frame: pl.DataFrame, card: Card, *, synthetic: bool) -> No
         _use(card),
         f"model: '{card.trained.question}' of {card.study}, study digest {card.digest}",
         *(["SYNTHETIC patients"] if synthetic else []),
-        f"may be used: {_said(card)}; what is not listed here was not shown to be good enough",
+        f"may be used: {_said(card)}",
+        f"missing, since not shown to be good enough: {_unsaid(card)}",
         f"q10 to q90: quantiles in points of the scale named in output; {card.main.name} "
         f"{card.main.lowest:g} to {card.main.highest:g}",
     ]
@@ -180,16 +197,30 @@ def _use(card: Card) -> str:
 
 
 def _usable(card: Card) -> dict[str, list[int]]:
+    return _by_output(card.usable)
+
+
+def _by_output(heads: Iterable[Head]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
-    for head in card.usable:
+    for head in heads:
         found.setdefault(head.output, []).extend([head.horizon] if head.horizon else [])
     return found
 
 
 def _said(card: Card) -> str:
-    parts = [
+    parts = _in_words(_usable(card))
+    return "; ".join(parts) or "nothing: no head was shown to be above its floor (see the card)"
+
+
+def _unsaid(card: Card) -> str:
+    """The heads of which nothing is foretold; why stands on the card."""
+    missing = (head for head in card.heads if not head.usable)
+    return "; ".join(_in_words(_by_output(missing))) or "nothing"
+
+
+def _in_words(found: dict[str, list[int]]) -> list[str]:
+    return [
         f"{output.replace('_', ' ')}"
         + (f" {', '.join(map(str, weeks))} weeks ahead" if weeks else "")
-        for output, weeks in _usable(card).items()
+        for output, weeks in found.items()
     ]
-    return "; ".join(parts) or "nothing: no head was shown to be above its floor (see the card)"

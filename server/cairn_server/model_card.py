@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from cairn_models.answers import Answer, Estimate
 from cairn_models.export.card import Card, Scale, Spent, Tested, Trained
-from cairn_models.export.heads import Judged, Number, heads_of
+from cairn_models.export.heads import heads_of
 from cairn_models.questions import build
-from cairn_models.questions.error import Error
 from cairn_models.questions.trajectory import Trajectory
 from cairn_models.trajectory.features import companion_of
 from cairn_models.trajectory.network import VERSION, parameter_count
 from cairn_protocol.errors import OurFault
+from cairn_server.model_measured import measured
 from cairn_server.receipt import Receipt
 from cairn_server.results import StudyResults
 
@@ -23,17 +22,7 @@ def card_of(results: StudyResults, receipt: Receipt, question: str) -> Card:
     if not isinstance(trained, Trajectory):
         raise OurFault(f"{question!r} trained no model", code="model-question")
     main, companion = Scale.of(trained.instrument), Scale.of(companion_of(trained.instrument))
-    judging = {
-        name: other
-        for name, other in asked.items()
-        if isinstance(other, Error) and other.settings.model == question
-    }
-    judged = tuple(
-        found
-        for answer in results.answers
-        if answer.question in judging
-        for found in _judged(answer, judging[answer.question].settings.horizons)
-    )
+    found = measured(results, asked, question)
     s = trained.settings
     return Card(
         study=study.name,
@@ -60,8 +49,10 @@ def card_of(results: StudyResults, receipt: Receipt, question: str) -> Card:
             clinics=len(results.participants),
             planned_patients=study.cohort.planned_patients,
         ),
-        judged=judged,
-        heads=heads_of(main.name, companion.name, judged),
+        judged=found.judged,
+        heads=heads_of(main.name, companion.name, found),
+        held=found.held,
+        told=found.told,
         epsilon=receipt.epsilon,
         delta=receipt.delta,
         spent=tuple(Spent(q.name, q.epsilon, q.rounds, q.noise) for q in receipt.budget),
@@ -70,26 +61,3 @@ def card_of(results: StudyResults, receipt: Receipt, question: str) -> Card:
             for t in receipt.tested
         ),
     )
-
-
-def _judged(answer: Answer, horizons: tuple[int, ...]) -> list[Judged]:
-    """What an `error` answer says by horizon, and of all together where it does."""
-    named = {e.name: e for e in answer.estimates}
-    found = []
-    for horizon in (*horizons, None):
-        at = "all" if horizon is None else f"week{horizon}"
-        parts = ("mae_model", "mae_prior", "mae_last", "minus_prior", "minus_last")
-        if f"mae_model_{at}" not in named:
-            continue
-        numbers = [_number(named.get(f"{part}_{at}")) for part in parts]
-        found.append(Judged(horizon, named[f"mae_model_{at}"].count, *numbers))
-    return found
-
-
-def _number(estimate: Estimate | None) -> Number | None:
-    if estimate is None or None in (estimate.value, estimate.low, estimate.high):
-        return None
-    value, low, high = estimate.value, estimate.low, estimate.high
-    if value is None or low is None or high is None:
-        return None
-    return Number(value, low, high)

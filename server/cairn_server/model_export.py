@@ -20,6 +20,7 @@ from safetensors.numpy import load
 
 from cairn_models.export.bundle import contents
 from cairn_models.export.files import write
+from cairn_models.export.heads import Told
 from cairn_models.export.model import Model
 from cairn_models.trajectory.network import parameter_count
 from cairn_privacy.audit.result import Result
@@ -65,6 +66,8 @@ def export_model(
     _require_same(results, receipt, folder)
     parameters = _parameters(folder / "released" / f"{name}.safetensors", results.study)
     model = Model(parameters, card_of(results, receipt, name))
+    for told in model.card.told:
+        _require_flag(folder / "released" / f"{told.question}.safetensors", told)
     files = contents(model, onnx=onnx)
     draft = to.with_name(f".{to.name}.{secrets.token_hex(8)}")
     try:
@@ -100,6 +103,22 @@ def _require_same(results: StudyResults, receipt: Receipt, folder: Path) -> None
             code="release-damaged",
             hint="get the release anew from the research team",
         )
+
+
+def _require_flag(path: Path, told: Told) -> None:
+    """Passes where the run released that a head opens, or not, as its answer says."""
+    try:
+        flag = load(read_bounded(path, LARGEST))["may_be_released"]
+        if flag.tolist() == [float(told.opens)]:
+            return
+    except (SafetensorError, KeyError):
+        pass
+    raise InputError(
+        f"{path} does not say what the answer to {told.question!r} says",
+        code="model-mixed",
+        why=f"whether {told.output.replace('_', ' ')} may be released follows from that answer",
+        hint="export from the folder that the run wrote, as it wrote it",
+    )
 
 
 def _parameters(path: Path, study: Study) -> NDArray[np.float32]:

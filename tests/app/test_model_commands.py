@@ -51,9 +51,12 @@ def test_predict(clinic: Path, released: Path, tmp_path: Path) -> None:
     said = ran("model", "predict", released, "--records", clinic, "--out", out, "--as-of", 6)
     assert said.startswith("Research use only")
     assert "synthetic patients have a prediction" in said
+    assert "missing: PHQ-9 1, 2, 12 weeks ahead; PHQ-9 bands 1, 2, 12 weeks ahead; GAD-7 1," in said
     text = out.read_text()
     assert text.startswith("# Research use only")
     assert "SYNTHETIC patients" in text
+    assert "# missing, since not shown to be good enough: " in text
+    assert "measurement lost; programme left" in text
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     frame = pl.read_csv(out, comment_prefix="#")
     told = frame.filter(pl.col("missing").is_null())
@@ -93,8 +96,9 @@ def test_card(released: Path) -> None:
     text = ran("model", "card", released)
     assert "Research use only" in text
     assert "SYNTHETIC" in text
-    assert "| PHQ-9 | 4, 8 | may be used |" in text
-    assert "| GAD-7 | 1, 2, 4, 8, 12 | missing: not measured in this study |" in text
+    assert "| PHQ-9 | 4, 8 | may be used | its error minus that of the last value is" in text
+    assert "| GAD-7 | 1, 2, 4, 8, 12 | missing | not measured in this study |" in text
+    assert "| measurement lost | — | missing | not measured in this study |" in text
     assert "ε = 2.55" in text
     assert text.encode() == (released / "card.md").read_bytes()
     assert json.loads(ran("model", "card", released, "--json"))["card"]["study"]

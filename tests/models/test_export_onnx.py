@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from cairn_models.export import arrays
+from cairn_models.export.heads import Number, Told
 from cairn_models.export.onnx_graph import IR, OPSET, SHAPES, onnx_bytes
 from cairn_models.measures import INSTRUMENTS
 from cairn_models.synthetic import World, generate
-from cairn_models.trajectory.columns import COLUMNS, HORIZONS, WEEKS
+from cairn_models.trajectory.columns import COLUMNS, HORIZONS, OUTCOMES, WEEKS
 from cairn_models.trajectory.features import weekly
 from cairn_models.trajectory.network import drawn, flat, predict
 from export_models import all_usable, card, model
@@ -60,6 +61,18 @@ def test_a_head_below_its_floor_is_nan() -> None:
         assert not there[1].any()
     assert np.isnan(found["outcome"]).all()
     assert np.isnan(found["dropout"]).all()
+
+
+def test_only_what_opened_is_a_number() -> None:
+    """Bands without a measured coverage are NaN; a probability that opened is there."""
+    told = (Told("q", "recovery", 4, Number(0.8, 0.7, 0.9), 0.6),)
+    features = np.zeros((1, WEEKS, len(COLUMNS)), dtype=np.float32)
+    found = ran(onnx_bytes(model().parameters, card(held=(), told=told), NAMED), features)
+    assert np.isfinite(found["median"][0, 0]).sum() == 2
+    assert np.isnan(found["below"]).all()
+    assert np.isnan(found["above"]).all()
+    there = np.isfinite(found["outcome"][0, 0])
+    assert np.argwhere(there).tolist() == [[OUTCOMES.index("recovery"), HORIZONS.index(4)]]
 
 
 def test_says_what_it_is() -> None:

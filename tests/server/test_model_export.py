@@ -48,6 +48,25 @@ name = "error"
 kind = "error"
 model = "course"
 EPSILON
+[[questions]]
+name = "bands"
+kind = "calibration"
+model = "course"
+horizons = [4, 8]
+EPSILON
+[[questions]]
+name = "improves"
+kind = "discrimination"
+model = "course"
+outcome = "reliable_improvement"
+EPSILON
+[[questions]]
+name = "lost"
+kind = "discrimination"
+model = "course"
+outcome = "measurement_lost"
+floor = 0.65
+EPSILON
 """
 
 
@@ -55,6 +74,13 @@ def number(name: str, value: float | None, half: float = 0.2) -> Estimate:
     if value is None:
         return Estimate(name, name, None, suppressed="too few patients")
     return Estimate(name, name, value, value - half, value + half, half / 2, count=88.0)
+
+
+def discriminated(name: str, area: float, *, opens: bool) -> Answer:
+    flag = np.array([float(opens)], dtype=np.float32)
+    estimates = (number("auc", area, 0.08),)
+    released = {"may_be_released": flag}
+    return Answer(name, "discrimination", "Area", ("One.",), estimates, released=released)
 
 
 def results(data: str = "public") -> StudyResults:
@@ -84,6 +110,15 @@ def results(data: str = "public") -> StudyResults:
                 released={"parameters": prior + np.float32(0.01), "prior": prior},
             ),
             Answer("error", "error", "Error", ("One.",), tuple(found)),
+            Answer(
+                "bands",
+                "calibration",
+                "Bands",
+                ("One.",),
+                (number("coverage80-PHQ-9-all", 0.81, 0.05), number("coverage80-GAD-7-all", None)),
+            ),
+            discriminated("improves", 0.72, opens=True),
+            discriminated("lost", 0.72, opens=False),
         ),
         spend=Spend((none, replace(none, name="error", rounds=1)), TotalSpend(None, None, None)),
         statement=("Words.",),
@@ -104,10 +139,40 @@ def test_exports_what_the_question_released(draft: Path, tmp_path: Path) -> None
     found = Model.read(tmp_path / "model")
     assert found.parameters.tobytes() == (artefact.read().parameters + np.float32(0.01)).tobytes()
     assert found.card.digest == results().study.digest.hex()
-    assert [h.horizon for h in found.card.usable] == [4, 8]
+    assert [(h.output, h.horizon) for h in found.card.usable] == [
+        ("PHQ-9", 4),
+        ("PHQ-9", 8),
+        ("PHQ-9 bands", 4),
+        ("PHQ-9 bands", 8),
+        ("reliable_improvement", 8),
+    ]
+    text = (tmp_path / "model" / "card.md").read_text()
+    assert "may be used | area under the curve 0.72 (0.64 to 0.80), floor 0.6 |" in text
+    assert "missing | not shown to tell who will: area under the curve 0.72" in text
     assert found.card.trained.clinics == 3
     assert [j.horizon for j in found.card.judged] == [1, 2, 4, 8, 12]
     assert check_release(tmp_path / "model") == ""
+
+
+def test_a_study_without_a_discrimination_question_opens_no_probability(tmp_path: Path) -> None:
+    some = results()
+    some = replace(some, answers=some.answers[:2])
+    write_results(some, tmp_path / "draft")
+    out = export_model(tmp_path / "draft", None, tmp_path / "m", tested=lambda s: None, onnx=False)
+    assert {h.output for h in out.card.usable} == {"PHQ-9"}
+
+
+@pytest.mark.parametrize("flag", [b"", b"x", None])
+def test_refuses_a_floor_that_says_otherwise_than_its_answer(
+    draft: Path, tmp_path: Path, flag: bytes | None
+) -> None:
+    path = draft / "released" / "lost.safetensors"
+    other = (draft / "released" / "improves.safetensors").read_bytes()
+    path.write_bytes(other if flag is None else flag)
+    with pytest.raises(InputError) as caught:
+        export_model(draft, None, tmp_path / "m", tested=lambda s: None, onnx=False)
+    assert caught.value.code == "input.model-mixed"
+    assert not (tmp_path / "m").exists()
 
 
 def test_a_release_gives_the_same_model(draft: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from cairn_models.export.files import AGAIN
-from cairn_models.export.heads import Head, Judged
+from cairn_models.export.heads import Head, Held, Judged, Measured, Told
 from cairn_models.measures import Instrument
 from cairn_protocol.errors import InputError
 
@@ -99,7 +99,9 @@ class Card:
         main, companion: the two scales that the network reads and foretells.
         network, parameters: its version and how many parameters it has.
         judged: errors beside those of the prior and of the last value; empty: never asked.
+        heads: every output at every horizon, with whether it may be used.
         epsilon, delta: of the whole study, for every patient who was in it.
+        held, told: whether bands hold what they say, and outcomes and dropouts are told apart.
         personal: set where one clinic tuned it for itself.
     """
 
@@ -123,6 +125,13 @@ class Card:
     spent: tuple[Spent, ...]
     tested: tuple[Tested, ...]
     personal: Personal | None = None
+    held: tuple[Held, ...] = ()
+    told: tuple[Told, ...] = ()
+
+    @property
+    def measured(self) -> Measured:
+        """All that was measured of it."""
+        return Measured(self.judged, self.held, self.told)
 
     @property
     def usable(self) -> tuple[Head, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cairn_models.export.card import KEPT_HERE, Card
-from cairn_models.export.heads import Head, Number
+from cairn_models.export.heads import BANDS_FLOOR, Head, Number
 from cairn_models.export.tripod import USE, items
 
 
@@ -33,17 +33,21 @@ def text(card: Card) -> str:
 def _heads(card: Card) -> str:
     by_output: dict[tuple[str, bool, str], list[Head]] = {}
     for head in card.heads:
-        key = (head.output, head.usable, "" if head.usable else head.why)
-        by_output.setdefault(key, []).append(head)
+        by_output.setdefault((head.output, head.usable, head.why), []).append(head)
     rows = []
     for (output, usable, why), heads in by_output.items():
         weeks = ", ".join(str(h.horizon) for h in heads if h.horizon is not None)
-        said = "may be used" if usable else f"missing: {why}"
-        rows.append((output.replace("_", " "), weeks or "—", said))
-    return _table(("output", "weeks ahead", "said"), rows) + (
-        "\n\nA score may be used where its error was shown to be less than that of the last value "
-        "carried forward, on patients who never trained the model and under the same privacy."
+        said = "may be used" if usable else "missing"
+        rows.append((output.replace("_", " "), weeks or "—", said, why or "—"))
+    where = "" if card.public else ", under the same privacy"
+    floors = (
+        f"The floor of each was measured on patients who never trained the model{where}, and the "
+        "whole 95 % interval must lie beyond it. A score must err less than the last value carried "
+        f"forward; its bands must hold more than {100 * BANDS_FLOOR:g} % of scores where 80 % was "
+        "foretold; a probability must have an area under the curve above the floor that the study "
+        "states. What is missing is foretold by none of these files."
     )
+    return _table(("output", "weeks ahead", "said", "measured"), rows) + f"\n\n{floors}"
 
 
 def _errors(card: Card) -> str:
@@ -51,14 +55,19 @@ def _errors(card: Card) -> str:
         return "Not measured: the study asked no error question about this model."
     rows = [
         (
+            j.scale or card.main.name,
+            j.weeks or "all",
             "all" if j.horizon is None else str(j.horizon),
             *(_number(n) for n in (j.model, j.prior, j.last, j.minus_prior, j.minus_last)),
         )
         for j in card.judged
     ]
-    head = ("weeks ahead", "model", "its prior", "last value", "model less prior", "… less last")
+    head = (
+        *("scale", "from week", "weeks ahead", "model", "its prior", "last value"),
+        *("model less prior", "… less last"),
+    )
     return _table(head, rows) + (
-        f"\n\nMean absolute error in {card.main.name} points, lower is better; 95 % intervals"
+        "\n\nMean absolute error in points of the scale, lower is better; 95 % intervals"
         + ("." if card.public else " with privacy noise.")
     )
 

@@ -1,16 +1,27 @@
 """`heads_of`: what a model may say, by what was measured under the same privacy.
 
-The floor of a score at a horizon is the last value carried forward: an `error` question must have
-found that the model errs less on patients who never trained it, with its whole 95 % interval, noise
-included. What nothing measured does not pass, and is said to be missing.
+Each head has a floor that a question about patients who never trained must have shown it to exceed,
+with the whole 95 % interval, noise included:
+
+    a score at a horizon   `error`           the last value carried forward errs more
+    a score's bands        `calibration`     the 80 % band holds more than `BANDS_FLOOR` of scores
+    an outcome, a dropout  `discrimination`  the area under the curve exceeds the question's floor
+
+Where several questions measured a head, each must have. What nothing measured does not pass, and is
+said to be missing: a study that asks nothing about its model gets a model that says nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cairn_models.trajectory.columns import DROPOUTS, HORIZONS, OUTCOMES
+
+BANDS_FLOOR: Final = 0.7  # of scores within the 80 % band
+NOT_ASKED: Final = "not measured in this study"
+NOT_TOLD: Final = "measured, but too few patients were judged to tell"
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,9 @@ class Number:
 class Judged:
     """Mean absolute errors in points at one horizon in weeks (None: the mean over all of them).
 
-    None where too few patients answered. `patients` is the noised number who were judged.
+    None where too few patients answered. `patients` is the noised number who were judged; `scale`
+    the questionnaire's name, empty for the main one; `weeks` the weeks from which was foretold,
+    "4 to 11", empty for all.
     """
 
     horizon: int | None
@@ -39,6 +52,43 @@ class Judged:
     last: Number | None
     minus_prior: Number | None
     minus_last: Number | None
+    scale: str = ""
+    weeks: str = ""
+
+
+@dataclass(frozen=True)
+class Held:
+    """The share of a scale's scores within its 80 % band, over the horizons that were judged."""
+
+    question: str
+    scale: str
+    horizons: tuple[int, ...]
+    share: Number | None
+
+
+@dataclass(frozen=True)
+class Told:
+    """How well an outcome or a dropout is told from its absence; `horizon` None for a dropout."""
+
+    question: str
+    output: str
+    horizon: int | None
+    area: Number | None
+    floor: float
+
+    @property
+    def opens(self) -> bool:
+        """Whether the head may be released."""
+        return self.area is not None and self.area.low > self.floor
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that a study's questions found out about its model."""
+
+    judged: tuple[Judged, ...] = ()
+    held: tuple[Held, ...] = ()
+    told: tuple[Told, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,25 +101,72 @@ class Head:
     why: str
 
 
-def heads_of(instrument: str, companion: str, judged: Sequence[Judged]) -> tuple[Head, ...]:
-    """Every head of the network. `judged` is empty where no `error` question was asked."""
-    at = {j.horizon: j for j in judged}
-    found = [_score(instrument, h, at.get(h)) for h in HORIZONS]
-    for output in (companion, *OUTCOMES):
-        found += [Head(output, h, False, _UNMEASURED) for h in HORIZONS]
-    return (*found, *(Head(output, None, False, _UNMEASURED) for output in DROPOUTS))
+def bands_of(scale: str) -> str:
+    """The name of the head that is a scale's quantiles beside its median."""
+    return f"{scale} bands"
 
 
-_UNMEASURED = "not measured in this study"
+def heads_of(instrument: str, companion: str, measured: Measured) -> tuple[Head, ...]:
+    """Every head of the network, in the order of its outputs."""
+    found: list[Head] = []
+    for scale, others in ((instrument, ("", instrument)), (companion, (companion,))):
+        judged = [j for j in measured.judged if j.scale in others and not j.weeks]
+        held = [c for c in measured.held if c.scale == scale]
+        for horizon in HORIZONS:
+            own = [_beats_last(j) for j in judged if j.horizon == horizon]
+            found.append(_head(scale, horizon, own))
+        for horizon in HORIZONS:
+            own = [_holds(c) for c in held if horizon in c.horizons]
+            found.append(_head(bands_of(scale), horizon, own))
+    for output in OUTCOMES:
+        found += [_chance(output, horizon, measured.told) for horizon in HORIZONS]
+    return (*found, *(_chance(output, None, measured.told) for output in DROPOUTS))
 
 
-def _score(output: str, horizon: int, own: Judged | None) -> Head:
-    if own is None:
-        return Head(output, horizon, False, _UNMEASURED)
+Verdict = tuple[bool, str]
+
+
+def _head(output: str, horizon: int | None, verdicts: Sequence[Verdict]) -> Head:
+    """Usable where there is a verdict and none against it; a reason against it comes first."""
+    if not verdicts:
+        return Head(output, horizon, False, NOT_ASKED)
+    usable, why = min(verdicts, key=lambda verdict: verdict[0])
+    return Head(output, horizon, usable, why)
+
+
+def _beats_last(own: Judged) -> Verdict:
     gain = own.minus_last
     if gain is None:
-        return Head(output, horizon, False, "too few patients were judged to tell")
+        return False, NOT_TOLD
     told = f"its error minus that of the last value is {gain} points"
     if gain.high < 0:
-        return Head(output, horizon, True, told)
-    return Head(output, horizon, False, f"not shown to err less than the last value: {told}")
+        return True, told
+    return False, f"not shown to err less than the last value: {told}"
+
+
+def _holds(own: Held) -> Verdict:
+    if own.share is None:
+        return False, NOT_TOLD
+    told = f"its 80 % band held {_percent(own.share)} of scores, floor {100 * BANDS_FLOOR:g} %"
+    if own.share.low > BANDS_FLOOR:
+        return True, told
+    return False, f"not shown to hold what they say: {told}"
+
+
+def _chance(output: str, horizon: int | None, told: Sequence[Told]) -> Head:
+    own = [t for t in told if (t.output, t.horizon) == (output, horizon)]
+    return _head(output, horizon, [_discriminates(t) for t in own])
+
+
+def _discriminates(own: Told) -> Verdict:
+    if own.area is None:
+        return False, NOT_TOLD
+    told = f"area under the curve {own.area}, floor {own.floor:g}"
+    if own.opens:
+        return True, told
+    return False, f"not shown to tell who will: {told}"
+
+
+def _percent(share: Number) -> str:
+    value, low, high = (100 * v for v in (share.value, share.low, share.high))
+    return f"{value:.0f} % ({low:.0f} to {high:.0f})"

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from cairn_models.export import arrays, files, preprocessing
 from cairn_models.export import card as cards
 from cairn_models.export.card import Card, Scale
-from cairn_models.export.rows import COLUMNS, LAST_WEEK, At, late, tidy
+from cairn_models.export.rows import COLUMNS, LAST_WEEK, At, Wanted, late, tidy
 from cairn_models.measures import INSTRUMENTS, Instrument
 from cairn_models.records import Records
-from cairn_models.trajectory.columns import HORIZONS
+from cairn_models.trajectory.columns import DROPOUTS, HORIZONS, OUTCOMES
 from cairn_models.trajectory.features import companion_of, weekly
 from cairn_models.trajectory.network import predict
 from cairn_protocol.errors import InputError
@@ -96,20 +96,23 @@ class Model:
         records: Records,
         horizons: tuple[int, ...] | None = None,
         as_of: int | None = None,
+        outputs: tuple[str, ...] | None = None,
     ) -> pl.DataFrame:
         """One row a patient, output and horizon (`rows.COLUMNS`), in the order of the patients.
 
         `q10` to `q90` are points of the scale named in `output`, `probability` is that of an
-        outcome. Where the model may say nothing they are null and `missing` says why. Foretold
-        from the week of the patient's last score, which `basis` names.
+        outcome. Where the model may say nothing they are null and `missing` says why; where it may
+        say a score's median alone, `bands_missing` does. Foretold from the week of the patient's
+        last score, which `basis` names.
 
         Args:
             horizons: weeks ahead; None: those of the heads that may be used.
             as_of: what was recorded after this week is not looked at; None: all weeks count.
+            outputs: scales, outcomes and dropouts by name; None: those that may be used.
 
         Raises:
-            InputError: a horizon or week that the network does not have, or no score of the
-                instrument.
+            InputError: a horizon, week or output that the network does not have, or no score of
+                the instrument.
         """
         if horizons is not None and (not horizons or not set(horizons) <= set(HORIZONS)):
             raise InputError(
@@ -125,6 +128,7 @@ class Model:
                 code="week-unknown",
                 hint="give one of these weeks since entry",
             )
+        self._require_outputs(outputs)
         self._require_scores(records)
         weeks = weekly(records, self.instrument)
         found = At.last_score(
@@ -133,8 +137,18 @@ class Model:
             LAST_WEEK if as_of is None else as_of,
         )
         after = late(records, self.instrument) if as_of is None else frozenset()
-        rows = tidy(self.card, weeks, found, horizons, after)
+        rows = tidy(self.card, weeks, found, Wanted(horizons, outputs), after)
         return pl.DataFrame(rows, schema=COLUMNS, orient="row")
+
+    def _require_outputs(self, outputs: tuple[str, ...] | None) -> None:
+        known = (self.card.main.name, self.card.companion.name, *OUTCOMES, *DROPOUTS)
+        if outputs is not None and (not outputs or not set(outputs) <= set(known)):
+            raise InputError(
+                "the model has no such output",
+                code="output-unknown",
+                why=f"it has {', '.join(known)}",
+                hint="ask for some of these",
+            )
 
     def _require_scores(self, records: Records) -> None:
         named = sorted(records.scores.get_column("instrument").unique().to_list())

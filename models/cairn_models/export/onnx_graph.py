@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cairn_models.export.arrays import Named
 from cairn_models.export.card import Card
+from cairn_models.export.heads import bands_of
 from cairn_models.trajectory.columns import (
     COLUMNS,
     DROPOUTS,
@@ -49,9 +50,14 @@ def masks(card: Card) -> dict[str, NDArray[np.bool_]]:
     def rows(names: tuple[str, ...]) -> NDArray[np.bool_]:
         return np.array([[(name, h) in usable for h in HORIZONS] for name in names])
 
-    scores = rows((card.main.name, card.companion.name))
+    names = (card.main.name, card.companion.name)
+    scores = rows(names)
+    bands = scores & rows((bands_of(names[0]), bands_of(names[1])))
     dropout = np.array([(name, None) in usable for name in DROPOUTS])
-    return dict.fromkeys(("median", "below", "above"), scores) | {
+    return {
+        "median": scores,
+        "below": bands,
+        "above": bands,
         "outcome": rows(OUTCOMES),
         "dropout": dropout,
     }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cairn_models.export.arrays import require_finite
 from cairn_models.export.card import Card
-from cairn_models.export.heads import Head
+from cairn_models.export.heads import Head, bands_of
 from cairn_models.export.preprocessing import FEWEST_SCORES, LEVELS
 from cairn_models.measures import Instrument
 from cairn_models.records import Records
@@ -32,10 +32,12 @@ COLUMNS: Final = {
     "probability": pl.Float64,
     "basis": pl.String,
     "missing": pl.String,
+    "bands_missing": pl.String,
 }
 LAST_WEEK: Final = WEEKS - 1
 BEYOND: Final = f"the week foretold is after week {LAST_WEEK}, the last that was trained for"
 NOTHING_USABLE: Final = "no prediction: no head of the model was shown to be above its floor"
+MEDIAN: Final = LEVELS.index(0.5)
 _NO_QUANTILES: Final = (None,) * len(LEVELS)
 
 Row = tuple[object, ...]
@@ -91,38 +93,56 @@ def late(records: Records, instrument: Instrument) -> frozenset[str]:
     return frozenset(own.get_column("patient").to_list())
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a model; None: whatever may be used."""
+
+    horizons: tuple[int, ...] | None = None
+    outputs: tuple[str, ...] | None = None
+
+    def shows(self, head: Head, main: str) -> bool:
+        """Whether `head` has rows. One that is missing has them only where it was asked for.
+
+        Where horizons alone are asked for that is `main`, the main scale.
+        """
+        if self.outputs is None and self.horizons is None:
+            return head.usable
+        if self.horizons is not None and head.horizon not in (None, *self.horizons):
+            return False
+        if self.outputs is None:
+            return head.usable or head.output == main
+        return head.output in self.outputs
+
+
 def tidy(
-    card: Card,
-    weeks: Weekly,
-    found: At,
-    horizons: tuple[int, ...] | None,
-    late: frozenset[str] = frozenset(),
+    card: Card, weeks: Weekly, found: At, wanted: Wanted, late: frozenset[str] = frozenset()
 ) -> Iterator[Row]:
     """Rows of `COLUMNS`, patient by patient.
 
-    A head of the main scale that may not be used has a row where its horizon was asked for;
-    what else the model may not say is on its card, not beside every patient.
+    What the model may not say is on its card, and in a row where it was asked for by name.
     """
-    heads = [head for head in card.heads if _shown(head, card, horizons)]
+    bands = {bands_of(scale.name) for scale in (card.main, card.companion)}
+    known = {(head.output, head.horizon): head for head in card.heads}
+    heads = [
+        (head, known.get((bands_of(head.output), head.horizon)))
+        for head in card.heads
+        if head.output not in bands and wanted.shows(head, card.main.name)
+    ]
     for i, patient in enumerate(weeks.patients):
         seen, week = int(found.seen[i]), int(found.week[i])
         basis = _basis(card.main.name, seen, week)
         why = NOTHING_USABLE if not heads else _cannot(seen, patient in late)
         if why is not None:
-            yield (patient, card.main.name, None, None, *_NO_QUANTILES, None, basis, why)
+            yield (patient, card.main.name, None, None, *_NO_QUANTILES, None, basis, why, None)
             continue
-        for head in heads:
+        for head, band in heads:
             at = None if head.horizon is None else week + head.horizon
             missing = _missing(head, at)
+            no_bands = None if missing or band is None or band.usable else band.why
             told = (*_NO_QUANTILES, None) if missing else _told(card, head, found, i)
-            yield (patient, head.output, head.horizon, at, *told, basis, missing)
-
-
-def _shown(head: Head, card: Card, horizons: tuple[int, ...] | None) -> bool:
-    if horizons is None:
-        return head.usable
-    asked = head.horizon is None or head.horizon in horizons
-    return asked and (head.usable or head.output == card.main.name)
+            if no_bands:
+                told = tuple(v if k == MEDIAN else None for k, v in enumerate(told))
+            yield (patient, head.output, head.horizon, at, *told, basis, missing, no_bands)
 
 
 def _missing(head: Head, at: int | None) -> str | None:

@@ -103,13 +103,15 @@ def items(card: Card) -> tuple[Item, ...]:
         (
             "12e",
             "Measures of performance",
-            "Mean absolute error in points, beside the last value "
-            "carried forward and the prior, each with a 95 % interval that includes privacy noise.",
+            "Mean absolute error in points, beside the last value carried forward and the prior; "
+            "share of scores within the 80 % band; area under the curve of outcomes and dropouts: "
+            "where measured, with 95 % intervals that include privacy noise.",
         ),
         (
             "15",
             "Output",
-            "Quantiles of the score in points. Coverage of its bands: not measured in this study.",
+            "Quantiles of scores in points, and probabilities. May be used: "
+            f"{_usable(card)}. The rest is missing.",
         ),
         (
             "16",
@@ -166,10 +168,24 @@ def _recipe(card: Card) -> str:
 
 
 def _performance(card: Card) -> str:
-    at = [j for j in card.judged if j.horizon is not None and j.model is not None]
-    if not at:
-        return "Not measured: no error question was answered about this model."
-    return " ".join(_at(j, card.main.name) for j in at)
+    at = [j for j in card.judged if j.horizon is not None and j.model is not None and not j.weeks]
+    told = [_at(j, j.scale or card.main.name) for j in at]
+    told += [
+        f"80 % band of {h.scale}: {h.share} of scores within it." for h in card.held if h.share
+    ]
+    told += [
+        f"{t.output.replace('_', ' ').capitalize()}"
+        + ("" if t.horizon is None else f" {t.horizon} weeks ahead")
+        + f": area under the curve {t.area}."
+        for t in card.told
+        if t.area
+    ]
+    return " ".join(told) or "Not measured: no question was answered about this model."
+
+
+def _usable(card: Card) -> str:
+    names = dict.fromkeys(head.output.replace("_", " ") for head in card.usable)
+    return ", ".join(names) or "none"
 
 
 def _at(j: Judged, unit: str) -> str:
@@ -194,17 +210,19 @@ def _limits(card: Card) -> str:
     worse = [
         f"{j.horizon}"
         for j in card.judged
-        if j.horizon is not None and j.minus_prior is not None and j.minus_prior.high >= 0
+        if j.horizon is not None
+        and not (j.weeks or j.scale)
+        and j.minus_prior is not None
+        and j.minus_prior.high >= 0
     ]
     if worse:
         told.append(
             f"At {', '.join(worse)} weeks it cannot be told from its prior, or is worse: there the "
             "clinics' data added nothing that was shown."
         )
-    told.append(
-        "Bands are the model's own and were not checked against outcomes. "
-        "Weeks after 26 and instruments that it was not trained for are out of reach."
-    )
+    if not any(h.share for h in card.held):
+        told.append("Bands are the model's own and were not checked against outcomes.")
+    told.append("Weeks after 26 and instruments that it was not trained for are out of reach.")
     if card.synthetic:
         told.append("The patients were SYNTHETIC: it says nothing about real people.")
     return " ".join(told)
