@@ -41,10 +41,10 @@ from cairn_client.own_mark import OwnMark
 from cairn_client.readers import Import
 from cairn_client.reconcile import reconcile
 from cairn_client.study_records import StudyRecords
+from cairn_client.team_post import KeepsFindings, TeamPost
 from cairn_models.records import Records
 from cairn_privacy.ledger import Ledger
 from cairn_protocol.clinic_run import ClinicRun
-from cairn_protocol.codec import refuse
 from cairn_protocol.errors import (
     BudgetRefusal,
     CairnError,
@@ -56,12 +56,12 @@ from cairn_protocol.messages import (
     Certificate,
     Closed,
     CloseRun,
+    Findings,
     Offer,
     OpenRun,
     Packages,
     Refusal,
     RoundRequest,
-    Standing,
     Survivors,
     decode,
 )
@@ -98,10 +98,16 @@ class Keeper:
         clinic: its folder. The ledger is opened with the first study about patients.
         store: what outlives the process; None keeps it in memory, for engines in one process.
         passing: is told of each step.
+        findings: where a team's findings go; None: none are taken.
     """
 
     def __init__(
-        self, clinic: ClinicFolder, store: KeeperState | None = None, *, passing: Passing = no_step
+        self,
+        clinic: ClinicFolder,
+        store: KeeperState | None = None,
+        *,
+        passing: Passing = no_step,
+        findings: KeepsFindings | None = None,
     ) -> None:
         self.clinic = clinic
         self.identity = clinic.identity()
@@ -112,6 +118,7 @@ class Keeper:
         self._read = StudyRecords(clinic)
         self._active: dict[bytes, _Active] = {}
         self.mark = OwnMark(self.identity, self.state, self.open_ledger_if_any)
+        self._post = TeamPost(self.identity, self.state, self.team, findings)
 
     @property
     def ledger(self) -> Ledger:
@@ -179,7 +186,7 @@ class Keeper:
 
     def _reply(self, request: bytes) -> Message:
         message, digest = decode(request), hashlib.sha256(request).digest()
-        if not isinstance(message, CloseRun | Offer):
+        if not isinstance(message, CloseRun | Offer | Findings):
             self.mark.check()  # K7
         match message:
             case OpenRun():
@@ -192,34 +199,12 @@ class Keeper:
                 return self._unmask(message, digest)
             case CloseRun():
                 return self._close(message, digest)
-            case Offer():
-                return self._offer(message)
+            case Offer() | Findings():
+                return self._post.answer(message)
             case _:
                 raise PeerFault(
                     f"a server does not send a {type(message).__name__}", code="not-a-request"
                 )
-
-    def _offer(self, message: Offer) -> Message:
-        team = self.team()
-        if team is None:
-            raise PolicyRefusal(
-                "this clinic belongs to no research team yet",
-                code="team-unknown",
-                hint="the clinic runs `cairn clinic join` first",
-            )
-        study, roster = message.study.verified(team), message.roster.verified(team)
-        if roster.study != study.digest:
-            refuse("roster-foreign", "the roster is of another study")
-        roster.index_of(self.identity.public)
-        self.state.offer(message.study, message.roster)
-        unsigned = Standing(
-            study=study.digest,
-            roster=roster.digest,
-            identity=self.identity.public,
-            state=self.state.standing(study.digest, roster.digest) or "offered",
-            signature=UNSIGNED,
-        )
-        return unsigned.with_signature(self.identity.sign("standing", unsigned.signed))
 
     def _approval(self, study: bytes) -> Approval:
         approval = self.state.approval(study)  # K1

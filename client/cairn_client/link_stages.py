@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-STAGES: Final = ("open", "confirm", "round", "survivors", "certify", "close", "offer")
+STAGES: Final = (
+    *("open", "confirm", "round", "survivors", "certify", "close", "offer"),
+    "results",
+)
 CATEGORIES: Final = ("train", "evaluate", "query")
 KNOWN: Final = frozenset(f"{category}.{stage}" for category in CATEGORIES for stage in STAGES)
