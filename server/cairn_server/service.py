@@ -7,6 +7,8 @@ store. Commands write to the store from other processes; the loop sees it within
     starting   begin a run
     running    (after a restart) carry the run on from its journal
 
+What was released goes back to the clinics (`cairn_server.returning`).
+
 One run at a time. What a run opens is in the store before the next round is asked.
 """
 
@@ -37,6 +39,8 @@ from cairn_server.fleet import FleetEndpoint
 from cairn_server.home import ServerHome
 from cairn_server.registry import Registry
 from cairn_server.report import write_results
+from cairn_server.returned import FOLDER as RETURNED
+from cairn_server.returning import Returning
 from cairn_server.store import Store
 from cairn_server.store_journal import StoreJournal
 from cairn_server.store_tables import StoredRun, StoredStanding, StoredStudy
@@ -47,6 +51,7 @@ log = logging.getLogger("cairn.server")
 TICK: Final = 1.0  # seconds between looks at the store
 OFFER_SECONDS: Final = 4.0  # a clinic that is away is asked again later
 OFFERS: Final = "offers"  # the run of Flower that carries offers
+RETURNS: Final = "returns"  # and the one that carries findings
 
 
 class Service:
@@ -80,6 +85,13 @@ class Service:
         self._deadlines = deadlines or config.waiting.deadlines
         self._loaded: set[bytes] = set()  # digests
         self._stop = threading.Event()
+        self._returning = Returning(
+            self.store,
+            home.path / RETURNED,
+            lambda: GridExchange(self.fleet.grid(RETURNS), RETURNS),
+            self.fleet.last_seen,
+            stopping=self._stop.is_set,
+        )
 
     def __enter__(self) -> Self:
         self.fleet.__enter__()
@@ -107,15 +119,21 @@ class Service:
     def serve(self) -> None:
         """Carry studies on until `stop`; a fault of one study never ends the loop."""
         worker: threading.Thread | None = None
+        carrier: threading.Thread | None = None
         while not self._stop.is_set():
             self.registry.sweep()
             for study in self.store.studies():
                 if study.state == "offered":
                     self._offer_guarded(study)
+            if carrier is None or not carrier.is_alive():
+                carrier = threading.Thread(target=self._returning.carry, daemon=True)
+                carrier.start()
             if (worker is None or not worker.is_alive()) and (run := self._next_run()):
                 worker = threading.Thread(target=self._carry_on, args=(run,), daemon=True)
                 worker.start()
             self._stop.wait(TICK)
+        if carrier is not None:
+            carrier.join()
 
     def _next_run(self) -> StoredRun | None:
         """A run that a killed server left, or a new one of a study that was started."""

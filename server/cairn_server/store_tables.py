@@ -218,3 +218,12 @@ incidents = Table(  # stores that were made without it get it when they are open
     Column("clinic", NAME, nullable=False),
     Column("text", Text, nullable=False),
 )
+received = Table(  # as incidents
+    "received",
+    METADATA,
+    Column("study", DIGEST, ForeignKey("studies.digest"), primary_key=True),
+    Column("clinic", NAME, primary_key=True),
+    Column("findings", DIGEST, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    Column("at", Moment, nullable=False),
+)
