@@ -35,6 +35,7 @@ from cairn_app.plan_command import study_plan
 from cairn_app.privacy_command import privacy_app
 from cairn_app.release_command import study_check_release, study_release
 from cairn_app.server_commands import server_app
+from cairn_app.synthetic_command import synthetic
 from cairn_app.team_commands import (
     server_run,
     study_approvals,
@@ -88,6 +89,7 @@ for name, command in (
 ):
     study_app.command(name)(command)
 server_app.command("run")(server_run)
+app.command("synthetic")(synthetic)
 clinic_app.add_typer(registry_app, name="registry")
 clinic_app.add_typer(ledger_app, name="ledger")
 clinic_app.add_typer(mapping_app, name="mapping")

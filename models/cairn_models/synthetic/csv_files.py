@@ -16,8 +16,10 @@ _TABLES = {
 }
 
 
-def write_clinic_csv(records: Records, folder: Path | str, *, name: str) -> list[Path]:
-    """The files written: four tables as CSV and `mapping.toml`, marked synthetic.
+def write_clinic_csv(
+    records: Records, folder: Path | str, *, name: str, mapped: bool = True
+) -> list[Path]:
+    """The files written: four tables as CSV and, if `mapped`, `mapping.toml`, marked synthetic.
 
     Args:
         records: one clinic's synthetic records.
@@ -38,6 +40,8 @@ def write_clinic_csv(records: Records, folder: Path | str, *, name: str) -> list
         path = folder / f"{table}.csv"
         frame.write_csv(path)
         written.append(path)
+    if not mapped:
+        return written
     variables = {
         name: kind == pl.Float64
         for name, kind in weeks.patients.schema.items()

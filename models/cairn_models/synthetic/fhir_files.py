@@ -29,6 +29,7 @@ from cairn_models.synthetic.fhir_codes import (
     Questionnaire,
 )
 from cairn_models.synthetic.items import GAD7_WEIGHTS, PHQ9_WEIGHTS, items_from_totals
+from cairn_models.synthetic.people import AGE_WITHIN
 
 Resource = dict[str, Any]
 PROFILES: Final = "http://hl7.org/fhir/us/core/StructureDefinition/"
@@ -40,7 +41,6 @@ TAG: Final = {
 ARM_SYSTEM: Final = "urn:cairn:arm"
 _WEIGHTS: Final = {"PHQ-9": PHQ9_WEIGHTS, "GAD-7": GAD7_WEIGHTS}
 _GENDER: Final = {"female": "female", "male": "male", "other": "other"}
-_AGE: Final = {"16-25": 21, "26-35": 31, "36-50": 43, "51-65": 58, "66+": 72}
 
 
 def write_clinic_fhir(records: Records, folder: Path | str) -> list[Path]:
@@ -80,7 +80,7 @@ def _patients(patients: pl.DataFrame) -> Iterator[Resource]:
         resource = _resource("Patient", row["patient"], "us-core-patient")
         resource["identifier"] = [{"system": "urn:cairn:synthetic", "value": row["patient"]}]
         resource["gender"] = _GENDER.get(row.get("sex") or "", "unknown")
-        age = _AGE.get(row.get("age_band") or "")
+        age = AGE_WITHIN.get(row.get("age_band") or "")
         if age is not None and row["entry"] is not None:
             resource["birthDate"] = str(row["entry"].year - age)
         yield resource

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from cairn_models.synthetic.draws import Draws, Floats, category
 from cairn_models.synthetic.world import Shares, World
 
+AGE_WITHIN: Final = {"16-25": 21, "26-35": 31, "36-50": 43, "51-65": 58, "66+": 72}  # years
 COVARIATES = ("sex", "age_band", "ethnicity", "employment", "prior_therapy", "medication")
 
 

@@ -19,6 +19,7 @@ from cairn_client.readers.omop.session import Session, open_session
 from cairn_client.readers.omop.wire import Reply
 
 FEWEST: Final = 5  # people
+SYNTHETIC: Final = "synthetic"  # how the identifiers of made-up people begin
 # Codes of totals that were checked against the vocabularies.
 TOTALS: Final[dict[str, tuple[str, ...]]] = {
     "PHQ-9": ("LOINC:44261-6", "SNOMED:720433000"),
@@ -31,7 +32,7 @@ TOTALS: Final[dict[str, tuple[str, ...]]] = {
 
 
 def look_at(url_file: str, schema: str = "") -> Reply:
-    """`seen`: instruments (code → people), cohorts (name → people), visits and persons.
+    """`seen`: instruments (code → people), cohorts (name → people), visits, persons, synthetic.
 
     Args:
         url_file: a file of mode 0600 that holds the database's URL.
@@ -53,6 +54,7 @@ def look_at(url_file: str, schema: str = "") -> Reply:
             if session.has("visit_occurrence")
             else 0,
             "person_source_value": _has_source_values(session),
+            "synthetic": _synthetic(session),
         }
     return Reply(seen=seen)
 
@@ -96,3 +98,10 @@ def _people(session: Session, name: str) -> int:
 def _has_source_values(session: Session) -> bool:
     person = session.table("person")
     return int(session.rows(sa.select(sa.func.count(person.c.person_source_value)))[0][0]) > 0
+
+
+def _synthetic(session: Session) -> bool:
+    """Whether everybody's source value says that they are made up."""
+    named = session.table("person").c.person_source_value
+    others = sa.select(sa.func.count()).where(named.is_(None) | named.notlike(f"{SYNTHETIC}%"))
+    return _has_source_values(session) and int(session.rows(others)[0][0]) == 0
