@@ -17,6 +17,10 @@ STANDING: Values = {
     "signature": SIGNATURE,
 }
 
+AUDIT_HEAD: Values = {
+    **{"identity": bytes(32), "number": 2, "head": b"h" * 32, "previous": bytes(32)},
+    **{"last": 3, "signature": SIGNATURE},
+}
 RECEIVED: Values = {
     **{"study": bytes(32), "findings": bytes(32), "identity": bytes(32)},
     "signature": SIGNATURE,
@@ -108,6 +112,13 @@ def findings(*names: str) -> bytes:
     return frame("Findings", {"study": bytes(32), "files": files, "signature": SIGNATURE})
 
 
+def audit_request(number: int, *receipts: int) -> bytes:
+    """A request under a number, with receipts under these."""
+    front = {"identity": bytes(32), "head": b"h" * 32, "previous": bytes(32), "at": 1}
+    held = [front | {"number": n, "signature": SIGNATURE} for n in receipts]
+    return frame("AuditRequest", {"number": number, "receipt": held})
+
+
 def messages() -> dict[str, dict[str, Any]]:
     """Good ones of the kinds that the run does not send, and every fault that bytes alone show."""
     closing = frame("CloseRun", CLOSING)
@@ -122,6 +133,8 @@ def messages() -> dict[str, dict[str, Any]]:
         "offer": ("Offer", _offer(("a", b"a" * 32), ("b", b"b" * 32))),
         "refusal": ("Refusal", frame("Refusal", refusal)),
         "standing": ("Standing", frame("Standing", STANDING)),
+        "audit-request": ("AuditRequest", audit_request(2, 1)),
+        "audit-head": ("AuditHead", frame("AuditHead", AUDIT_HEAD)),
         "findings": ("Findings", findings("model-1/card.md", "results.json")),
         "received": ("Received", frame("Received", RECEIVED)),
         "upload": ("Upload", frame("Upload", upload())),
@@ -183,6 +196,13 @@ def messages() -> dict[str, dict[str, Any]]:
         "opening-shares-part": ("malformed", _opening(shares=bytes(63))),
         "opening-seeds-part": ("malformed", _opening(seeds=bytes(33))),
         "standing-state": ("malformed", frame("Standing", STANDING | {"state": "perhaps"})),
+        "audit-number": ("malformed", audit_request(0)),
+        "audit-receipt-number": ("malformed", audit_request(1, 0)),
+        "audit-receipt-late": ("malformed", audit_request(1, 2)),
+        "audit-receipt-early": ("malformed", audit_request(3, 1)),
+        "audit-two-receipts": ("oversize", audit_request(2, 1, 2)),
+        "audit-head-number": ("malformed", frame("AuditHead", AUDIT_HEAD | {"number": 0})),
+        "audit-head-last": ("malformed", frame("AuditHead", AUDIT_HEAD | {"last": 1})),
         "findings-order": ("malformed", findings("results.json", "card.md")),
         "findings-twice": ("malformed", findings("results.json", "results.json")),
         "findings-empty": ("malformed", findings()),

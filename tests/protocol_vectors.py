@@ -12,6 +12,7 @@ from typing import Any
 
 import slow_mlkem
 import slow_run
+from audit_vectors import audit_vectors
 from faulty_messages import HEADER, RUN, T1, findings, messages
 from faulty_messages import upload as some_upload
 from slow_primitives import ed25519_public, x25519
@@ -69,6 +70,7 @@ def vectors() -> dict[str, Vector]:
         },
         **{f"message-{name}": vector for name, vector in messages().items()},
         **{f"fault-{name}": vector for name, vector in _faults().items()},
+        **audit_vectors(),
     }
 
 

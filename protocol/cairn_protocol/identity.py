@@ -26,6 +26,8 @@ Label = Literal[
     "opening",
     "closed",
     "standing",
+    "audit head",
+    "audit receipt",
     "findings",
     "received",
     "join",

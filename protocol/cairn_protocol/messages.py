@@ -9,6 +9,7 @@
     Certificate    ─────────▶  Opening
     CloseRun       ─────────▶  Closed
     Offer          ─────────▶  Standing          before any run, and whenever the server asks
+    AuditRequest   ─────────▶  AuditHead         now and then, and after each run
     Findings       ─────────▶  Received          once a study's results were released
     any            ─────────▶  Refusal           instead
 
@@ -22,6 +23,7 @@ from typing import Annotated, ClassVar, Final
 
 from cairn_protocol.codec import Text, refuse, unframed
 from cairn_protocol.context import LARGEST_STATE
+from cairn_protocol.countersigning import AuditHead, AuditReceipt, AuditRequest
 from cairn_protocol.errors import CairnError, PeerFault
 from cairn_protocol.findings import Findings, FoundFile, Received
 from cairn_protocol.record import Message, Nested
@@ -57,6 +59,9 @@ __all__ = [
     "RUN_BYTES",
     "UNSIGNED",
     "AnyMessage",
+    "AuditHead",
+    "AuditReceipt",
+    "AuditRequest",
     "Certificate",
     "CloseRun",
     "Closed",
@@ -157,6 +162,8 @@ AnyMessage = (
     | Refusal
     | Offer
     | Standing
+    | AuditRequest
+    | AuditHead
     | Findings
     | Received
 )
@@ -166,7 +173,7 @@ KINDS: Final[dict[int, type[Message]]] = {
         *(OpenRun, KeyPackage, Packages, Confirmation, RoundRequest, Upload),
         *(Survivors, Consent, Certificate, Opening),
         *(CloseRun, Closed, Refusal, Offer, Standing),
-        *(Findings, Received),
+        *(AuditRequest, AuditHead, Findings, Received),
     )
 }
 

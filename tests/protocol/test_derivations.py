@@ -19,9 +19,10 @@ import slow_protocol
 import slow_run
 from cairn_protocol import self_mask, shares
 from cairn_protocol.context import Context, state_digest
+from cairn_protocol.countersigning import Shown, countersigned, due
 from cairn_protocol.errors import CairnError, PeerFault
 from cairn_protocol.fixed_point import RINGS, from_wire, to_wire, word
-from cairn_protocol.identity import fingerprint
+from cairn_protocol.identity import Identity, fingerprint
 from cairn_protocol.keys import (
     KeyPair,
     encapsulate,
@@ -33,6 +34,7 @@ from cairn_protocol.keys import (
 from cairn_protocol.mark import Mark
 from cairn_protocol.masks import masked
 from cairn_protocol.messages import (
+    AuditReceipt,
     Findings,
     Header,
     OpenRun,
@@ -89,6 +91,8 @@ def test_the_frozen_run_holds_a_message_of_every_kind_of_a_run(vectors):
         "Refusal",
         "Offer",
         "Standing",
+        "AuditRequest",
+        "AuditHead",
         "Findings",
         "Received",
     }
@@ -249,6 +253,27 @@ def judge(vector) -> None:
             team = unhex(vector["team"])
             signed = SignedStudy(unhex(vector["source"]), team, unhex(vector["signature"]))
             signed.verified(team)
+        case "audit request":
+            heads = {int(number): unhex(head) for number, head in vector["heads"].items()}
+            shown = Shown(vector["newest"], heads, vector["receipted"])
+            keys = {name: unhex(vector[name]) for name in ("team", "identity")}
+            due(decode(unhex(vector["request"])), shown, **keys)
+        case "audit head":
+            messages = [decode(unhex(vector[name])) for name in ("request", "reply")]
+            last = AuditReceipt.from_body(unhex(vector["last"]))
+            identity, team = unhex(vector["identity"]), Identity.generate()
+            countersigned(*messages, identity=identity, last=last, at=0, team=team)
+
+
+@pytest.mark.parametrize("vector", frozen("audit-exchange"))
+def test_frozen_countersigning(vector):
+    team = Identity.from_private_bytes(unhex(vector["team_secret"]))
+    identity, last = unhex(vector["identity"]), None
+    for one, expected in zip(vector["exchanges"], vector["expect"], strict=True):
+        asked, reply = decode(unhex(one["request"])), decode(unhex(one["reply"]))
+        last = countersigned(asked, reply, identity=identity, last=last, at=one["at"], team=team)
+        assert last.body.hex() == expected
+        assert last.genuine(team.public)
 
 
 @pytest.mark.parametrize("vector", frozen("fault-*"))

@@ -11,6 +11,8 @@ import pytest
 from cairn_protocol.errors import CairnError
 from cairn_protocol.messages import (
     KINDS,
+    AuditHead,
+    AuditRequest,
     Certificate,
     Closed,
     CloseRun,
@@ -264,4 +266,5 @@ def test_every_kind_is_here():
     words = {kind: re.sub("([A-Z])", r"_\1", kind.__name__).lower() for kind in KINDS.values()}
     tests = [name + "_" for name in globals() if name.startswith("test_")]
     missing = {kind for kind, word in words.items() if not any(word + "_" in t for t in tests)}
-    assert missing == {Offer, Standing, Findings, Received}  # these belong to no run
+    # These belong to no run.
+    assert missing == {Offer, Standing, AuditRequest, AuditHead, Findings, Received}

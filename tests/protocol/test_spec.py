@@ -17,6 +17,7 @@ from cairn_protocol.member_list import Listed, MemberList
 from cairn_protocol.messages import (
     KINDS,
     LARGEST_MESSAGE,
+    AuditReceipt,
     FoundFile,
     Header,
     Note,
@@ -34,7 +35,7 @@ SPEC = (PACKAGE.parent / "SPEC.md").read_text(encoding="utf-8")
 PARTS = (
     *(SignedStudy, RosterEntry, Roster, SignedRoster, Mark, Note),
     *(Header, SignedDigest, SignedConsent, RoundRecord),
-    *(Context, Progress, Listed, MemberList, FoundFile),
+    *(Context, Progress, Listed, MemberList, FoundFile, AuditReceipt),
 )
 ELSEWHERE = {"errors.py", "study.py", "policy.py", "envelope.py"}  # no part of the wire protocol
 

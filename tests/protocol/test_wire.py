@@ -20,6 +20,9 @@ from cairn_protocol.errors import BudgetRefusal, CairnError, OurFault, PeerFault
 from cairn_protocol.mark import Mark
 from cairn_protocol.messages import (
     KINDS,
+    AuditHead,
+    AuditReceipt,
+    AuditRequest,
     Certificate,
     Closed,
     CloseRun,
@@ -74,6 +77,8 @@ def messages(federate) -> dict[str, bytes]:
         Refusal.of(BudgetRefusal("no budget is left", code="spent", hint="ask for less")),
         Offer(federation.opening.study, federation.opening.roster),
         Standing(bytes(32), bytes(32), bytes(32), "approved", bytes(64)),
+        AuditRequest(2, (AuditReceipt(bytes(32), 1, bytes(32), bytes(32), 5, bytes(64)),)),
+        AuditHead(bytes(32), 2, b"h" * 32, bytes(32), 3, bytes(64)),
         Findings(bytes(32), (FoundFile("results.json", b"{}"),), bytes(64)),
         Received(bytes(32), bytes(32), bytes(32), bytes(64)),
     ]
@@ -224,6 +229,9 @@ def test_an_invalid_message_cannot_be_made():
         lambda: Opening(bytes(16), 0, bytes(32), bytes(32), bytes(31), b"", bytes(64)),
         lambda: Opening(bytes(16), 0, bytes(32), bytes(32), b"", bytes(33), bytes(64)),
         lambda: Standing(bytes(32), bytes(32), bytes(32), "perhaps", bytes(64)),
+        lambda: AuditRequest(0, ()),
+        lambda: AuditReceipt(bytes(32), 0, bytes(32), bytes(32), 5, bytes(64)),
+        lambda: AuditHead(bytes(32), 2, bytes(32), bytes(32), 1, bytes(64)),
         lambda: FoundFile("a/b/c", b""),
         lambda: Findings(bytes(32), (), bytes(64)),
     ):
