@@ -12,7 +12,8 @@ D2  Each patient's vector is clipped to the question's bound C and truncated tow
 D3  The sum is clamped coordinate by coordinate to what the ring holds; clamping moves no two
     sums further apart, so D2 still holds.
 D4  Integer noise from the operating system's randomness is added before anything is encoded.
-D5  What comes out is encoded for the mask. The sum itself is returned to nobody.
+D5  What comes out is encoded for the mask. The sum itself is returned to nobody. (`preview` works
+    it out for the clinic's own people by `admitted`, `own_sum` and `noised`, and sends nothing.)
 D6  A failure while records are at hand says nothing: its words or a row count could be a patient's.
 D7  Records are asked for anew in every round, so that nobody is in it who has withdrawn.
 
@@ -22,7 +23,7 @@ Only public data (the study says so and so does this clinic's own configuration)
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,17 +95,15 @@ class Door:
         Raises:
             BudgetRefusal: the ledger's cap does not allow it; no record was read.
         """
-        question, noise, scale = asked.question, asked.terms.noise, asked.terms.scale
-        length = question.shape.length
+        noise, scale = asked.terms.noise, asked.terms.scale
         entry = None
         if noise is None:
-            total = exact_sum(self._rows(asked), length)
+            total = own_sum(self._rows(asked), asked.terms)
         else:
             if scale.bound is None:
                 raise OurFault("a noised question has no bound", code="unbounded-question")
             entry = self._reserve(asked, noise)  # D1
-            total = self._bounded(asked, scale.bound, noise)  # D2
-            total = add_noise(saturate(total, scale.clamp), noise)  # D3, D4
+            total = noised(self._bounded(asked), asked.terms)  # D2, D3, D4
         vector = encode(total, reach=scale.reach, modulus_bits=scale.modulus_bits)  # D5
         return Leaving(vector, entry)
 
@@ -123,9 +122,9 @@ class Door:
             account=account,
         )
 
-    def _bounded(self, asked: Asked, bound: float, noise: NoisePlan) -> Steps:
+    def _bounded(self, asked: Asked) -> Steps:
         try:
-            return bounded_sum(self._rows(asked), asked.question.shape.length, bound, noise.grid)
+            return own_sum(self._rows(asked), asked.terms)
         except Exception as error:  # D6
             what = error.code if isinstance(error, CairnError) else type(error).__name__
             log.error("could not compute %s: %s", asked.question.name, what)
@@ -141,3 +140,25 @@ class Door:
             inside = admitted(records, question.study, self._pins)
             held = self._prepared = (key, records, question.prepare(inside))
         return question.contributions(held[2], asked.public)
+
+
+def own_sum(rows: Iterable[Vector], terms: QuestionTerms) -> Steps:
+    """The sum (length,) of patients' rows, in steps: bounded (D2), or exact of public data.
+
+    It is as it is before any noise, and stays in the clinic.
+
+    Raises:
+        OurFault: a noised question without a bound.
+    """
+    if terms.noise is None:
+        return exact_sum(rows, terms.length)
+    if terms.scale.bound is None:
+        raise OurFault("a noised question has no bound", code="unbounded-question")
+    return bounded_sum(rows, terms.length, terms.scale.bound, terms.noise.grid)
+
+
+def noised(total: Steps, terms: QuestionTerms) -> Steps:
+    """`total`, clamped (D3) and with fresh noise (D4); of public data as it is."""
+    if terms.noise is None:
+        return total
+    return add_noise(saturate(total, terms.scale.clamp), terms.noise)
