@@ -177,7 +177,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("CAIRN_DEBUG"):  # a traceback's words may quote a record
             raise
-        from cairn_app.hardened import unforeseen
+        from cairn_client.hardened import unforeseen
 
         print(unforeseen(error), file=sys.stderr)
         sys.exit(OurFault.exit_status)

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from cairn_app.hardened import leave_nothing_behind
 from cairn_app.logs import log_to_stderr
 from cairn_app.reimport_daemon import reimport_as_planned
+from cairn_client.hardened import leave_nothing_behind
 from cairn_client.separation import Users, check_unreadable, private_files
 from cairn_protocol.errors import InputError, OurFault
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from cairn_app.hardened import unforeseen
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.doctor import examine
+from cairn_client.hardened import unforeseen
 from cairn_client.keeper import Keeper
 from cairn_client.keeper_client import KeeperClient
 from cairn_client.keeper_service import KeeperService
@@ -195,7 +195,7 @@ def test_every_line_of_the_clinics_code_is_in_the_table() -> None:
 def test_a_daemon_that_ends_badly_leaves_nothing(tmp_path: Path, how: str) -> None:
     code = (
         "import os, resource, signal, sys, threading\n"
-        "from cairn_app.hardened import leave_nothing_behind\n"
+        "from cairn_client.hardened import leave_nothing_behind\n"
         "resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(4)[1],) * 2)\n"
         "leave_nothing_behind()\n"
         f"kept = [{SEED!r} * 1000]\n"
