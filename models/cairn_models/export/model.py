@@ -5,6 +5,7 @@ For research only. A patient's rows are a function of that patient's records and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,15 +42,22 @@ class Model:
             InputError: `input.model-…`: no model, not whole, changed, of another version, with a
                 number that is not finite, or of an instrument that nobody knows.
         """
-        folder = Path(folder)
-        found = files.read(folder)
-        parameters, named = arrays.parse(found[files.PARAMETERS], str(folder / files.PARAMETERS))
-        card = cards.parse(found[files.CARD], str(folder / files.CARD))
+        return cls.of(files.read(Path(folder)), str(folder))
+
+    @classmethod
+    def of(cls, found: Mapping[str, bytes], where: str) -> Model:
+        """The model in these files by name, whole as `files.read` gives them; `where` for messages.
+
+        Raises:
+            InputError: as `read`, but for what is missing.
+        """
+        parameters, named = arrays.parse(found[files.PARAMETERS], f"{where}/{files.PARAMETERS}")
+        card = cards.parse(found[files.CARD], f"{where}/{files.CARD}")
         told = (named.instrument, named.study, named.question, named.network)
         same = (card.main.name, card.digest, card.trained.question, str(card.network))
         if told != same:
             raise InputError(
-                f"card and parameters in {folder} are of different models",
+                f"card and parameters in {where} are of different models",
                 code="model-mixed",
                 why="they name another instrument, study, question or version",
                 hint=files.AGAIN,
@@ -58,7 +66,7 @@ class Model:
         model.instrument  # noqa: B018  refused here rather than at the first patient
         if not preprocessing.is_ours(found[files.PREPROCESSING]):
             raise InputError(
-                f"the model in {folder} was written for other columns than this version makes",
+                f"the model in {where} was written for other columns than this version makes",
                 code="model-version",
                 why=f"{files.PREPROCESSING} names others",
                 hint="use the version of Cairn that wrote it, or get the model exported anew",
