@@ -20,6 +20,10 @@ K6  A pause or a refusal stops every stage, kept replies too. An upload that has
 K7  The newest marks of the others are kept before this clinic confirms their keys. Once it is
     shown a mark of its own that it does not follow (it was restored or copied), it takes part
     in nothing, over restarts too, until people have settled what its ledger lacks.
+K8  The clinic's policy.toml, as it stands at that moment, and the version of its code admit the
+    study at every request.
+K9  A study that the clinic left has no keys here and no kept reply; its runs' places stay, so that
+    nothing is ever answered twice.
 """
 
 from __future__ import annotations
@@ -27,20 +31,20 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from dataclasses import dataclass
-from typing import Final
 
-from cairn_client.askable import Askable, askable, asked_for, study_cap
+from cairn_client.active_runs import ActiveRun, ActiveRuns, run_unknown
+from cairn_client.askable import askable, asked_for
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.door import Asked, Door
 from cairn_client.enrolment import pinned_team
 from cairn_client.entry_pins import EntryPins
-from cairn_client.keeper_state import Approval, KeeperState, Memory, Place
+from cairn_client.keeper_state import Approval, KeeperState, Memory
 from cairn_client.keeper_steps import Passing, no_step
 from cairn_client.own_mark import OwnMark
 from cairn_client.readers import Import
 from cairn_client.reconcile import reconcile
 from cairn_client.study_records import StudyRecords
+from cairn_client.study_rules import StudyRules
 from cairn_client.team_post import KeepsFindings, TeamPost
 from cairn_models.records import Records
 from cairn_privacy.ledger import Ledger
@@ -71,24 +75,6 @@ from cairn_protocol.study import Study
 from cairn_protocol.wire_types import UNSIGNED
 
 log = logging.getLogger("cairn.keeper")
-MOST_RUNS: Final = 2  # of one study, with keys in memory
-
-
-@dataclass
-class _Active:
-    run: ClinicRun
-    door: Door
-    askable: dict[str, Askable]
-
-    @property
-    def place(self) -> Place:
-        here = self.run.progress
-        question = [*self.askable].index(here.question) if here.question else 0
-        return Place(self.run.study.digest, self.run.index, here, question)
-
-    @property
-    def study_cap(self) -> float:
-        return study_cap(self.run.study, self.askable)
 
 
 class Keeper:
@@ -116,7 +102,8 @@ class Keeper:
         self._ledger: Ledger | None = None
         self._opening = threading.Lock()  # of the ledger: status is asked beside a round
         self._read = StudyRecords(clinic)
-        self._active: dict[bytes, _Active] = {}
+        self._active = ActiveRuns()
+        self.rules = StudyRules(clinic, self.open_ledger_if_any)
         self.mark = OwnMark(self.identity, self.state, self.open_ledger_if_any)
         self._post = TeamPost(self.identity, self.state, self.team, findings)
 
@@ -157,6 +144,16 @@ class Keeper:
         """
         return self._read.read(study)
 
+    def give_up(self, study: bytes) -> int:
+        """Erases the keys of every run of a study that was left (K9); how many runs there were.
+
+        Not while a request is answered.
+        """
+        runs = self._active.drop_study(study)
+        self._read.forget(study)
+        self.state.drop_replies(study)
+        return runs
+
     def forward(self, request: bytes) -> bytes:
         """The reply to one request; a refusal is a reply. Never raises."""
         try:
@@ -176,8 +173,6 @@ class Keeper:
 
     def close(self) -> None:
         """Erase every run's keys and release ledger and state."""
-        for active in self._active.values():
-            active.run.erase()
         self._active.clear()
         if self._ledger is not None:
             self._ledger.close()
@@ -186,6 +181,8 @@ class Keeper:
 
     def _reply(self, request: bytes) -> Message:
         message, digest = decode(request), hashlib.sha256(request).digest()
+        if not isinstance(message, CloseRun):
+            self.rules.file.check_readable()  # K8
         if not isinstance(message, CloseRun | Offer | Findings):
             self.mark.check()  # K7
         match message:
@@ -214,9 +211,10 @@ class Keeper:
                 code="study-not-approved",
                 hint="the clinic can look at it and approve it, or leave it",
             )
+        self.rules.check_request(approval.study.study())  # K8
         return approval
 
-    def _allowed(self, active: _Active) -> Approval:
+    def _allowed(self, active: ActiveRun) -> Approval:
         """The standing approval of the run's study, under the run's own roster (K1)."""
         approval = self._approval(active.run.study.digest)
         if approval.roster not in (None, active.run.roster.digest):
@@ -248,27 +246,18 @@ class Keeper:
         ledger = self.ledger if run.study.noised else None
         pins = EntryPins(self.clinic.pins_file)
         door = Door(lambda: self._records(digest), ledger, pins)
-        opened = _Active(run, door, askable(run.study, len(run.roster)))
+        opened = ActiveRun(run, door, askable(run.study, len(run.roster)))
         self.state.keep(opened.place)  # K5
-        if active:
-            active.run.erase()
-        self._active[message.run] = opened
-        self._let_go(digest)
+        self._active.put(message.run, opened)
         self._passing("opened")
         return package
-
-    def _let_go(self, study: bytes) -> None:
-        """Gives up a study's oldest runs: a server asks one at a time, and a lying one many."""
-        runs = [run for run, active in self._active.items() if active.run.study.digest == study]
-        for run in runs[:-MOST_RUNS]:
-            self._active.pop(run).run.erase()
 
     def _records(self, study: bytes) -> Records:
         self._passing("charged")
         return self._read.of(study)
 
     def _confirm(self, message: Packages) -> Message:
-        active = self._run(message.run)
+        active = self._active.find(message.run)
         self._allowed(active)
         if known := active.run.cached(message):
             return known
@@ -283,7 +272,7 @@ class Keeper:
         self._check_approved(header.run)
         if kept := self.state.reply(header.run, digest):  # K5
             return decode(kept)
-        active = self._run(header.run)
+        active = self._active.find(header.run)
         askable = asked_for(active.askable, message)  # K2, K3
         question, terms, public = askable.question, askable.terms, message.public
         roster = active.run.roster.digest
@@ -321,10 +310,10 @@ class Keeper:
 
     def _unmask(self, message: Survivors | Certificate, digest: bytes) -> Message:
         if not self._check_approved(message.run):  # K6
-            raise _run_unknown()
+            raise run_unknown()
         if kept := self.state.reply(message.run, digest):  # K5
             return decode(kept)
-        active = self._run(message.run)
+        active = self._active.find(message.run)
         if isinstance(message, Survivors):
             reply: Message = active.run.survivors(message)
             self._passing("considered")
@@ -353,30 +342,16 @@ class Keeper:
         if active is not None:
             place = active.place
             reply: Message = active.run.close(message)
-            del self._active[message.run]
+            self._active.drop(message.run)
             self.state.keep_marks(active.run.marks)  # K7
-            if all(other.run.study.digest != place.study for other in self._active.values()):
+            if not self._active.asks(place.study):
                 self._read.forget(place.study)
         elif (known := self.state.place(message.run)) is not None:  # its keys went with a restart
             place = known
             unsigned = Closed(message.run, place.clinic, place.progress.head, UNSIGNED)
             reply = unsigned.with_signature(self.identity.sign("closed", unsigned.signed))
         else:
-            raise _run_unknown()
+            raise run_unknown()
         self.state.end(place, digest, reply.to_bytes())
         self._passing("closed")
         return reply
-
-    def _run(self, run: bytes) -> _Active:
-        if (active := self._active.get(run)) is None:
-            raise _run_unknown()
-        return active
-
-
-def _run_unknown() -> PeerFault:
-    return PeerFault(
-        "this clinic does not know the run",
-        code="run-unknown",
-        why="it was not opened here since the clinic's service started",
-        hint="the server opens the run again under new keys",
-    )

@@ -19,18 +19,19 @@ from cairn_protocol.record import Nested, Record
 from cairn_protocol.roster import SignedRoster
 from cairn_protocol.signed_study import SignedStudy
 
-StandingState = Literal["offered", "approved", "refused", "paused"]
+StandingState = Literal["offered", "approved", "refused", "paused", "left"]
 
 
 @dataclass(frozen=True)
 class Approval:
-    """What this clinic's people said yes to: a team's key, and the roster that they saw.
+    """What this clinic's people said yes to: a team's key, a study, and the roster that they saw.
 
     `roster` is a digest; None takes the first roster that the team signs.
     """
 
     team: bytes
-    roster: bytes | None = None
+    roster: bytes | None
+    study: SignedStudy
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,10 @@ class KeeperState(Protocol):
         """The reply that was kept for the request with this digest, or None."""
         ...
 
+    def drop_replies(self, study: bytes) -> None:
+        """Lets every kept reply of the study's runs go; their places stay."""
+        ...
+
     def close(self) -> None:
         """Releases what is held."""
         ...
@@ -212,7 +217,7 @@ class Memory:
         raise PolicyRefusal("this clinic takes no offers", code="no-offers")
 
     def approve(self, study: SignedStudy) -> None:
-        self.approvals[study.digest] = Approval(study.team)
+        self.approvals[study.digest] = Approval(study.team, None, study)
 
     def team(self) -> bytes | None:
         return None
@@ -239,6 +244,11 @@ class Memory:
 
     def reply(self, run: bytes, request: bytes) -> bytes | None:
         return self.replies.get(run, {}).get(request)
+
+    def drop_replies(self, study: bytes) -> None:
+        for run, place in self.places.items():
+            if place.study == study:
+                self.replies[run] = {}
 
     def close(self) -> None:
         """Nothing is held."""

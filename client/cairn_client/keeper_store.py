@@ -1,4 +1,4 @@
-"""`KeeperStore`: a keeper's state on disk: team, offers, decisions, other clinics, runs, replies.
+"""`KeeperStore`: a keeper's state on disk: team, offers, decisions, reviewers, other clinics, runs.
 
     S1  What a reply depends on is on disk before the reply leaves: SQLite, WAL, synchronous=FULL.
     S2  A run's place and the reply for it change in one transaction, so that no crash leaves an
@@ -8,8 +8,9 @@
         one boot's memory, so the count is the key epoch.
     S5  One process at a time: the database is locked for as long as it is open.
     S6  After a failed write nothing is answered until the keeper is restarted.
-    S7  Places and replies are sealed with the clinic's key, each in its own row: one that was
-        changed or moved from outside stops the store. All are looked at on opening.
+    S7  Places, replies and reviewers' accounts are sealed with the clinic's key, each in its own
+        row: one that was changed or moved from outside stops the store. All are looked at on
+        opening.
 
 No record, no count and no vector in clear is in it: the kept uploads are masked.
 """
@@ -19,13 +20,15 @@ from __future__ import annotations
 from typing import Final, Self
 
 from cairn_client.clinic_folder import KEEPER, ClinicFolder
+from cairn_client.clinic_policy import PolicyFile
 from cairn_client.store_peers import PeerStore
+from cairn_client.store_reviewers import ReviewerStore
 from cairn_client.store_runs import RunStore
 
 FILE: Final = KEEPER
 
 
-class KeeperStore(RunStore, PeerStore):
+class KeeperStore(RunStore, PeerStore, ReviewerStore):
     """An open store; see `KeeperState` for the part that the keeper uses."""
 
     @classmethod
@@ -35,4 +38,6 @@ class KeeperStore(RunStore, PeerStore):
         Raises:
             InputError: another process has it open, it is damaged or changed, or another clinic's.
         """
-        return cls(clinic.state / FILE, clinic.identity())
+        store = cls(clinic.state / FILE, clinic.identity())
+        store.approvals_needed = PolicyFile(clinic).approvals
+        return store

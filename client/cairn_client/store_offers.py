@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final, cast, get_args
 
+from cairn_client.decisions import Decision, Decisions
 from cairn_client.keeper_state import Approval, StandingState
 from cairn_client.store_base import StoreBase, now
 from cairn_protocol.errors import OurFault, PolicyRefusal
@@ -16,32 +18,37 @@ MOST_OFFERS: Final = 500  # each is signed by the pinned team; a disk is finite 
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What a person at the clinic decided about a study, under which roster (a digest)."""
-
-    state: StandingState
-    roster: bytes
-    person: str
-    at: str
-
-
-@dataclass(frozen=True)
 class Offered:
-    """A study that the team offered, the newest roster for it, and the last decision, if any."""
+    """A study that the team offered, the newest roster for it, and what was decided."""
 
     signed: SignedStudy
     roster: SignedRoster
     at: str
-    decision: Decision | None
+    decisions: Decisions = field(default_factory=Decisions)
+
+    @property
+    def decision(self) -> Decision | None:
+        """The last decision, if any."""
+        return self.decisions.last
 
     @property
     def state(self) -> StandingState:
         """How it stands with its newest roster."""
-        return _standing(self.decision, self.roster.roster.digest)
+        return self.decisions.standing(self.roster.roster.digest)
+
+    @property
+    def approved_by(self) -> tuple[str, ...]:
+        """Who approves it with its newest roster; fewer than are needed leave it as offered."""
+        return self.decisions.approved_by(self.roster.roster.digest)
 
 
 class OfferStore(StoreBase):
-    """Team, offers, decisions. A team's key is pinned once; decisions are never changed (S3)."""
+    """Team, offers, decisions. A team's key is pinned once; decisions are never changed (S3).
+
+    `approvals_needed` says how many different people a study needs, whenever it is looked at.
+    """
+
+    approvals_needed: Callable[[], int] = staticmethod(lambda: 1)
 
     def team(self) -> bytes | None:
         """The research team's public key, or None before the clinic joined."""
@@ -64,6 +71,11 @@ class OfferStore(StoreBase):
                     "the team, by telephone",
                 )
             self._set("team", public)
+
+    def forget_team(self) -> None:
+        """Lets the team's key go, once every study of its was left; another may be pinned."""
+        with self._writing():
+            self._database.execute("DELETE FROM facts WHERE name = 'team'")
 
     def offer(self, study: SignedStudy, roster: SignedRoster) -> None:
         """Remembers an offer whose signatures were checked; the same again changes nothing.
@@ -106,14 +118,28 @@ class OfferStore(StoreBase):
     def _offered(self, study: bytes, row: Any) -> Offered:
         signed, roster, at = row
         return Offered(
-            SignedStudy.from_body(signed), SignedRoster.from_body(roster), at, self.decision(study)
+            SignedStudy.from_body(signed),
+            SignedRoster.from_body(roster),
+            at,
+            self.decisions(study),
         )
 
-    def decide(self, study: bytes, roster: bytes, state: StandingState, person: str) -> None:
+    def decide(
+        self,
+        study: bytes,
+        roster: bytes,
+        state: StandingState,
+        person: str,
+        *,
+        account: bool = False,
+    ) -> None:
         """Appends a decision on an offer, taken with the roster of this digest in view.
 
+        Args:
+            account: `person` has signed in.
+
         Raises:
-            PolicyRefusal: never offered, or the roster has changed since it was looked at.
+            PolicyRefusal: never offered, left, or the roster has changed since it was looked at.
         """
         if state not in get_args(StandingState):
             raise OurFault("this is no decision", code="decision")
@@ -121,6 +147,8 @@ class OfferStore(StoreBase):
             known = self.offered(study)
             if known is None:
                 raise unknown_study()
+            if known.decisions.left:
+                raise left_study()
             if known.roster.roster.digest != roster:
                 raise PolicyRefusal(
                     "the roster has changed since you looked",
@@ -128,42 +156,40 @@ class OfferStore(StoreBase):
                     hint="look at the study again, then decide",
                 )
             self._database.execute(
-                "INSERT INTO decisions (study, roster, state, person, at) VALUES (?, ?, ?, ?, ?)",
-                (study, roster, state, person, now()),
+                "INSERT INTO decisions (study, roster, state, person, at, account) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (study, roster, state, person, now(), account),
             )
 
-    def decision(self, study: bytes) -> Decision | None:
-        """The last decision about a study."""
+    def decisions(self, study: bytes) -> Decisions:
+        """All that was decided about a study."""
         with self._reading():
-            row = self._one(
-                "SELECT state, roster, person, at FROM decisions WHERE study = ? "
-                "ORDER BY number DESC LIMIT 1",
-                study,
-            )
-            return None if row is None else Decision(cast(StandingState, row[0]), *row[1:])
+            rows = self._database.execute(
+                "SELECT state, roster, person, at, account FROM decisions WHERE study = ? "
+                "ORDER BY number",
+                (study,),
+            ).fetchall()
+        taken = tuple(
+            Decision(cast(StandingState, state), roster, person, at, bool(account))
+            for state, roster, person, at, account in rows
+        )
+        return Decisions(taken, self.approvals_needed())
 
     def standing(self, study: bytes, roster: bytes) -> StandingState | None:
         """How the study stands with this roster; None: it was never offered."""
-        if self.offered(study) is None:
-            return None
-        return _standing(self.decision(study), roster)
+        known = self.offered(study)
+        return None if known is None else known.decisions.standing(roster)
 
     def approval(self, study: bytes) -> Approval | None:
         """The standing approval, pinned to the roster that was in view."""
-        decision, team = self.decision(study), self.team()
-        if decision is None or decision.state != "approved" or team is None:
+        known, team = self.offered(study), self.team()
+        if known is None or team is None:
             return None
-        return Approval(team, decision.roster)
+        roster = known.decisions.approved_roster()
+        return None if roster is None else Approval(team, roster, known.signed)
 
     def approve(self, study: SignedStudy) -> None:
         raise OurFault("an approval here needs an offer", code="approval-without-offer")
-
-
-def _standing(decision: Decision | None, roster: bytes) -> StandingState:
-    """An approval holds for the roster that was in view; another one has to be looked at."""
-    if decision is None or (decision.state == "approved" and decision.roster != roster):
-        return "offered"
-    return decision.state
 
 
 def unknown_study() -> PolicyRefusal:
@@ -172,4 +198,14 @@ def unknown_study() -> PolicyRefusal:
         "no such study was offered to this clinic",
         code="study-unknown",
         hint="`cairn clinic offers` lists those that were",
+    )
+
+
+def left_study() -> PolicyRefusal:
+    """The refusal where the clinic left the study."""
+    return PolicyRefusal(
+        "this clinic has left the study",
+        code="study-left",
+        why="leaving is final",
+        hint="the research team may sign and offer another study, with a name of its own",
     )

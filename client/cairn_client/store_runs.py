@@ -46,6 +46,14 @@ class RunStore(StoreBase):
             row = self._one(query, run, request)
             return None if row is None else self._unsealed(row[0], "replies", run, request, row[1])
 
+    def drop_replies(self, study: bytes) -> None:
+        """Lets every kept reply of the study's runs go; their places stay."""
+        with self._writing():
+            rows = self._database.execute("SELECT run, place FROM runs").fetchall()
+            for run, blob in rows:
+                if self._place(run, blob).study == study:
+                    self._database.execute("DELETE FROM replies WHERE run = ?", (run,))
+
     def _move(self, place: Place) -> None:
         run, header = place.progress.run, place.progress.header
         place.check_follows(self.place(run))

@@ -75,11 +75,12 @@ class TeamPost:
             refuse("roster-foreign", "the roster is of another study")
         roster.index_of(self._identity.public)
         self._state.offer(message.study, message.roster)
+        state = self._state.standing(study.digest, roster.digest) or "offered"
         unsigned = Standing(
             study=study.digest,
             roster=roster.digest,
             identity=self._identity.public,
-            state=self._state.standing(study.digest, roster.digest) or "offered",
+            state="refused" if state == "left" else state,  # SPEC 5.13
             signature=UNSIGNED,
         )
         return unsigned.with_signature(self._identity.sign("standing", unsigned.signed))

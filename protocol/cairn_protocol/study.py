@@ -15,7 +15,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cairn_protocol.code_version import WANTED
 from cairn_protocol.errors import InputError
+from cairn_protocol.groups import Group
+from cairn_protocol.groups import faults as group_faults
 from cairn_protocol.policy import Policy
 from cairn_protocol.target_trial import TargetTrial
 
@@ -141,7 +144,10 @@ class QuestionSpec(BaseModel):
 
 
 class Study(_Part):
-    """A parsed study. Build it with `Study.read` or `Study.parse`."""
+    """A parsed study. Build it with `Study.read` or `Study.parse`.
+
+    `code` names the versions of Cairn with which clinics may answer, as `code_version` reads it.
+    """
 
     cairn: Literal[1]
     name: Name
@@ -149,6 +155,7 @@ class Study(_Part):
     purpose: str = ""
     team: str = ""
     synthetic: bool = False
+    code: str = Field(default="", pattern=WANTED)
     outcome: Outcome
     cohort: Cohort
     privacy: Privacy = Privacy()
@@ -158,6 +165,7 @@ class Study(_Part):
     instruments: tuple[CustomInstrument, ...] = ()
     variables: dict[str, Variable] = {}
     target_trial: TargetTrial | None = None
+    groups: dict[Name, Group] = {}
     questions: tuple[QuestionSpec, ...] = Field(min_length=1)
     source: bytes = Field(default=b"", exclude=True, repr=False)
 
@@ -174,6 +182,10 @@ class Study(_Part):
         for q in self.questions:
             if not self.noised and q.epsilon is not None:
                 raise ValueError(f"questions.{q.name}: epsilon has no meaning for public data")
+        planned = self.cohort.planned_patients
+        found = [*group_faults(self.groups, self.policy, self.disclosure.clinics, planned)]
+        if self.noised and found:
+            raise ValueError("; ".join(found))
         if self.target_trial is not None:
             if faults := self.target_trial.faults(self.cohort.arms, self.variables):
                 raise ValueError("; ".join(faults))

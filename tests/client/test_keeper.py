@@ -60,7 +60,7 @@ def test_a_closing_with_a_forged_history_is_refused_and_changes_nothing(bench: M
     forged = replace(record, uploads=tuple(replace(u, upload=bytes(32)) for u in record.uploads))
     lie = replace(closing, records=(*closing.records[:-1], forged))
     assert refused(b.ask(lie)) == "peer.transcript-differs"
-    run = b.keepers[0]._active[closing.run].run
+    run = b.keepers[0]._active.find(closing.run).run
     assert run._roots is not None
     assert isinstance(b.ask(closing), Closed)
     assert run._roots is None, "erased"
@@ -184,7 +184,7 @@ def test_a_retry_that_the_studys_budget_does_not_hold_is_refused(bench: Make) ->
         if isinstance(reply, Refusal):
             break
     assert refused(reply) == "budget.cap-reached"
-    planned = sum(a.terms.noise.rho for a in b.keepers[0]._active[bytes(16)].askable.values())  # type: ignore[union-attr]
+    planned = sum(a.terms.noise.rho for a in b.keepers[0]._active.find(bytes(16)).askable.values())  # type: ignore[union-attr]
     assert b.keepers[0].ledger.spent() <= planned * (1 + 1e-12)
 
 

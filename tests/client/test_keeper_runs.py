@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cairn_client.keeper import MOST_RUNS
+from cairn_client.active_runs import MOST_RUNS
 from cairn_protocol.messages import (
     Closed,
     KeyPackage,
@@ -86,7 +86,7 @@ def test_a_closing_is_heard_again_after_the_run_was_opened_again(bench: Make) ->
     assert isinstance(b.ask(closing), Closed)
     b.reopen(1)
     assert isinstance(b.ask(b.opening), KeyPackage)
-    (active,) = b.keepers[0]._active.values()
+    (active,) = b.keepers[0]._active
     assert isinstance(b.ask(closing), Closed)
     assert not b.keepers[0]._active
     assert active.run._agreement is None, "its keys went"
@@ -95,7 +95,7 @@ def test_a_closing_is_heard_again_after_the_run_was_opened_again(bench: Make) ->
 def test_a_server_that_opens_run_after_run_fills_no_memory(bench: Make) -> None:
     b = bench()
     b.ask(b.opening)
-    (first,) = b.keepers[0]._active.values()
+    (first,) = b.keepers[0]._active
     for number in range(1, 9):
         assert isinstance(b.ask(another_run(b, number)), KeyPackage)
         assert len(b.keepers[0]._active) <= MOST_RUNS

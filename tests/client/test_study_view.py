@@ -27,7 +27,7 @@ def test_the_cost_that_is_shown_holds_every_retry(retries: int, tmp_path: Path) 
     keys = {"oak": own.public} | {n: Identity.generate().public for n in ("ash", "elm")}
     roster = SignedRoster.sign(Roster.first(signed, keys), team)
     clinic = ClinicFolder.open(write_clinic(tmp_path / "oak", "oak"))
-    view = study_view(Offered(signed, roster, "", None), clinic, own.public, {})
+    view = study_view(Offered(signed, roster, ""), clinic, own.public, {})
     worst = epsilon_of_rho((1 + retries) * rho_for(1.0, 1e-6), 1e-6)
     assert view.epsilon == pytest.approx(worst, rel=1e-3)
 
@@ -38,7 +38,7 @@ def test_too_few_verified_clinics_stand_in_the_way_and_all_else_is_shown(tmp_pat
     keys = {"oak": own.public} | {n: Identity.generate().public for n in ("ash", "elm")}
     roster = SignedRoster.sign(Roster.first(signed, keys), team)
     clinic = ClinicFolder.open(write_clinic(tmp_path / "oak", "oak"))
-    offered = Offered(signed, roster, "", None)
+    offered = Offered(signed, roster, "")
     view = study_view(offered, clinic, own.public, {})
     assert (view.line.verified, view.line.members, view.line.needed) == (1, 3, 2)
     assert list(view.line.unverified) == ["ash", "elm"]
@@ -52,5 +52,5 @@ def test_too_few_verified_clinics_stand_in_the_way_and_all_else_is_shown(tmp_pat
     assert [m.verified for m in view.roster] == ["", "compared by Ada", ""]
     public = STUDY.replace("[policy]", '[privacy]\ndata = "public"\n[policy]')
     exact = SignedStudy.sign(Study.parse(public.replace("epsilon = 1.0", "").encode()), team)
-    line = study_view(Offered(exact, roster, "", None), clinic, own.public, {}).line
+    line = study_view(Offered(exact, roster, ""), clinic, own.public, {}).line
     assert line.needed == 0, "nobody's privacy is at stake"
