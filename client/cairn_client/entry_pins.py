@@ -85,6 +85,27 @@ class EntryPins:
         return {patient: known.get(hashes[patient], q) for patient, q in quarters.items()}
 
 
+class UnchangedPins(EntryPins):
+    """The pins as they are, to look at: nothing is pinned, and no file is made."""
+
+    def hold(self, quarters: Mapping[str, int]) -> dict[str, int]:
+        """What `EntryPins.hold` would say now.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        if not self._path.is_file():
+            return dict(quarters)
+        try:
+            uri = f"{self._path.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True)) as database:
+                (key,) = database.execute("SELECT key FROM key").fetchone()
+                known = dict(database.execute("SELECT patient, quarter FROM pins").fetchall())
+        except (sqlite3.Error, TypeError) as error:
+            raise lost_pins(str(error)) from None
+        return {patient: known.get(_hash(key, patient), q) for patient, q in quarters.items()}
+
+
 def lost_pins(why: str) -> InputError:
     """The error for pins that cannot be read or written."""
     return InputError(

@@ -25,6 +25,7 @@ from cairn_protocol.proto import keeper_pb2 as pb
 ReplyT = TypeVar("ReplyT", bound=Message)
 LINK: Final = "cairn.keeper.v1.Link"
 ADMIN: Final = "cairn.keeper.v1.Admin"
+OUTGOING: Final = "cairn.keeper.v1.Outgoing"
 REFUSAL: Final = "cairn-refusal-bin"
 LARGEST_FRAME: Final = LARGEST_MESSAGE + 1024  # protobuf's own bytes around a message
 OPTIONS: Final = (

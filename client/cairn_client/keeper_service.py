@@ -28,15 +28,17 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.keeper import Keeper
 from cairn_client.keeper_admin import KeeperAdmin
-from cairn_client.keeper_client import ADMIN, LINK, OPTIONS, REFUSAL
+from cairn_client.keeper_client import ADMIN, LINK, OPTIONS, OUTGOING, REFUSAL
 from cairn_client.keeper_steps import Passing, no_step
 from cairn_client.keeper_store import KeeperStore
 from cairn_client.member_admin import MemberAdmin
+from cairn_client.outgoing import Outgoing
 from cairn_client.slots import Slots
 from cairn_client.sockets import SOCKET_MODE, Address, Sockets
 from cairn_protocol.errors import CairnError, InputError
 from cairn_protocol.messages import Refusal
 from cairn_protocol.proto import keeper_pb2 as pb
+from cairn_protocol.proto import outgoing_pb2
 
 log = logging.getLogger("cairn.keeper")
 
@@ -67,6 +69,7 @@ class KeeperService:
         sockets = Sockets(clinic.path)
         admin = KeeperAdmin(self._keeper, self._store)
         members = MemberAdmin(self._store, self._keeper.identity.public, admin.lines)
+        outgoing = Outgoing(self._keeper, self._store, self._turn)
         link_methods = {LINK: {"Forward": _handler(self._forward, pb.Frame)}}  # V1
         admin_methods = {
             ADMIN: {
@@ -79,7 +82,8 @@ class KeeperService:
                 "TakeList": _handler(members.take_list, pb.ListRequest),
                 "PinRegistry": _handler(members.pin_registry, pb.RegistryRequest),
                 "Ledger": _handler(admin.export, pb.LedgerRequest),
-            }
+            },
+            OUTGOING: {"Preview": _handler(outgoing.preview, outgoing_pb2.PreviewRequest)},
         }
         try:
             self._keeper.team()

@@ -100,6 +100,27 @@ class StudyRecords:
             cohort = self._cohorts[study] = self._narrowed(cohort, stamp, day)
         return cohort.kept.records
 
+    def peek(self, study: Study) -> tuple[Records, str]:
+        """The records that a run would begin with today, and what they are, in words.
+
+        Nothing is kept, imported or written: where the newest import lacks the study's own
+        instruments, or there is none, the files are read, as the run would do first.
+
+        Raises:
+            InputError: there is nothing that could be read.
+        """
+        own, day = _own(study), self._today()
+        manifest = self._store.manifest()
+        if manifest is None:
+            return self._clinic.read(own, day).records, "the files; nothing was imported yet"
+        if (kept := self._store.kept(own)) is None:
+            read = self._clinic.read(own, day)
+            return read.records, "the files; the study's instruments were not imported yet"
+        patients = kept.records.patients["patient"]
+        out = kept.consent.by(patients, day)["patient"]
+        stay = patients.filter(~patients.is_in(out.implode()))
+        return kept.only(stay).records, f"the import of {manifest.at:%Y-%m-%d %H:%M} UTC"
+
     def forget(self, study: bytes) -> None:
         """Lets a study's records go."""
         self._cohorts.pop(study, None)

@@ -50,7 +50,7 @@ def study_view(
         asked = askable(study, len(roster))
     except CairnError as error:
         return _hindered(view, error)
-    view.questions.extend(_question(a) for a in asked.values())
+    view.questions.extend(question_view(a) for a in asked.values())
     rho = study_cap(study, asked)  # retries included: the server decides whether to use them
     if study.noised:
         view.admits = charged_blocks(study).words()
@@ -119,7 +119,8 @@ def _hindered(view: pb.StudyView, error: CairnError) -> pb.StudyView:
     return view
 
 
-def _question(asked: Askable) -> pb.QuestionView:
+def question_view(asked: Askable) -> pb.QuestionView:
+    """What leaves for one question, in figures."""
     question, noise = asked.question, asked.terms.noise
     view = pb.QuestionView(
         name=question.name,

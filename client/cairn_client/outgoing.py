@@ -1,0 +1,149 @@
+"""`Outgoing`: what would leave this clinic, and what has left; served on admin.sock only."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from cairn_client.askable import Askable, askable, study_cap
+from cairn_client.charged import charged_blocks
+from cairn_client.entry_pins import EntryPins, UnchangedPins
+from cairn_client.keeper import Keeper
+from cairn_client.keeper_admin import find
+from cairn_client.keeper_store import KeeperStore
+from cairn_client.preview import OwnSum, own_contribution
+from cairn_client.store_offers import Offered
+from cairn_client.study_records import StudyRecords
+from cairn_client.study_view import question_view, study_line
+from cairn_client.upload_size import upload_bytes
+from cairn_models.contribution import Contribution
+from cairn_models.records import Records
+from cairn_privacy.accounting import epsilon_of_rho
+from cairn_protocol.errors import CairnError, PolicyRefusal
+from cairn_protocol.proto import outgoing_pb2 as pb
+
+BUILDS_ON: Final = (
+    "It builds on {names}, whose release it begins with. Before that is known, nobody can say what "
+    "this clinic would add, so nothing is shown."
+)
+FIRST: Final = (
+    "This is the first of {rounds} rounds. Each later one begins where the sums of those before "
+    "lead, so its numbers will be others."
+)
+
+
+@dataclass(frozen=True)
+class _Here:
+    """The clinic's records as a run of the study would find them, or why there are none."""
+
+    records: Records | None
+    words: str = ""
+    obstacle: CairnError | None = None
+
+
+class Outgoing:
+    """The methods of outgoing.proto's Outgoing.
+
+    Args:
+        turn: held while records are read, so that no round is answered meanwhile.
+    """
+
+    def __init__(self, keeper: Keeper, store: KeeperStore, turn: threading.Lock) -> None:
+        self._keeper = keeper
+        self._store = store
+        self._turn = turn
+
+    def preview(self, request: pb.PreviewRequest) -> pb.PreviewReply:
+        """What would leave for a study or one of its questions.
+
+        Raises:
+            PolicyRefusal: no such study was offered, or it has no such question.
+            CairnError: the study cannot be answered by anybody.
+        """
+        offered = find(self._store.offers(), request.study)
+        study, clinics = offered.signed.study(), len(offered.roster.roster)
+        asked = askable(study, clinics)
+        reply = self._head(offered, asked)
+        wanted = [a for name, a in asked.items() if request.question in ("", name)]
+        if not wanted:
+            raise PolicyRefusal(
+                f"the study has no question {request.question!r}",
+                code="question-unknown",
+                hint=f"it has: {', '.join(asked)}",
+            )
+        with self._turn:
+            here = self._records(offered)
+            reply.questions.extend(self._question(a, clinics, here) for a in wanted)
+        reply.records = here.words
+        if here.obstacle is not None:
+            reply.no_records, reply.remedy = str(here.obstacle), here.obstacle.hint
+        return reply
+
+    def _head(self, offered: Offered, asked: dict[str, Askable]) -> pb.PreviewReply:
+        study = offered.signed.study()
+        verified = {*self._store.members(), self._keeper.identity.public}
+        reply = pb.PreviewReply(
+            line=study_line(offered, verified),
+            noised=study.noised,
+            synthetic=study.synthetic,
+            clinics=len(offered.roster.roster),
+        )
+        if study.noised:
+            reply.delta = study.privacy.delta
+            reply.epsilon = epsilon_of_rho(study_cap(study, asked), reply.delta)
+            reply.admits = charged_blocks(study).words()
+        return reply
+
+    def _records(self, offered: Offered) -> _Here:
+        try:
+            return _Here(*StudyRecords(self._keeper.clinic).peek(offered.signed.study()))
+        except CairnError as error:
+            return _Here(None, obstacle=error)
+
+    def _question(self, asked: Askable, clinics: int, here: _Here) -> pb.QuestionPreview:
+        question, told = asked.question, asked.question.contribution
+        size = upload_bytes(asked.terms, clinics)
+        found = pb.QuestionPreview(
+            view=question_view(asked),
+            asked=told.asked,
+            who=told.who,
+            how=told.how,
+            names=told.coordinates,
+            round_bytes=size,
+            all_bytes=size * question.shape.rounds,
+        )
+        if question.builds_on:
+            found.not_own = BUILDS_ON.format(names=" and ".join(question.builds_on))
+        elif here.records is not None:
+            try:
+                own = own_contribution(asked, here.records, self._pins)
+            except CairnError as error:
+                found.not_own = str(error)
+                return found
+            found.own.CopyFrom(_own(own, told))
+            if question.shape.rounds > 1:
+                found.not_own = FIRST.format(rounds=question.shape.rounds)
+        return found
+
+    @property
+    def _pins(self) -> EntryPins:
+        return UnchangedPins(self._keeper.clinic.pins_file)
+
+
+def _own(own: OwnSum, told: Contribution) -> pb.OwnSum:
+    reply = pb.OwnSum(
+        admitted=own.admitted,
+        contributing=own.contributing,
+        clipped=own.clipped,
+        length=float(np.linalg.norm(own.total)),
+        example_length=float(np.linalg.norm(own.example)),
+    )
+    if told.slots:
+        reply.sum.extend(own.total)
+        reply.example.extend(own.example)
+        cells = told.cells(own.total)
+        reply.cells.extend(pb.PeopleIn(cell=name, people=people) for name, people in cells)
+    return reply
