@@ -8,33 +8,46 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
-from typing import Final, get_args
+from dataclasses import dataclass, field
+from typing import Final, Self, get_args
 
 import polars as pl
 
+from cairn_client.readers import Import
 from cairn_client.readers.consent import PERIODS, Consent
+from cairn_client.readers.item_nine import ITEM_NINE, no_item_nine
 from cairn_models.records import Records, TimeUnit
 
 TABLES: Final = ("patients", "scores", "engagement", "wearables")
+_CONSENT, _NINE = 1, 2
 _UNITS: Final[tuple[TimeUnit, ...]] = get_args(TimeUnit)
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What a store keeps for one set of instruments: records, and the consent they stand on."""
+    """What a store keeps for one set of instruments: records, and the consent they stand on.
+
+    `item_nine` is kept beside them, for the clinic's own eyes: no question is ever given it.
+    """
 
     records: Records
     consent: Consent
+    item_nine: pl.DataFrame = field(default_factory=no_item_nine)
+
+    @classmethod
+    def of(cls, read: Import) -> Self:
+        """What is kept of an import."""
+        return cls(read.records, read.consent, read.item_nine)
 
     def only(self, patients: pl.Series) -> Kept:
         """These patients, with all rows."""
-        return Kept(self.records.only(patients), self.consent.of(patients))
+        nine = self.item_nine.filter(pl.col("patient").is_in(patients.implode()))
+        return Kept(self.records.only(patients), self.consent.of(patients), nine)
 
 
 def pack(kept: Kept) -> bytes:
-    """unit ‖ whether consent is held ‖ each table behind its length."""
-    held = kept.consent.periods is not None
+    """unit ‖ which tables beside the records are held ‖ each table behind its length."""
+    held = _CONSENT * (kept.consent.periods is not None) + _NINE * (kept.item_nine.height > 0)
     parts = [bytes([_UNITS.index(kept.records.time_unit), held])]
     for frame in _frames(kept):
         buffer = io.BytesIO()
@@ -45,15 +58,16 @@ def pack(kept: Kept) -> bytes:
 
 def unpack(data: bytes) -> Kept:
     """What was packed. Only sealed bytes come here, so they are as they were written."""
-    unit, held, at = _UNITS[data[0]], bool(data[1]), 2
+    unit, held, at = _UNITS[data[0]], data[1], 2
     frames = []
-    for _ in range(len(TABLES) + held):
+    for _ in range(len(TABLES) + held.bit_count()):
         size = int.from_bytes(data[at : at + 8], "big")
         frames.append(pl.read_ipc(data[at + 8 : at + 8 + size], use_pyarrow=False))
         at += 8 + size
-    periods = frames.pop() if held else None
+    nine = frames.pop() if held & _NINE else no_item_nine()
+    periods = frames.pop() if held & _CONSENT else None
     patients, scores, engagement, wearables = frames
-    return Kept(Records(patients, scores, engagement, wearables, unit), Consent(periods))
+    return Kept(Records(patients, scores, engagement, wearables, unit), Consent(periods), nine)
 
 
 def digest(kept: Kept) -> bytes:
@@ -70,4 +84,6 @@ def _frames(kept: Kept) -> list[pl.DataFrame]:
     frames = [getattr(kept.records, name) for name in TABLES]
     if kept.consent.periods is not None:
         frames.append(kept.consent.periods.select(list(PERIODS)))
+    if kept.item_nine.height:
+        frames.append(kept.item_nine.select(list(ITEM_NINE)))
     return frames

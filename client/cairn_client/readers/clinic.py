@@ -25,6 +25,7 @@ from cairn_client.readers.consent_rows import (
 from cairn_client.readers.fhir.source import with_fhir
 from cairn_client.readers.findings import Findings
 from cairn_client.readers.imported import Import
+from cairn_client.readers.item_nine import no_item_nine
 from cairn_client.readers.long_tables import Clock
 from cairn_client.readers.mapping import ClinicMapping, known_instruments
 from cairn_client.readers.measures import check_engagement, check_wearables
@@ -81,11 +82,12 @@ def read_source(
         findings.tallies[f"{name} rows read"] = table.frame.height
         if name != "patients":
             sheets[name] = (without_sensitive(table, sheet), sheet)
-    records = _checked(sheets, mapping, known)
+    records, nine = _checked(sheets, mapping, known)
     consent = consent_of(sheets, mapping, records)
     out = left_out(sheets, consent, records, day or date.today())
     if out.height:
         records = records.only(others(records, out))
+        nine = nine.filter(pl.col("patient").is_in(records.patients["patient"].implode()))
     for name in sheets:
         if name != "consent":
             findings.tallies[f"{name} rows kept"] = getattr(records, name).height
@@ -100,6 +102,7 @@ def read_source(
         synthetic=mapping.synthetic,
         consent=consent.of(records.patients["patient"]),
         left_out=out,
+        item_nine=nine,
     )
 
 
@@ -107,7 +110,7 @@ def _checked(
     sheets: Sheets,
     mapping: ClinicMapping,
     known: Mapping[str, Instrument],
-) -> Records:
+) -> tuple[Records, pl.DataFrame]:
     clock = Clock(
         "month" if mapping.scores is not None and mapping.scores.month is not None else "week",
         mapping.earliest_week,
@@ -125,9 +128,10 @@ def _checked(
 
     empty = Records()
     scores, engagement, wearables = empty.scores, empty.engagement, empty.wearables
+    nine = no_item_nine()
     if mapping.scores is not None and "scores" in sheets:
         raw, sheet = sheets["scores"]
-        scores = check_scores(raw, mapping.scores, known, entries, clock=clock, sheet=sheet)
+        scores, nine = check_scores(raw, mapping.scores, known, entries, clock=clock, sheet=sheet)
     if mapping.engagement is not None and "engagement" in sheets:
         raw, sheet = sheets["engagement"]
         engagement = check_engagement(raw, mapping.engagement, entries, clock, sheet)
@@ -136,7 +140,7 @@ def _checked(
         wearables = check_wearables(raw, mapping.wearables, entries, clock, sheet)
     if patients is None:
         patients = _patients_of(scores, engagement, wearables)
-    return Records(patients, scores, engagement, wearables, clock.unit)
+    return Records(patients, scores, engagement, wearables, clock.unit), nine
 
 
 def _patients_of(*tables: pl.DataFrame) -> pl.DataFrame:

@@ -14,6 +14,7 @@ import polars as pl
 
 from cairn_client.readers.consent import LEFT_OUT, Consent
 from cairn_client.readers.findings import Finding
+from cairn_client.readers.item_nine import no_item_nine
 from cairn_models.records import Records
 
 QUARANTINE_FILE: Final = "quarantine.csv"
@@ -34,6 +35,7 @@ class Import:
         synthetic: whether the mapping says that these are made-up patients.
         consent: the dates of those whose records these are.
         left_out: patient, why of those whose records may not be used; never shown, never kept.
+        item_nine: `ITEM_NINE` of those whose records these are; no part of the records.
     """
 
     records: Records
@@ -44,6 +46,7 @@ class Import:
     synthetic: bool = False
     consent: Consent = field(default_factory=Consent)
     left_out: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEFT_OUT))
+    item_nine: pl.DataFrame = field(default_factory=no_item_nine)
 
     def summary(self) -> str:
         """Lines for a person: what was read, then each fault with its first rows and remedy."""

@@ -3,13 +3,14 @@
 A total is the sum of all items. With `prorate = true` a missing answer counts as the mean of the
 others, for at most two PHQ-9 items (never item 9) and one GAD-7 item. The sum wins over a total
 that the clinic gives beside the items, and a disagreement is reported. Items themselves go no
-further: item 9 in particular is part of a total and never a column.
+further: item 9 in particular is part of a total and never a column (see `item_nine`).
 """
 
 from __future__ import annotations
 
 import polars as pl
 
+from cairn_client.readers.item_nine import item_nine, no_item_nine
 from cairn_client.readers.long_tables import once
 from cairn_client.readers.mapping import Scores
 from cairn_client.readers.raw import Sheet
@@ -21,9 +22,11 @@ _DIFFERENCE = 0.5  # points; pro-rated totals may have been rounded by the clini
 
 def totals_from_items(
     items: pl.DataFrame, totals: pl.DataFrame, spec: Scores, sheet: Sheet
-) -> pl.DataFrame:
-    """row, patient, instrument, time, value: totals made from `items`, and `totals` without any."""
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(row, patient, instrument, time, value: totals made from `items`, and `totals` without any;
+    and `ITEM_NINE`, the answers above 0 to that item)."""
     made = [totals.head(0).select("row", *_KEY, "value")]
+    nine = [no_item_nine()]
     for name in items["instrument"].unique(maintain_order=True).to_list():
         rows = items.filter(pl.col("instrument") == name)
         scale = ITEM_SCALES.get(name)
@@ -31,14 +34,16 @@ def totals_from_items(
             everything = pl.lit(value=True)
             sheet.set_aside(rows, everything, "items-unsupported", "item", instrument=name)
             continue
-        groups = _groups(_answers(rows, name, scale, spec, sheet), scale)
+        answers = _answers(rows, name, scale, spec, sheet)
+        nine.append(item_nine(answers))
+        groups = _groups(answers, scale)
         made.append(_totals(groups, scale, spec, totals, sheet))
     sums = pl.concat(made)
     beside = totals.join(sums.select(*_KEY, made="value"), on=_KEY, how="left")
     differs = (pl.col("value") - pl.col("made")).abs() > _DIFFERENCE
     sheet.note(beside, differs, "total-disagrees", "value")
     alone = beside.filter(pl.col("made").is_null()).select(sums.columns)
-    return pl.concat([sums, alone])
+    return pl.concat([sums, alone]), pl.concat(nine)
 
 
 def _answers(

@@ -8,6 +8,7 @@ from typing import Final
 
 import polars as pl
 
+from cairn_client.readers.item_nine import no_item_nine
 from cairn_client.readers.items import totals_from_items
 from cairn_client.readers.long_tables import Clock, known_patients, once, translated, with_time
 from cairn_client.readers.mapping import Scores
@@ -28,8 +29,8 @@ def check_scores(
     *,
     clock: Clock,
     sheet: Sheet,
-) -> pl.DataFrame:
-    """`Records.scores`, sorted by patient, instrument and time."""
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(`Records.scores`, sorted by patient, instrument and time; `ITEM_NINE`)."""
     frame = known_patients(raw.frame, entries, sheet)
     frame = _with_instruments(frame, spec, known, sheet)
     frame = with_time(frame, clock, spec.date_format, sheet)
@@ -41,9 +42,10 @@ def check_scores(
     for instrument in frame["instrument"].unique(maintain_order=True).to_list():
         frame = _within_range(frame, known[instrument], sheet)
     frame = once(frame, ["patient", "instrument", "time"], ["value"], "value-twice", sheet)
+    nine = no_item_nine()
     if items.height:
-        frame = totals_from_items(items, frame, spec, sheet)
-    return frame.select(list(SCORES)).sort("patient", "instrument", "time")
+        frame, nine = totals_from_items(items, frame, spec, sheet)
+    return frame.select(list(SCORES)).sort("patient", "instrument", "time"), nine
 
 
 def _within_range(frame: pl.DataFrame, instrument: Instrument, sheet: Sheet) -> pl.DataFrame:
