@@ -45,7 +45,7 @@ def offers_text(studies: list[pb.StudyLine]) -> str:
         cells = (cell.ljust(w) for cell, w in zip(row, widths, strict=False))
         listed.append("  ".join((*cells, row[4])))
         if line.state in ("offered", "approved"):
-            listed.extend(_indented(verified_words(line), indent=" " * (SHORT + 2)))
+            listed.extend(indented(verified_words(line), indent=" " * (SHORT + 2)))
     return "\n".join(listed)
 
 
@@ -88,8 +88,8 @@ def link_lines(link: LinkStanding | None) -> Iterator[str]:
     late = link.state == "connected" and time.time() - link.contact > STALE_SECONDS
     yield f"  link         {'silent' if late else link.state}, {link.server}, {ago}"
     if link.trouble:
-        yield from _indented(f"{link.trouble} [{link.code}]")
-        yield from _indented(f"hint: {link.hint}")
+        yield from indented(f"{link.trouble} [{link.code}]")
+        yield from indented(f"hint: {link.hint}")
 
 
 def when(seconds: int) -> str:
@@ -123,7 +123,7 @@ def _what_leaves(view: pb.StudyView) -> Iterator[str]:
             )
         else:
             text = "exact, without noise: the study says that its data are public"
-        yield from _indented(text)
+        yield from indented(text)
 
 
 def _cost(view: pb.StudyView) -> Iterator[str]:
@@ -131,11 +131,11 @@ def _cost(view: pb.StudyView) -> Iterator[str]:
         return
     yield f"What it costs a patient's privacy: ε = {view.epsilon:.3g} at δ = {view.delta:g}"
     for sentence in view.meaning:
-        yield from _indented(sentence, indent="  ")
-    yield from _indented(f"Whom it is charged to: {view.admits}.", indent="  ")
+        yield from indented(sentence, indent="  ")
+    yield from indented(f"Whom it is charged to: {view.admits}.", indent="  ")
     if view.HasField("budget"):
         left = view.budget
-        yield from _indented(
+        yield from indented(
             f"Of their budget, ε = {left.spent_epsilon:.3g} of {left.cap_epsilon:.3g} was spent so "
             f"far; {100 * left.left_share:.0f} % is left.",
             indent="  ",
@@ -150,9 +150,9 @@ def _roster(view: pb.StudyView) -> Iterator[str]:
         mark = f"  {how}" if view.noised or member.ours else ""
         yield f"  {member.clinic:{width}}  {member.fingerprint}{mark}"
     if view.noised:
-        yield from _indented(verified_words(view.line), indent="  ")
+        yield from indented(verified_words(view.line), indent="  ")
         together = "1 clinic works" if view.colluding == 1 else f"{view.colluding} clinics work"
-        yield from _indented(f"The noise holds even if {together} with the server.", indent="  ")
+        yield from indented(f"The noise holds even if {together} with the server.", indent="  ")
 
 
 def _standing(view: pb.StudyView) -> Iterator[str]:
@@ -160,9 +160,9 @@ def _standing(view: pb.StudyView) -> Iterator[str]:
     by = f" by {line.person} on {when(line.decided_at)}" if line.decided_at else ""
     yield f"How it stands here: {line.state}{by}"
     if view.obstacle:
-        yield from _indented(f"This clinic could not answer it: {view.obstacle}", indent="  ")
+        yield from indented(f"This clinic could not answer it: {view.obstacle}", indent="  ")
     if view.remedy:
-        yield from _indented(f"hint: {view.remedy}", indent="  ")
+        yield from indented(f"hint: {view.remedy}", indent="  ")
 
 
 def _last(status: pb.StatusReply) -> str:
@@ -198,5 +198,6 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, WIDTH) if text else ""
 
 
-def _indented(text: str, *, indent: str = "      ") -> list[str]:
+def indented(text: str, *, indent: str = "      ") -> list[str]:
+    """`text` in lines of `WIDTH`, all indented."""
     return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent)

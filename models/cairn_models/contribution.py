@@ -102,8 +102,8 @@ def moments(of: str, what: str, count: float, weight: float = 1.0) -> Slot:
     """The slot of (a, u, 1 − u²), of a number u from −1 to 1; `count` is a."""
     each = (
         f"people, each counts {count * weight:.3g}",
-        f"{what}, from −{weight:.3g} to {weight:.3g}",
-        f"its spread: {weight:.3g} × (1 − the same squared)",
+        f"{what} (−{weight:.3g} to {weight:.3g})",
+        "1 − its square" if weight == 1.0 else f"{weight:.3g} × (1 − its square)",
     )
     return Slot(each, of, weight)
 

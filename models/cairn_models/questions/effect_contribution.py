@@ -14,15 +14,13 @@ def contribution(frame: Frame, coding: ChangeCoding) -> Contribution:
     scale, week, window = frame.instrument.name, frame.week, frame.window
     levels = tuple(filter(None, frame.levels))  # one without a name: nobody is divided
     groups = [", ".join(filter(None, g)) for g in product(frame.levels or ("",), frame.arms)]
-    change = f"change of {scale}"
-    if frame.adjusted:
-        change += " beyond what was foretold"
-    change += f", in units of {frame.limit:.3g} points, cut at 1"
+    change = f"{scale} change" + (" beyond the foretold" if frame.adjusted else "")
+    change += f", {frame.limit:.3g} points = 1"
     slots = [moments(group, change, coding.count_weight) for group in groups]
     if coding.reach > 0:
-        told = f"what was foretold, from −{PREDICTED_WEIGHT:g} to {PREDICTED_WEIGHT:g}"
+        told = f"the foretold change (−{PREDICTED_WEIGHT:g} to {PREDICTED_WEIGHT:g})"
         slots += [Slot((told,), group) for group in groups]
-        both = f"how change and what was foretold vary together, at most {CROSS_WEIGHT:g} a person"
+        both = f"how both changes vary together, at most {CROSS_WEIGHT:g} a person"
         slots.append(Slot((both,), "all groups"))
     within = f", within each of {listed(levels)}," if levels else ""
     foretold = {

@@ -1,0 +1,41 @@
+"""`cairn clinic preview` and `cairn clinic sent`: what would leave this clinic, and what has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cairn_app.clinic_commands import StudyName
+from cairn_app.keeper_calls import AsJson, Folder, at, json_of, keeper_at
+
+PREVIEW_SECONDS = 600.0  # a training round over many patients, behind a round that is at hand
+
+
+def clinic_preview(
+    study: StudyName,
+    question: Annotated[
+        str, typer.Option(help="One question, with every number; left out: all, in short.")
+    ] = "",
+    folder: Folder = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Show what would leave for a study, and what this clinic's own patients would add to it."""
+    from cairn_app.outgoing_text import preview_text
+    from cairn_client.keeper_client import OUTGOING
+    from cairn_protocol.proto import outgoing_pb2 as pb
+
+    request = pb.PreviewRequest(study=study, question=question)
+    with keeper_at(folder) as keeper:
+        reply = keeper.admin("Preview", request, pb.PreviewReply, PREVIEW_SECONDS, OUTGOING)
+    if as_json:
+        print(json_of(reply))
+        return
+    print(preview_text(reply, in_full=bool(question)))
+    if not question and any(q.names for q in reply.questions):
+        name = reply.questions[0].view.name
+        print(
+            f"\nEvery number of one question:  cairn clinic preview {reply.line.name} --question "
+            f"{name}{at(folder)}"
+        )
