@@ -32,6 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.pinned_tls import CONNECT_SECONDS, authority_behind
 from cairn_client.registry_call import ClinicStatus, RegistryCall
+from cairn_privacy.durable import sync_folder
 from cairn_protocol.codec import VERSION
 from cairn_protocol.enrolment.statements import JoinClaim, token_hash
 from cairn_protocol.enrolment.token import HOST, JoinToken, authority_pin, grouped
@@ -221,6 +222,12 @@ def pin_team(clinic: ClinicFolder, team: bytes) -> None:
             hint="a clinic of its own folder for each team; or, if the team has new keys and says "
             "so by telephone, remove .cairn/team.pub and join again",
         )
+
+
+def forget_team(clinic: ClinicFolder) -> None:
+    """Takes the research team's public key away, which `join` writes; another may be pinned."""
+    (clinic.state / "team.pub").unlink(missing_ok=True)
+    sync_folder(clinic.state)
 
 
 def pinned_team(clinic: ClinicFolder) -> bytes | None:

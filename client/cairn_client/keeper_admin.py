@@ -10,6 +10,7 @@ from cairn_client.charged import charged_blocks
 from cairn_client.keeper import Keeper
 from cairn_client.keeper_state import StandingState
 from cairn_client.keeper_store import KeeperStore
+from cairn_client.reviewers import Reviewers
 from cairn_client.store_offers import Offered, unknown_study
 from cairn_client.study_view import seconds, study_line, study_view
 from cairn_privacy.accounting import epsilon_of_rho
@@ -22,15 +23,17 @@ from cairn_protocol.proto import keeper_pb2 as pb
 
 DECISIONS: Final = ("approved", "refused", "paused")
 LONGEST_NAME: Final = 100
+TWO: Final = 2
 LINKS_AT_ONCE: Final = 50_000  # of the ledger in one reply: some 20 MB
 
 
 class KeeperAdmin:
     """The methods of keeper.proto's Admin; each takes a request and returns its reply."""
 
-    def __init__(self, keeper: Keeper, store: KeeperStore) -> None:
+    def __init__(self, keeper: Keeper, store: KeeperStore, reviewers: Reviewers) -> None:
         self._keeper = keeper
         self._store = store
+        self._reviewers = reviewers
         self._started = int(time.time())
 
     def status(self, _: pb.StatusRequest) -> pb.StatusReply:
@@ -66,8 +69,7 @@ class KeeperAdmin:
             InputError: more than one is called so.
         """
         offered = find(self._store.offers(), request.study)
-        members = self._store.members()
-        view = study_view(offered, self._keeper.clinic, self._keeper.identity.public, members)
+        view = self._view(offered)
         if (budget := self._budget(charged_blocks(offered.signed.study()))) is not None:
             view.budget.CopyFrom(budget)
         return view
@@ -76,22 +78,46 @@ class KeeperAdmin:
         """Records a decision on exactly the study and roster that the person saw.
 
         Raises:
-            PolicyRefusal: never offered, or the roster has changed.
+            PolicyRefusal: never offered, the roster has changed, nobody signed in, or an approval
+                of what this clinic could not answer.
         """
         try:
             study, roster = bytes.fromhex(request.study), bytes.fromhex(request.roster)
         except ValueError:
             raise InputError("a digest is hexadecimal", code="digest") from None
-        person = request.person.strip()
-        if request.state not in DECISIONS or not person.isprintable() or not person:
-            raise InputError(
-                "a decision is approved, refused or paused, by somebody", code="decision"
-            )
-        self._store.decide(study, roster, cast(StandingState, request.state), person[:LONGEST_NAME])
+        if request.state not in DECISIONS:
+            raise InputError("a decision is approved, refused or paused", code="decision")
+        decider = self._reviewers.decider(request.session, request.person)
+        state = cast(StandingState, request.state)
+        if state == "approved":
+            self._check_approvable(study, account=decider.account)
+        self._store.decide(study, roster, state, decider.name, account=decider.account)
         offered = self._store.offered(study)
         if offered is None:
             raise unknown_study()
         return study_line(offered, self._store.verified())
+
+    def _check_approvable(self, study: bytes, *, account: bool) -> None:
+        offered = self._store.offered(study)
+        if offered is None:
+            raise unknown_study()
+        view = self._view(offered)
+        if view.obstacle:
+            raise unanswerable(view.obstacle, view.remedy)
+        if self._reviewers.approvals() >= TWO and not account:
+            raise PolicyRefusal(
+                "two approvals are those of two accounts, and this clinic has none",
+                code="accounts-needed",
+                why="policy.toml asks for approvals = 2",
+                hint="make them with `cairn clinic reviewer add NAME`",
+            )
+
+    def _view(self, offered: Offered) -> pb.StudyView:
+        keeper = self._keeper
+        members = self._store.members()
+        return study_view(
+            offered, keeper.clinic, keeper.identity.public, members, rules=keeper.rules
+        )
 
     def pin_team(self, request: pb.PinTeamRequest) -> pb.PinTeamReply:
         """Pins the research team's key; once in the clinic's life.
@@ -151,6 +177,16 @@ def budget(ledger: Ledger, blocks: Blocks = EVERYONE) -> pb.Budget:
         delta=terms.delta,
         left_share=left / (spent + left) if spent + left > 0 else 0.0,
         releases=len(ledger.entries()),
+    )
+
+
+def unanswerable(obstacle: str, remedy: str) -> PolicyRefusal:
+    """The refusal to approve what could not be answered."""
+    return PolicyRefusal(
+        "this clinic could not answer the study",
+        code="study-unanswerable",
+        why=obstacle,
+        hint=remedy or "the research team has to change it, or this clinic its clinic.toml",
     )
 
 

@@ -13,6 +13,7 @@ from cairn_client.askable import Askable, askable, study_cap
 from cairn_client.charged import charged_blocks
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.store_offers import Offered
+from cairn_client.study_rules import StudyRules
 from cairn_privacy.accounting import epsilon_of_rho
 from cairn_privacy.statement import study_statement
 from cairn_protocol.admission import check_admission
@@ -23,13 +24,18 @@ from cairn_protocol.roster import RosterEntry
 
 
 def study_view(
-    offered: Offered, clinic: ClinicFolder, identity: bytes, members: Mapping[bytes, str]
+    offered: Offered,
+    clinic: ClinicFolder,
+    identity: bytes,
+    members: Mapping[bytes, str],
+    rules: StudyRules | None = None,
 ) -> pb.StudyView:
     """The study with what leaves, what that costs, who takes part, and what stands in the way.
 
     Args:
         identity: this clinic's public key.
         members: verified public keys, with how they came to be, in words.
+        rules: this clinic's own.
     """
     study, roster = offered.signed.study(), offered.roster.roster
     line = study_line(offered, {*members, identity})
@@ -61,6 +67,8 @@ def study_view(
         view.meaning.extend(study_statement(rho, view.delta, releases)[1:])
     try:
         check_admission(study, roster, data_are_public=clinic.config.data == "public")
+        if rules is not None:
+            rules.check(study)
         _check_verified(line)
     except CairnError as error:
         return _hindered(view, error)
@@ -84,6 +92,8 @@ def study_line(offered: Offered, verified: Collection[bytes]) -> pb.StudyLine:
         verified=len(entries) - len(unverified),
         needed=study.policy.verified_needed(study.policy.clinics) if study.noised else 0,
         unverified=unverified,
+        approved_by=offered.approved_by,
+        approvals=offered.decisions.needed,
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.keeper_admin import KeeperAdmin
+from cairn_client.reviewers import Reviewers
 from cairn_protocol.errors import CairnError, PolicyRefusal
 from cairn_protocol.identity import Identity
 from cairn_protocol.mark import Mark
@@ -121,7 +122,7 @@ def test_the_machine_itself_stops_once_it_is_shown_what_it_forgot(
         life.open()
         assert refused(life.bench.ask(life.bench.opening)) == "policy.set-back", again
         keeper = life.bench.keepers[ASH]
-        status = KeeperAdmin(keeper, store).status(pb.StatusRequest())
+        status = KeeperAdmin(keeper, store, Reviewers(store, lambda: 1)).status(pb.StatusRequest())
         assert "older than what other clinics have seen" in status.stopped
     with pytest.raises(CairnError) as caught:
         keeper.ledger.reserve(bytes(32), "effect", 0, 0, 0.01)

@@ -8,6 +8,7 @@ import pytest
 
 from cairn_client.keeper_admin import KeeperAdmin
 from cairn_client.member_admin import MemberAdmin
+from cairn_client.reviewers import Reviewers
 from cairn_protocol.errors import CairnError, InputError, PolicyRefusal
 from cairn_protocol.identity import Identity, fingerprint
 from cairn_protocol.member_list import MemberList
@@ -26,7 +27,7 @@ class Desk:
         self.bench = bench
         self.store = bench.boot(0)
         self.keeper = bench.keepers[0]
-        self.admin = KeeperAdmin(self.keeper, self.store)
+        self.admin = KeeperAdmin(self.keeper, self.store, Reviewers(self.store, lambda: 1))
         self.members = MemberAdmin(self.store, self.keeper.identity.public, self.admin.lines)
         self.store.pin_team(bench.signed.team)
         bench.ask(Offer(bench.signed, bench.roster))
@@ -119,8 +120,11 @@ def test_a_run_is_refused_until_enough_are_verified_and_again_after_a_revocation
     desk: Desk,
 ) -> None:
     desk.verify("elm")
-    desk.decide()
+    assert code_of(desk.decide) == "policy.study-unanswerable"
     b = desk.bench
+    desk.verify("oak")
+    desk.decide()
+    desk.verify("oak", revoke=True)
     reply = b.ask(b.opening)
     assert isinstance(reply, Refusal)
     assert reply.code == "policy.too-few-verified"
