@@ -31,14 +31,19 @@ from cairn_client.keeper_admin import KeeperAdmin
 from cairn_client.keeper_client import ADMIN, LINK, OPTIONS, OUTGOING, REFUSAL
 from cairn_client.keeper_steps import Passing, no_step
 from cairn_client.keeper_store import KeeperStore
+from cairn_client.leaving_admin import SERVICE as LEAVING
+from cairn_client.leaving_admin import LeavingAdmin
 from cairn_client.member_admin import MemberAdmin
 from cairn_client.outgoing import Outgoing
+from cairn_client.reviewer_admin import SERVICE as REVIEWERS
+from cairn_client.reviewer_admin import ReviewerAdmin
+from cairn_client.reviewers import Reviewers
 from cairn_client.slots import Slots
 from cairn_client.sockets import SOCKET_MODE, Address, Sockets
 from cairn_protocol.errors import CairnError, InputError
 from cairn_protocol.messages import Refusal
 from cairn_protocol.proto import keeper_pb2 as pb
-from cairn_protocol.proto import outgoing_pb2
+from cairn_protocol.proto import leaving_pb2, outgoing_pb2, reviewers_pb2
 
 log = logging.getLogger("cairn.keeper")
 
@@ -67,7 +72,10 @@ class KeeperService:
         self._addresses: list[Address] = []
         self._health: list[health.HealthServicer] = []
         sockets = Sockets(clinic.path)
-        admin = KeeperAdmin(self._keeper, self._store)
+        self.reviewers = Reviewers(self._store, self._keeper.rules.file.approvals)
+        accounts = ReviewerAdmin(self.reviewers)
+        leaving = LeavingAdmin(self._keeper, self._store, self.reviewers, self._turn)
+        admin = KeeperAdmin(self._keeper, self._store, self.reviewers)
         members = MemberAdmin(self._store, self._keeper.identity.public, admin.lines)
         outgoing = Outgoing(self._keeper, self._store, self._turn)
         link_methods = {LINK: {"Forward": _handler(self._forward, pb.Frame)}}  # V1
@@ -83,11 +91,26 @@ class KeeperService:
                 "PinRegistry": _handler(members.pin_registry, pb.RegistryRequest),
                 "Ledger": _handler(admin.export, pb.LedgerRequest),
             },
+            REVIEWERS: {
+                "Reviewers": _handler(accounts.list, reviewers_pb2.ReviewersRequest),
+                "AddReviewer": _handler(accounts.add, reviewers_pb2.AddReviewerRequest),
+                "RemoveReviewer": _handler(accounts.remove, reviewers_pb2.RemoveReviewerRequest),
+                "ChangePassword": _handler(
+                    accounts.change_password, reviewers_pb2.ChangePasswordRequest
+                ),
+                "SignIn": _handler(accounts.sign_in, reviewers_pb2.SignInRequest),
+                "SignOut": _handler(accounts.sign_out, reviewers_pb2.SignOutRequest),
+            },
+            LEAVING: {
+                "LeaveStudy": _handler(leaving.study, leaving_pb2.LeaveStudyRequest),
+                "LeaveTeam": _handler(leaving.team, leaving_pb2.LeaveTeamRequest),
+            },
             OUTGOING: {"Preview": _handler(outgoing.preview, outgoing_pb2.PreviewRequest)},
         }
         try:
             self._keeper.team()
             self._keeper.open_ledger_if_any()
+            leaving.drop_left()
             sockets.make_folders()
             self._serve(sockets.link, link_methods)
             self._serve(sockets.admin, {**link_methods, **admin_methods})
