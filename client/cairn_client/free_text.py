@@ -8,6 +8,7 @@ on it, and never by a study that reads.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
 import polars as pl
@@ -29,23 +30,28 @@ def check_no_free_text(read: Import) -> None:
     Raises:
         InputError: `input.free-text`, with the variable's name and no cell.
     """
+    for name, why in free_text_variables(read):
+        raise _refused(name, why)
+
+
+def free_text_variables(read: Import) -> Iterator[tuple[str, str]]:
+    """Each variable that holds free text, and how that shows."""
     patients = read.records.patients
     too_long = Counter(f.column for f in read.findings if f.code == "variable-free-text")
-    columns = {f.column for f in read.findings if f.code == "variable-free-text"}
-    for column in sorted(name for name in columns if name):
-        if too_long[column] >= max(FEWEST_SENTENCES, SHARE_OF_SENTENCES * patients.height):
-            raise _refused(column, "its cells are longer than 64 characters")
+    for name in sorted(name for name in too_long if name):
+        if too_long[name] >= max(FEWEST_SENTENCES, SHARE_OF_SENTENCES * patients.height):
+            yield name, "its cells are longer than 64 characters"
     for name, kind in patients.schema.items():
         if name in PATIENT_COLUMNS or kind != pl.String:
             continue
         cells = patients[name].drop_nulls()
         words = cells.str.split(" ").list.len()
         sentences = int((words >= SENTENCE_WORDS).sum())
-        if sentences >= max(FEWEST_SENTENCES, SHARE_OF_SENTENCES * cells.len()):
-            raise _refused(name, "its cells hold sentences")
         levels = cells.n_unique()
-        if levels > max(MOST_LEVELS, SHARE_OF_LEVELS * cells.len()):
-            raise _refused(name, "it has almost as many different words as patients")
+        if sentences >= max(FEWEST_SENTENCES, SHARE_OF_SENTENCES * cells.len()):
+            yield name, "its cells hold sentences"
+        elif levels > max(MOST_LEVELS, SHARE_OF_LEVELS * cells.len()):
+            yield name, "it has almost as many different words as patients"
 
 
 def _refused(name: str, why: str) -> InputError:

@@ -55,6 +55,41 @@ class Imported:
     lost: tuple[Loss, ...] = ()
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What the files hold now, beside what is kept. Nothing was changed for it.
+
+    Args:
+        before: what is kept; None: nothing.
+        sets: studies' own instruments, each with its `reads`; the first is ().
+        source: digest of the files.
+        lost: what would go, table by table.
+    """
+
+    before: Manifest | None
+    sets: tuple[Own, ...]
+    source: bytes
+    reads: tuple[Import, ...]
+    lost: tuple[Loss, ...]
+
+    @property
+    def gone(self) -> tuple[Loss, ...]:
+        """What would go of what is kept, where anything would."""
+        return tuple(loss for loss in self.lost if loss.gone)
+
+    def check(self, limit: float, *, accept_loss: bool = False) -> None:
+        """Refuses what must not be kept.
+
+        Raises:
+            InputError: `input.free-text`.
+            PolicyRefusal: `policy.import-loss`.
+        """
+        for read in self.reads:
+            check_no_free_text(read)
+        if not accept_loss:
+            check_loss(list(self.lost), limit)
+
+
 def import_records(
     clinic: ClinicFolder,
     *,
@@ -75,43 +110,57 @@ def import_records(
     """
     store = RecordStore(clinic.state, clinic.identity())
     with store.importing():
-        before = store.manifest()
-        known = before.sets if before else ((),)
-        sets = known if own in known else (*known, own)
-        source = source_digest(clinic.path)
-        reads = [clinic.read(instruments, day) for instruments in sets]
-        quarantine = _list_faults(reads[0], clinic.path)
-        kept = [Kept(read.records, read.consent) for read in reads]
-        lost = _lost(store, known, reads)
-        try:
-            for read in reads:
-                check_no_free_text(read)
-            if not accept_loss:
-                check_loss(lost, clinic.config.loss_limit)
-        except CairnError:
-            _without(store, before, reads[0].left_out)  # I2
-            raise
-        manifest = Manifest(
-            number=before.number + 1 if before else 1,
-            at=datetime.now(UTC),
-            source=source,
-            records=tuple(map(digest, kept)),
-            counts=_counts(reads[0]),
-            sets=sets,
-        )
-        if before and (before.records, before.sets) == (manifest.records, manifest.sets):
-            return Imported(reads[0], before, "nothing", quarantine)
-        store.write(manifest, kept)
+        return keep(clinic, store, read_files(clinic, store, own, day), accept_loss=accept_loss)
+
+
+def read_files(
+    clinic: ClinicFolder, store: RecordStore, own: Own = (), day: date | None = None
+) -> Reading:
+    """The clinic's files with every set of instruments that is asked for, under `importing`.
+
+    Raises:
+        InputError: a file, the mapping or the store cannot be used.
+    """
+    before = store.manifest()
+    known = before.sets if before else ((),)
+    sets = known if own in known else (*known, own)
+    source = source_digest(clinic.path)
+    reads = tuple(clinic.read(instruments, day) for instruments in sets)
+    return Reading(before, sets, source, reads, tuple(_lost(store, known, reads)))
+
+
+def keep(
+    clinic: ClinicFolder, store: RecordStore, reading: Reading, *, accept_loss: bool = False
+) -> Imported:
+    """Keeps what was read, under `importing`; otherwise as `import_records`."""
+    before, reads = reading.before, reading.reads
+    quarantine = _list_faults(reads[0], clinic.path)
+    try:
+        reading.check(clinic.config.loss_limit, accept_loss=accept_loss)
+    except CairnError:
+        _without(store, before, reads[0].left_out)  # I2
+        raise
+    kept = [Kept.of(read) for read in reads]
+    manifest = Manifest(
+        number=before.number + 1 if before else 1,
+        at=datetime.now(UTC),
+        source=reading.source,
+        records=tuple(map(digest, kept)),
+        counts=_counts(reads[0]),
+        sets=reading.sets,
+    )
+    if before and (before.records, before.sets) == (manifest.records, manifest.sets):
+        return Imported(reads[0], before, "nothing", quarantine)
+    store.write(manifest, kept)
     change: Literal["first", "changed"] = "changed" if before else "first"
-    gone = tuple(loss for loss in lost if loss.gone)
-    return Imported(reads[0], manifest, change, quarantine, gone)
+    return Imported(reads[0], manifest, change, quarantine, reading.gone)
 
 
 def _lost(store: RecordStore, sets: Sequence[Own], reads: Sequence[Import]) -> list[Loss]:
     found = []
     for own, read in zip(sets, reads, strict=False):
         if (old := store.kept(own)) is not None:
-            found += losses(old, Kept(read.records, read.consent), read.left_out)
+            found += losses(old, Kept.of(read), read.left_out)
     return found
 
 
@@ -148,7 +197,7 @@ def _list_faults(read: Import, folder: Path) -> Path | None:
 def _counts(read: Import) -> dict[str, int]:
     left = {name: n for name, n in read.tallies.items() if name.startswith("patients left out")}
     aside = {"rows set aside": read.quarantine.height}
-    return {**_rows(Kept(read.records, read.consent)), **aside, **left}
+    return {**_rows(Kept.of(read)), **aside, **left}
 
 
 def _rows(kept: Kept) -> dict[str, int]:

@@ -39,6 +39,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "refused: %s": Event("refused", ("code",)),
     "could not answer: %s": Event("fault", ("type",)),
     "could not answer the command: %s": Event("command-fault", ("type",)),
+    "the page could not answer: %s": Event("page-fault", ("type",)),
     "could not compute %s: %s": Event("not-computed", ("question", "why")),
     "cannot read the clinic's files: %s; hint: %s": Event("files-unreadable", ("why", "hint")),
     "cannot read the clinic's records: %s; hint: %s": Event("records-unreadable", ("why", "hint")),
@@ -52,10 +53,11 @@ EVENTS: Final[Mapping[str, Event]] = {
     "still: %s": Event("trouble-still", ("trouble",)),
     "mended: %s": Event("mended", ("code",)),
     "patients whom the refused files leave out were taken from what is kept": Event("import-took"),
-    "the planned import failed (status %d); what was kept stays": Event(
-        "import-failed", ("status",)
-    ),
+    "the import broke off (status %d); what was kept stays": Event("import-failed", ("status",)),
+    "the import was refused: %s": Event("import-refused", ("code",)),
     "the planned import is done": Event("import-done"),
+    "the planned import was not kept; what was kept before stays": Event("import-not-kept"),
+    "the history of imports cannot be read; it begins anew": Event("import-history-lost"),
     "cannot start the import: %s": Event("import-not-started", ("why",)),
     "%s; hint: %s": Event("trouble", ("trouble", "hint")),
 }

@@ -2,8 +2,7 @@
 
     records.sealed   mark ‖ length (8) ‖ sealed manifest ‖ for each set: length (8) ‖ sealed records
 
-R1  The file is replaced as a whole: written beside, on disk, then renamed. A crash leaves the old
-    one or the new one.
+R1  The file is replaced as a whole (`sealed_file`): a crash leaves the old one or the new one.
 R2  Everything in it is sealed with the clinic's key. A set of records opens only under the
     manifest that it was written with, so parts of two imports cannot be put together.
 R3  One import at a time: a lock on `import.lock` beside it.
@@ -14,7 +13,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +21,7 @@ from typing import Final
 from cairn_client.manifest import Manifest, Own
 from cairn_client.record_pack import Kept, pack, unpack
 from cairn_client.seal import Seal
-from cairn_privacy.durable import sync_folder
+from cairn_client.sealed_file import BrokenFile, PartsFile, give_to_owner
 from cairn_protocol.errors import InputError
 from cairn_protocol.identity import Identity
 
@@ -40,6 +38,7 @@ class RecordStore:
 
     def __init__(self, state: Path, identity: Identity) -> None:
         self._path = state / FILE
+        self._file = PartsFile(self._path, _MARK)
         self._lock = state / LOCK
         self._seal = Seal(identity)
 
@@ -88,19 +87,8 @@ class RecordStore:
         parts = [self._seal.seal(manifest.to_bytes(), b"records", b"manifest")]
         for index, kept in enumerate(sets):
             parts.append(self._seal.seal(pack(kept), *_place(manifest, index)))
-        draft = self._path.with_name(f".{FILE}.{secrets.token_hex(8)}")
         try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                self._give(descriptor)
-                file.write(_MARK)
-                for part in parts:
-                    file.write(len(part).to_bytes(8, "big"))
-                    file.write(part)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
-            sync_folder(self._path.parent)
+            self._file.write(parts)
         except OSError as error:
             raise InputError(
                 "the records could not be kept",
@@ -109,8 +97,6 @@ class RecordStore:
                 hint="free disk space or mend the disk, then import again; what was imported "
                 "before is unchanged",
             ) from None
-        finally:
-            draft.unlink(missing_ok=True)
 
     @contextmanager
     def importing(self) -> Iterator[None]:
@@ -121,7 +107,7 @@ class RecordStore:
         """
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            self._give(descriptor)
+            give_to_owner(descriptor, self._lock.parent)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -134,27 +120,12 @@ class RecordStore:
         finally:
             os.close(descriptor)
 
-    def _give(self, descriptor: int) -> None:
-        """Gives a file that root makes to the keeper's user, whose folder it is."""
-        if os.geteuid() == 0:
-            owner = self._path.parent.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
-
     def _parts(self, most: int | None = None) -> list[bytes]:
         """The sealed parts, at most so many; [] where nothing was imported yet."""
-        parts: list[bytes] = []
         try:
-            with self._path.open("rb") as file:
-                if file.read(len(_MARK)) != _MARK:
-                    raise _damaged(self._path, "it does not begin as a store does")
-                while (head := file.read(8)) and len(parts) != most:
-                    size = int.from_bytes(head, "big")
-                    part = file.read(min(size, os.fstat(file.fileno()).st_size))
-                    if len(head) != 8 or len(part) != size:
-                        raise _damaged(self._path, "it was cut off")
-                    parts.append(part)
-        except FileNotFoundError:
-            return []
+            return self._file.read(most)
+        except BrokenFile as error:
+            raise _damaged(self._path, str(error)) from None
         except OSError as error:
             raise InputError(
                 f"{self._path} cannot be read",
@@ -162,9 +133,6 @@ class RecordStore:
                 why=error.strerror or type(error).__name__,
                 hint="it belongs to the keeper's user; see docs/clinic-data.md, 'clinic.toml'",
             ) from None
-        if not parts:
-            raise _damaged(self._path, "it was cut off")
-        return parts
 
     def _opened(self, sealed: bytes) -> Manifest:
         try:

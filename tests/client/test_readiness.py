@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from cairn_client.clinic_folder import ClinicFolder
-from cairn_client.readers import Import, read_clinic
-from cairn_client.readiness import write_readiness
-from cairn_client.readiness.page import fault_rows, readiness_page
+from cairn_client.readers import Import
+from cairn_client.readiness import Readiness, readiness, readiness_page, write_readiness
+from cairn_client.readiness.faults import fault_rows
 from cairn_client.readiness.people import groups, numbers, study_fits
 from cairn_client.readiness.scores import instrument_facts
 from cairn_models.records import PATIENT_COLUMNS, SCORES, Records
@@ -137,11 +137,15 @@ def clinic(tmp_path: Path) -> ClinicFolder:
     return ClinicFolder.open(tmp_path)
 
 
+def facts_of(clinic: ClinicFolder, studies: list[Study] | None = None) -> Readiness:
+    return readiness(clinic.config.name, clinic.config.data, clinic.read(), studies, DAY)
+
+
 def test_the_page_is_private_whole_and_names_nobody(clinic: ClinicFolder) -> None:
     path = clinic.path / "data.html"
     path.write_text("an older one")
     path.chmod(0o644)
-    write_readiness(clinic, clinic.read(), path, [Study.parse(STUDY.encode())])
+    write_readiness(facts_of(clinic, [Study.parse(STUDY.encode())]), path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     text = path.read_text()
     assert "zq" not in text.lower()
@@ -170,14 +174,14 @@ def test_a_clinic_without_anybody_has_a_page(tmp_path: Path) -> None:
     (tmp_path / "clinic.toml").write_text('name = "oak"\n')
     write_clinic_csv(Records(), tmp_path, name="oak")
     clinic = ClinicFolder.open(tmp_path)
-    page = readiness_page(clinic, read_clinic(tmp_path), None, DAY)
+    page = readiness_page(facts_of(clinic))
     assert "No patient can be used" in page
     assert "The keeper was not asked" in page
 
 
 def test_a_page_that_cannot_be_written_is_named(clinic: ClinicFolder) -> None:
     with pytest.raises(InputError, match="report-unwritable"):
-        write_readiness(clinic, clinic.read(), clinic.path / "none" / "data.html")
+        write_readiness(facts_of(clinic), clinic.path / "none" / "data.html")
 
 
 def test_words_of_the_clinic_are_text_not_html(clinic: ClinicFolder) -> None:
@@ -185,5 +189,5 @@ def test_words_of_the_clinic_are_text_not_html(clinic: ClinicFolder) -> None:
     mapping.write_text(mapping.read_text().replace('sex = "sex"', 'sex = "<b>sex</b>"'))
     people = clinic.path / "patients.csv"
     people.write_text(people.read_text().replace(",sex,", ",<b>sex</b>,").replace(",f,", ",<i>f,"))
-    text = readiness_page(clinic, clinic.read(), None, DAY)
+    text = readiness_page(facts_of(clinic))
     assert "<i>f" not in text

@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 
 from cairn_app.cli import app
 from cairn_app.reimport_daemon import Reimporter, reimport_as_planned
+from cairn_client.imports.found import LINES, ImportLine
+from cairn_client.imports.running import ImportRuns
 from cairn_client.reimport import Schedule
 from cairn_protocol.errors import InputError, PolicyRefusal
 from clinic_files import FILES, MAPPING
@@ -92,53 +94,76 @@ def test_free_text_is_refused_and_the_old_store_stays(tmp_path: Path) -> None:
     assert (tmp_path / ".cairn" / "records.sealed").read_bytes() == store
 
 
-def reimporter(tmp_path: Path, words: str, stop: threading.Event | None = None) -> Reimporter:
+def reimporter(runs: ImportRuns, stop: threading.Event | None = None) -> Reimporter:
     schedule = Schedule.parse("daily 02:00")
     assert schedule is not None
-    command = [sys.executable, "-c", words]
-    return Reimporter(tmp_path, schedule, None, stop or threading.Event(), command=command)
+    return Reimporter(runs, schedule, None, stop or threading.Event())
+
+
+def runs_of(folder: Path, words: str) -> ImportRuns:
+    """Importers that say what `words` print."""
+    return ImportRuns(folder, [sys.executable, "-c", words])
+
+
+NIGHT = datetime(2024, 6, 30, 2, 0, tzinfo=UTC)
+LINE = ImportLine(1, 1, NIGHT, "kept", "schedule")
+KEPT = f"print({json.dumps({'line': LINES.dump_python((LINE,), mode='json')[0]})!r})"
 
 
 def test_the_daemon_imports_once_when_it_is_due(tmp_path: Path) -> None:
     note = tmp_path / "ran"
-    one = reimporter(tmp_path, f"open({str(note)!r}, 'a').write('x')")
-    night = datetime(2024, 6, 30, 2, 0, tzinfo=UTC)
-    assert one.look(night)
-    assert not one.look(night + timedelta(hours=5))
+    one = reimporter(runs_of(tmp_path, f"open({str(note)!r}, 'a').write('x');{KEPT}"))
+    assert one.look(NIGHT)
+    assert not one.look(NIGHT + timedelta(hours=5))
     assert note.read_text() == "x"
-    assert one.look(night + timedelta(days=1))
+    assert one.look(NIGHT + timedelta(days=1))
     assert note.read_text() == "xx"
 
 
 def test_a_refused_import_is_logged_and_waits_for_the_next_time(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one = reimporter(tmp_path, "raise SystemExit(3)")
-    night = datetime(2024, 6, 30, 2, 0, tzinfo=UTC)
-    assert one.look(night)
-    assert "status 3" in caplog.text
-    assert not one.look(night + timedelta(hours=1))
+    refusal = {"code": "policy.import-loss", "what": "w", "why": "y", "hint": "h"}
+    one = reimporter(runs_of(tmp_path, f"print({json.dumps(refusal)!r})"))
+    assert one.look(NIGHT)
+    assert "policy.import-loss" in caplog.text
+    assert "what was kept before stays" in caplog.text
+    assert not one.look(NIGHT + timedelta(hours=1))
+
+
+def test_a_planned_import_waits_for_one_that_somebody_runs(tmp_path: Path) -> None:
+    runs = runs_of(tmp_path, "import sys; sys.stdin.read(); import time; time.sleep(60)")
+    runs.start("Ada")
+    one = reimporter(runs)
+    assert not one.look(NIGHT)
+    runs.stop()
+    assert one.look(NIGHT)
+    runs.stop()
 
 
 def test_an_import_that_is_under_way_ends_with_the_keeper(tmp_path: Path) -> None:
     stop = threading.Event()
-    thread = reimporter(tmp_path, "import time; time.sleep(60)", stop).start()
+    runs = runs_of(tmp_path, "import time; time.sleep(60)")
+    thread = reimporter(runs, stop).start()
     stop.set()
+    runs.stop()
     thread.join(10)
     assert not thread.is_alive()
+    assert runs.newest.state != "running"
 
 
 def test_a_planned_import_is_the_real_command(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
-    assert reimport_as_planned(folder, threading.Event()) is None, "no schedule, no thread"
-    with (folder / "clinic.toml").open("a") as file:
-        file.write('reimport = "hourly"\n')
+    runs = ImportRuns(folder)
+    assert reimport_as_planned(folder, runs, threading.Event()) is None, "no schedule, no thread"
     schedule = Schedule.parse("hourly")
     assert schedule is not None
-    Reimporter(folder, schedule, None, threading.Event()).look(datetime.now().astimezone())
+    assert Reimporter(runs, schedule, None, threading.Event()).look(datetime.now().astimezone())
     assert (folder / ".cairn" / "records.sealed").exists()
+    assert runs.newest.state == "kept"
+    assert runs.newest.person == "schedule"
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is absent")

@@ -20,6 +20,8 @@ from cairn_models.records import Records
 WEEKS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26)
 MOST_BINS: Final = 14  # that can be told apart; each holds equally many whole scores
 GAPS: Final = (1.5, 2.5, 4.5, 8.5, 12.5, 26.5)  # weeks; upper ends
+GAP_LABELS: Final = ("1", "2", "3–4", "5–8", "9–12", "13–26", "more")
+assert len(GAP_LABELS) == len(GAPS) + 1  # noqa: S101
 BASELINE_WEEKS: Final = (-4.0, 2.0)
 LATER_WEEKS: Final = (6.0, 10.0)
 DRIFT_SD: Final = 0.5  # of the scores before; a medium effect is worth a question

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"cairn_protocol/proto/records.proto\x12\x0f\x63\x61irn.keeper.v1\"0\n\rDryRunRequest\x12\x0e\n\x06person\x18\x01 \x01(\t\x12\x0f\n\x07session\x18\x02 \x01(\t\"E\n\rImportRequest\x12\x0e\n\x06person\x18\x01 \x01(\t\x12\x0f\n\x07session\x18\x02 \x01(\t\x12\x13\n\x0b\x61\x63\x63\x65pt_loss\x18\x03 \x01(\x08\"\x0c\n\nRunRequest\"\xb5\x01\n\tImportRun\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x0e\n\x06person\x18\x03 \x01(\t\x12\x12\n\nstarted_at\x18\x04 \x01(\x03\x12\x10\n\x08\x65nded_at\x18\x05 \x01(\x03\x12)\n\x04line\x18\x06 \x01(\x0b\x32\x1b.cairn.keeper.v1.ImportLine\x12\x0c\n\x04what\x18\x07 \x01(\t\x12\x0b\n\x03why\x18\x08 \x01(\t\x12\x0c\n\x04hint\x18\t \x01(\t\" \n\x0eImportsRequest\x12\x0e\n\x06\x62\x65\x66ore\x18\x01 \x01(\x04\"J\n\x0cImportsReply\x12,\n\x07imports\x18\x01 \x03(\x0b\x32\x1b.cairn.keeper.v1.ImportLine\x12\x0c\n\x04more\x18\x02 \x01(\x04\"\xb4\x03\n\nImportLine\x12\r\n\x05place\x18\x01 \x01(\x04\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\n\n\x02\x61t\x18\x03 \x01(\x03\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\x0e\n\x06person\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x0f\n\x07records\x18\x07 \x01(\t\x12\x10\n\x08patients\x18\x08 \x01(\x04\x12/\n\x04rows\x18\t \x03(\x0b\x32!.cairn.keeper.v1.ImportLine.Tally\x12\x11\n\tset_aside\x18\n \x01(\x04\x12\x33\n\x08left_out\x18\x0b \x03(\x0b\x32!.cairn.keeper.v1.ImportLine.Tally\x12.\n\x04lost\x18\x0c \x03(\x0b\x32 .cairn.keeper.v1.ImportLine.Lost\x12\x15\n\rloss_accepted\x18\r \x01(\x08\x12\x0c\n\x04\x63ode\x18\x0e \x01(\t\x1a$\n\x05Tally\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x1a\x33\n\x04Lost\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x04\x12\x0c\n\x04gone\x18\x03 \x01(\x04\"6\n\x0eQualityRequest\x12$\n\x02of\x18\x01 \x01(\x0e\x32\x18.cairn.keeper.v1.Attempt\"\xc6\r\n\x0cQualityReply\x12)\n\x04line\x18\x01 \x01(\x0b\x32\x1b.cairn.keeper.v1.ImportLine\x12\x0b\n\x03\x64\x61y\x18\x02 \x01(\x03\x12\x11\n\tsynthetic\x18\x03 \x01(\x08\x12\x10\n\x08patients\x18\x04 \x01(\x04\x12\x15\n\rwithout_entry\x18\x05 \x01(\x04\x12\x13\n\x0bwithout_arm\x18\x06 \x01(\x04\x12\x16\n\x0ewithout_scores\x18\x07 \x01(\x04\x12\x11\n\ttime_unit\x18\x08 \x01(\t\x12=\n\x0binstruments\x18\t \x03(\x0b\x32(.cairn.keeper.v1.QualityReply.Instrument\x12\x33\n\x06groups\x18\n \x03(\x0b\x32#.cairn.keeper.v1.QualityReply.Group\x12=\n\x07numbers\x18\x0b \x03(\x0b\x32,.cairn.keeper.v1.QualityReply.NumberVariable\x12\x32\n\x07tallies\x18\x0c \x03(\x0b\x32!.cairn.keeper.v1.ImportLine.Tally\x12\x33\n\x06\x66\x61ults\x18\r \x03(\x0b\x32#.cairn.keeper.v1.QualityReply.Fault\x12\x15\n\rstudies_known\x18\x0e \x01(\x08\x12\x37\n\x07studies\x18\x0f \x03(\x0b\x32&.cairn.keeper.v1.QualityReply.StudyFit\x12\x11\n\tattention\x18\x10 \x03(\t\x1a\xd0\x03\n\nInstrument\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x04\x12\x10\n\x08patients\x18\x03 \x01(\x04\x12\x0e\n\x06lowest\x18\x04 \x01(\x01\x12\x0f\n\x07highest\x18\x05 \x01(\x01\x12\x16\n\x0elower_quartile\x18\x06 \x01(\x01\x12\x0e\n\x06median\x18\x07 \x01(\x01\x12\x16\n\x0eupper_quartile\x18\x08 \x01(\x01\x12\x0c\n\x04mean\x18\t \x01(\x01\x12\n\n\x02sd\x18\n \x01(\x01\x12\x10\n\x08\x61t_floor\x18\x0b \x01(\x01\x12\x12\n\nat_ceiling\x18\x0c \x01(\x01\x12\x0c\n\x04\x62ins\x18\r \x03(\x04\x12\x11\n\tbin_width\x18\x0e \x01(\r\x12\x31\n\x05weeks\x18\x0f \x03(\x0b\x32\".cairn.keeper.v1.QualityReply.Week\x12/\n\x04gaps\x18\x10 \x03(\x0b\x32!.cairn.keeper.v1.ImportLine.Tally\x12\x17\n\ngap_median\x18\x11 \x01(\x01H\x00\x88\x01\x01\x12\x37\n\x08quarters\x18\x12 \x03(\x0b\x32%.cairn.keeper.v1.QualityReply.Quarter\x12\r\n\x05\x64rift\x18\x13 \x03(\tB\r\n\x0b_gap_median\x1a\x36\n\x04Week\x12\x0c\n\x04week\x18\x01 \x01(\r\x12\x0e\n\x06scored\x18\x02 \x01(\x04\x12\x10\n\x08\x66ollowed\x18\x03 \x01(\x04\x1a\x99\x01\n\x07Quarter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08patients\x18\x02 \x01(\x04\x12\x17\n\nfirst_mean\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0b\x66irst_error\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05later\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\r\n\x0b_first_meanB\x0e\n\x0c_first_errorB\x08\n\x06_later\x1a\x43\n\x05Group\x12\n\n\x02of\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\t\x12\x10\n\x08patients\x18\x03 \x01(\x04\x12\r\n\x05small\x18\x04 \x01(\x08\x1a\xc1\x01\n\x0eNumberVariable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05known\x18\x02 \x01(\x04\x12\x1b\n\x0elower_quartile\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06median\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x0eupper_quartile\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\nimpossible\x18\x06 \x01(\x04\x42\x11\n\x0f_lower_quartileB\t\n\x07_medianB\x11\n\x0f_upper_quartile\x1at\n\x05\x46\x61ult\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06remedy\x18\x05 \x01(\t\x12\x0c\n\x04rows\x18\x06 \x01(\x04\x12\x11\n\tset_aside\x18\x07 \x01(\x08\x1a]\n\x08StudyFit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06inside\x18\x03 \x01(\x04\x12\x14\n\x0cwith_outcome\x18\x04 \x01(\x04\x12\x0e\n\x06\x66\x61ults\x18\x05 \x03(\t\"M\n\x14ReadinessPageRequest\x12$\n\x02of\x18\x01 \x01(\x0e\x32\x18.cairn.keeper.v1.Attempt\x12\x0f\n\x07session\x18\x02 \x01(\t\"\"\n\x12ReadinessPageReply\x12\x0c\n\x04html\x18\x01 \x01(\x0c\"u\n\x11QuarantineRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12$\n\x02of\x18\x02 \x01(\x0e\x32\x18.cairn.keeper.v1.Attempt\x12\x0c\n\x04\x66ile\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x05 \x01(\x04\"I\n\x0fQuarantineReply\x12\'\n\x04rows\x18\x01 \x03(\x0b\x32\x19.cairn.keeper.v1.AsideRow\x12\r\n\x05total\x18\x02 \x01(\x04\"c\n\x08\x41sideRow\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0b\n\x03row\x18\x02 \x01(\x04\x12\x0e\n\x06\x63olumn\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06remedy\x18\x06 \x01(\t\"6\n\x0e\x43onsentRequest\x12$\n\x02of\x18\x01 \x01(\x0e\x32\x18.cairn.keeper.v1.Attempt\"\x80\x02\n\x0c\x43onsentReply\x12)\n\x04line\x18\x01 \x01(\x0b\x32\x1b.cairn.keeper.v1.ImportLine\x12\x0b\n\x03\x64\x61y\x18\x02 \x01(\x03\x12\r\n\x05named\x18\x03 \x01(\x08\x12\x12\n\nconsenting\x18\x04 \x01(\x04\x12\x11\n\twithdrawn\x18\x05 \x01(\x04\x12\x11\n\tnot_begun\x18\x06 \x01(\x04\x12\x0f\n\x07without\x18\x07 \x01(\x04\x12\x1a\n\x12sensitive_patients\x18\x08 \x01(\x04\x12\x16\n\x0esensitive_rows\x18\t \x01(\x04\x12\x17\n\x0f\x66ree_text_cells\x18\n \x01(\x04\x12\x11\n\tfree_text\x18\x0b \x03(\t*.\n\x07\x41ttempt\x12\x10\n\x0c\x41TTEMPT_KEPT\x10\x00\x12\x11\n\rATTEMPT_TRIED\x10\x01\x32\xe7\x04\n\x07Records\x12\x44\n\x06\x44ryRun\x12\x1e.cairn.keeper.v1.DryRunRequest\x1a\x1a.cairn.keeper.v1.ImportRun\x12\x44\n\x06Import\x12\x1e.cairn.keeper.v1.ImportRequest\x1a\x1a.cairn.keeper.v1.ImportRun\x12>\n\x03Run\x12\x1b.cairn.keeper.v1.RunRequest\x1a\x1a.cairn.keeper.v1.ImportRun\x12I\n\x07Imports\x12\x1f.cairn.keeper.v1.ImportsRequest\x1a\x1d.cairn.keeper.v1.ImportsReply\x12I\n\x07Quality\x12\x1f.cairn.keeper.v1.QualityRequest\x1a\x1d.cairn.keeper.v1.QualityReply\x12[\n\rReadinessPage\x12%.cairn.keeper.v1.ReadinessPageRequest\x1a#.cairn.keeper.v1.ReadinessPageReply\x12R\n\nQuarantine\x12\".cairn.keeper.v1.QuarantineRequest\x1a .cairn.keeper.v1.QuarantineReply\x12I\n\x07\x43onsent\x12\x1f.cairn.keeper.v1.ConsentRequest\x1a\x1d.cairn.keeper.v1.ConsentReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"cairn_protocol/proto/records.proto\x12\x0f\x63\x61irn.keeper.v1\"0\n\rDryRunRequest\x12\x0e\n\x06person\x18\x01 \x01(\t\x12\x0f\n\x07session\x18\x02 \x01(\t\"E\n\rImportRequest\x12\x0e\n\x06person\x18\x01 \x01(\t\x12\x0f\n\x07session\x18\x02 \x01(\t\x12\x13\n\x0b\x61\x63\x63\x65pt_loss\x18\x03 \x01(\x08\"\x0c\n\nRunRequest\"\xc3\x01\n\tImportRun\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x0e\n\x06person\x18\x03 \x01(\t\x12\x12\n\nstarted_at\x18\x04 \x01(\x03\x12\x10\n\x08\x65nded_at\x18\x05 \x01(\x03\x12)\n\x04line\x18\x06 \x01(\x0b\x32\x1b.cairn.keeper.v1.ImportLine\x12\x0c\n\x04what\x18\x07 \x01(\t\x12\x0b\n\x03why\x18\x08 \x01(\t\x12\x0c\n\x04hint\x18\t \x01(\t\x12\x0c\n\x04\x63ode\x18\n \x01(\t\" \n\x0eImportsRequest\x12\x0e\n\x06\x62\x65\x66ore\x18\x01 \x01(\x04\"J\n\x0cImportsReply\x12,\n\x07imports\x18\x01 \x03(\x0b\x32\x1b.cairn.keeper.v1.ImportLine\x12\x0c\n\x04more\x18\x02 \x01(\x04\"\xb4\x03\n\nImportLine\x12\r\n\x05place\x18\x01 \x01(\x04\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\n\n\x02\x61t\x18\x03 \x01(\x03\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\x0e\n\x06person\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x0f\n\x07records\x18\x07 \x01(\t\x12\x10\n\x08patients\x18\x08 \x01(\x04\x12/\n\x04rows\x18\t \x03(\x0b\x32!.cairn.keeper.v1.ImportLine.Tally\x12\x11\n\tset_aside\x18\n \x01(\x04\x12\x33\n\x08left_out\x18\x0b \x03(\x0b\x32!.cairn.keeper.v1.ImportLine.Tally\x12.\n\x04lost\x18\x0c \x03(\x0b\x32 .cairn.keeper.v1.ImportLine.Lost\x12\x15\n\rloss_accepted\x18\r \x01(\x08\x12\x0c\n\x04\x63ode\x18\x0e \x01(\t\x1a$\n\x05Tally\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x1a\x33\n\x04Lost\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x04\x12\x0c\n\x04gone\x18\x03 \x01(\x04\"6\n\x0eQualityRequest\x12$\n\x02of\x18\x01 \x01(\x0e\x32\x18.cairn.keeper.v1.Attempt\"\xc6\r\n\x0cQualityReply\x12)\n\x04line\x18\x01 \x01(\x0b\x32\x1b.cairn.keeper.v1.ImportLine\x12\x0b\n\x03\x64\x61y\x18\x02 \x01(\x03\x12\x11\n\tsynthetic\x18\x03 \x01(\x08\x12\x10\n\x08patients\x18\x04 \x01(\x04\x12\x15\n\rwithout_entry\x18\x05 \x01(\x04\x12\x13\n\x0bwithout_arm\x18\x06 \x01(\x04\x12\x16\n\x0ewithout_scores\x18\x07 \x01(\x04\x12\x11\n\ttime_unit\x18\x08 \x01(\t\x12=\n\x0binstruments\x18\t \x03(\x0b\x32(.cairn.keeper.v1.QualityReply.Instrument\x12\x33\n\x06groups\x18\n \x03(\x0b\x32#.cairn.keeper.v1.QualityReply.Group\x12=\n\x07numbers\x18\x0b \x03(\x0b\x32,.cairn.keeper.v1.QualityReply.NumberVariable\x12\x32\n\x07tallies\x18\x0c \x03(\x0b\x32!.cairn.keeper.v1.ImportLine.Tally\x12\x33\n\x06\x66\x61ults\x18\r \x03(\x0b\x32#.cairn.keeper.v1.QualityReply.Fault\x12\x15\n\rstudies_known\x18\x0e \x01(\x08\x12\x37\n\x07studies\x18\x0f \x03(\x0b\x32&.cairn.keeper.v1.QualityReply.StudyFit\x12\x11\n\tattention\x18\x10 \x03(\t\x1a\xd0\x03\n\nInstrument\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x04\x12\x10\n\x08patients\x18\x03 \x01(\x04\x12\x0e\n\x06lowest\x18\x04 \x01(\x01\x12\x0f\n\x07highest\x18\x05 \x01(\x01\x12\x16\n\x0elower_quartile\x18\x06 \x01(\x01\x12\x0e\n\x06median\x18\x07 \x01(\x01\x12\x16\n\x0eupper_quartile\x18\x08 \x01(\x01\x12\x0c\n\x04mean\x18\t \x01(\x01\x12\n\n\x02sd\x18\n \x01(\x01\x12\x10\n\x08\x61t_floor\x18\x0b \x01(\x01\x12\x12\n\nat_ceiling\x18\x0c \x01(\x01\x12\x0c\n\x04\x62ins\x18\r \x03(\x04\x12\x11\n\tbin_width\x18\x0e \x01(\r\x12\x31\n\x05weeks\x18\x0f \x03(\x0b\x32\".cairn.keeper.v1.QualityReply.Week\x12/\n\x04gaps\x18\x10 \x03(\x0b\x32!.cairn.keeper.v1.ImportLine.Tally\x12\x17\n\ngap_median\x18\x11 \x01(\x01H\x00\x88\x01\x01\x12\x37\n\x08quarters\x18\x12 \x03(\x0b\x32%.cairn.keeper.v1.QualityReply.Quarter\x12\r\n\x05\x64rift\x18\x13 \x03(\tB\r\n\x0b_gap_median\x1a\x36\n\x04Week\x12\x0c\n\x04week\x18\x01 \x01(\r\x12\x0e\n\x06scored\x18\x02 \x01(\x04\x12\x10\n\x08\x66ollowed\x18\x03 \x01(\x04\x1a\x99\x01\n\x07Quarter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08patients\x18\x02 \x01(\x04\x12\x17\n\nfirst_mean\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0b\x66irst_error\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05later\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\r\n\x0b_first_meanB\x0e\n\x0c_first_errorB\x08\n\x06_later\x1a\x43\n\x05Group\x12\n\n\x02of\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\t\x12\x10\n\x08patients\x18\x03 \x01(\x04\x12\r\n\x05small\x18\x04 \x01(\x08\x1a\xc1\x01\n\x0eNumberVariable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05known\x18\x02 \x01(\x04\x12\x1b\n\x0elower_quartile\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06median\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x0eupper_quartile\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\nimpossible\x18\x06 \x01(\x04\x42\x11\n\x0f_lower_quartileB\t\n\x07_medianB\x11\n\x0f_upper_quartile\x1at\n\x05\x46\x61ult\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06remedy\x18\x05 \x01(\t\x12\x0c\n\x04rows\x18\x06 \x01(\x04\x12\x11\n\tset_aside\x18\x07 \x01(\x08\x1a]\n\x08StudyFit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06inside\x18\x03 \x01(\x04\x12\x14\n\x0cwith_outcome\x18\x04 \x01(\x04\x12\x0e\n\x06\x66\x61ults\x18\x05 \x03(\t\"M\n\x14ReadinessPageRequest\x12$\n\x02of\x18\x01 \x01(\x0e\x32\x18.cairn.keeper.v1.Attempt\x12\x0f\n\x07session\x18\x02 \x01(\t\"\"\n\x12ReadinessPageReply\x12\x0c\n\x04html\x18\x01 \x01(\x0c\"u\n\x11QuarantineRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12$\n\x02of\x18\x02 \x01(\x0e\x32\x18.cairn.keeper.v1.Attempt\x12\x0c\n\x04\x66ile\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x05 \x01(\x04\"I\n\x0fQuarantineReply\x12\'\n\x04rows\x18\x01 \x03(\x0b\x32\x19.cairn.keeper.v1.AsideRow\x12\r\n\x05total\x18\x02 \x01(\x04\"c\n\x08\x41sideRow\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0b\n\x03row\x18\x02 \x01(\x04\x12\x0e\n\x06\x63olumn\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06remedy\x18\x06 \x01(\t\"6\n\x0e\x43onsentRequest\x12$\n\x02of\x18\x01 \x01(\x0e\x32\x18.cairn.keeper.v1.Attempt\"\x80\x02\n\x0c\x43onsentReply\x12)\n\x04line\x18\x01 \x01(\x0b\x32\x1b.cairn.keeper.v1.ImportLine\x12\x0b\n\x03\x64\x61y\x18\x02 \x01(\x03\x12\r\n\x05named\x18\x03 \x01(\x08\x12\x12\n\nconsenting\x18\x04 \x01(\x04\x12\x11\n\twithdrawn\x18\x05 \x01(\x04\x12\x11\n\tnot_begun\x18\x06 \x01(\x04\x12\x0f\n\x07without\x18\x07 \x01(\x04\x12\x1a\n\x12sensitive_patients\x18\x08 \x01(\x04\x12\x16\n\x0esensitive_rows\x18\t \x01(\x04\x12\x17\n\x0f\x66ree_text_cells\x18\n \x01(\x04\x12\x11\n\tfree_text\x18\x0b \x03(\t*.\n\x07\x41ttempt\x12\x10\n\x0c\x41TTEMPT_KEPT\x10\x00\x12\x11\n\rATTEMPT_TRIED\x10\x01\x32\xe7\x04\n\x07Records\x12\x44\n\x06\x44ryRun\x12\x1e.cairn.keeper.v1.DryRunRequest\x1a\x1a.cairn.keeper.v1.ImportRun\x12\x44\n\x06Import\x12\x1e.cairn.keeper.v1.ImportRequest\x1a\x1a.cairn.keeper.v1.ImportRun\x12>\n\x03Run\x12\x1b.cairn.keeper.v1.RunRequest\x1a\x1a.cairn.keeper.v1.ImportRun\x12I\n\x07Imports\x12\x1f.cairn.keeper.v1.ImportsRequest\x1a\x1d.cairn.keeper.v1.ImportsReply\x12I\n\x07Quality\x12\x1f.cairn.keeper.v1.QualityRequest\x1a\x1d.cairn.keeper.v1.QualityReply\x12[\n\rReadinessPage\x12%.cairn.keeper.v1.ReadinessPageRequest\x1a#.cairn.keeper.v1.ReadinessPageReply\x12R\n\nQuarantine\x12\".cairn.keeper.v1.QuarantineRequest\x1a .cairn.keeper.v1.QuarantineReply\x12I\n\x07\x43onsent\x12\x1f.cairn.keeper.v1.ConsentRequest\x1a\x1d.cairn.keeper.v1.ConsentReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cairn_protocol.proto.records_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ATTEMPT']._serialized_start=3441
-  _globals['_ATTEMPT']._serialized_end=3487
+  _globals['_ATTEMPT']._serialized_start=3455
+  _globals['_ATTEMPT']._serialized_end=3501
   _globals['_DRYRUNREQUEST']._serialized_start=55
   _globals['_DRYRUNREQUEST']._serialized_end=103
   _globals['_IMPORTREQUEST']._serialized_start=105
@@ -40,49 +40,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNREQUEST']._serialized_start=176
   _globals['_RUNREQUEST']._serialized_end=188
   _globals['_IMPORTRUN']._serialized_start=191
-  _globals['_IMPORTRUN']._serialized_end=372
-  _globals['_IMPORTSREQUEST']._serialized_start=374
-  _globals['_IMPORTSREQUEST']._serialized_end=406
-  _globals['_IMPORTSREPLY']._serialized_start=408
-  _globals['_IMPORTSREPLY']._serialized_end=482
-  _globals['_IMPORTLINE']._serialized_start=485
-  _globals['_IMPORTLINE']._serialized_end=921
-  _globals['_IMPORTLINE_TALLY']._serialized_start=832
-  _globals['_IMPORTLINE_TALLY']._serialized_end=868
-  _globals['_IMPORTLINE_LOST']._serialized_start=870
-  _globals['_IMPORTLINE_LOST']._serialized_end=921
-  _globals['_QUALITYREQUEST']._serialized_start=923
-  _globals['_QUALITYREQUEST']._serialized_end=977
-  _globals['_QUALITYREPLY']._serialized_start=980
-  _globals['_QUALITYREPLY']._serialized_end=2714
-  _globals['_QUALITYREPLY_INSTRUMENT']._serialized_start=1560
-  _globals['_QUALITYREPLY_INSTRUMENT']._serialized_end=2024
-  _globals['_QUALITYREPLY_WEEK']._serialized_start=2026
-  _globals['_QUALITYREPLY_WEEK']._serialized_end=2080
-  _globals['_QUALITYREPLY_QUARTER']._serialized_start=2083
-  _globals['_QUALITYREPLY_QUARTER']._serialized_end=2236
-  _globals['_QUALITYREPLY_GROUP']._serialized_start=2238
-  _globals['_QUALITYREPLY_GROUP']._serialized_end=2305
-  _globals['_QUALITYREPLY_NUMBERVARIABLE']._serialized_start=2308
-  _globals['_QUALITYREPLY_NUMBERVARIABLE']._serialized_end=2501
-  _globals['_QUALITYREPLY_FAULT']._serialized_start=2503
-  _globals['_QUALITYREPLY_FAULT']._serialized_end=2619
-  _globals['_QUALITYREPLY_STUDYFIT']._serialized_start=2621
-  _globals['_QUALITYREPLY_STUDYFIT']._serialized_end=2714
-  _globals['_READINESSPAGEREQUEST']._serialized_start=2716
-  _globals['_READINESSPAGEREQUEST']._serialized_end=2793
-  _globals['_READINESSPAGEREPLY']._serialized_start=2795
-  _globals['_READINESSPAGEREPLY']._serialized_end=2829
-  _globals['_QUARANTINEREQUEST']._serialized_start=2831
-  _globals['_QUARANTINEREQUEST']._serialized_end=2948
-  _globals['_QUARANTINEREPLY']._serialized_start=2950
-  _globals['_QUARANTINEREPLY']._serialized_end=3023
-  _globals['_ASIDEROW']._serialized_start=3025
-  _globals['_ASIDEROW']._serialized_end=3124
-  _globals['_CONSENTREQUEST']._serialized_start=3126
-  _globals['_CONSENTREQUEST']._serialized_end=3180
-  _globals['_CONSENTREPLY']._serialized_start=3183
-  _globals['_CONSENTREPLY']._serialized_end=3439
-  _globals['_RECORDS']._serialized_start=3490
-  _globals['_RECORDS']._serialized_end=4105
+  _globals['_IMPORTRUN']._serialized_end=386
+  _globals['_IMPORTSREQUEST']._serialized_start=388
+  _globals['_IMPORTSREQUEST']._serialized_end=420
+  _globals['_IMPORTSREPLY']._serialized_start=422
+  _globals['_IMPORTSREPLY']._serialized_end=496
+  _globals['_IMPORTLINE']._serialized_start=499
+  _globals['_IMPORTLINE']._serialized_end=935
+  _globals['_IMPORTLINE_TALLY']._serialized_start=846
+  _globals['_IMPORTLINE_TALLY']._serialized_end=882
+  _globals['_IMPORTLINE_LOST']._serialized_start=884
+  _globals['_IMPORTLINE_LOST']._serialized_end=935
+  _globals['_QUALITYREQUEST']._serialized_start=937
+  _globals['_QUALITYREQUEST']._serialized_end=991
+  _globals['_QUALITYREPLY']._serialized_start=994
+  _globals['_QUALITYREPLY']._serialized_end=2728
+  _globals['_QUALITYREPLY_INSTRUMENT']._serialized_start=1574
+  _globals['_QUALITYREPLY_INSTRUMENT']._serialized_end=2038
+  _globals['_QUALITYREPLY_WEEK']._serialized_start=2040
+  _globals['_QUALITYREPLY_WEEK']._serialized_end=2094
+  _globals['_QUALITYREPLY_QUARTER']._serialized_start=2097
+  _globals['_QUALITYREPLY_QUARTER']._serialized_end=2250
+  _globals['_QUALITYREPLY_GROUP']._serialized_start=2252
+  _globals['_QUALITYREPLY_GROUP']._serialized_end=2319
+  _globals['_QUALITYREPLY_NUMBERVARIABLE']._serialized_start=2322
+  _globals['_QUALITYREPLY_NUMBERVARIABLE']._serialized_end=2515
+  _globals['_QUALITYREPLY_FAULT']._serialized_start=2517
+  _globals['_QUALITYREPLY_FAULT']._serialized_end=2633
+  _globals['_QUALITYREPLY_STUDYFIT']._serialized_start=2635
+  _globals['_QUALITYREPLY_STUDYFIT']._serialized_end=2728
+  _globals['_READINESSPAGEREQUEST']._serialized_start=2730
+  _globals['_READINESSPAGEREQUEST']._serialized_end=2807
+  _globals['_READINESSPAGEREPLY']._serialized_start=2809
+  _globals['_READINESSPAGEREPLY']._serialized_end=2843
+  _globals['_QUARANTINEREQUEST']._serialized_start=2845
+  _globals['_QUARANTINEREQUEST']._serialized_end=2962
+  _globals['_QUARANTINEREPLY']._serialized_start=2964
+  _globals['_QUARANTINEREPLY']._serialized_end=3037
+  _globals['_ASIDEROW']._serialized_start=3039
+  _globals['_ASIDEROW']._serialized_end=3138
+  _globals['_CONSENTREQUEST']._serialized_start=3140
+  _globals['_CONSENTREQUEST']._serialized_end=3194
+  _globals['_CONSENTREPLY']._serialized_start=3197
+  _globals['_CONSENTREPLY']._serialized_end=3453
+  _globals['_RECORDS']._serialized_start=3504
+  _globals['_RECORDS']._serialized_end=4119
 # @@protoc_insertion_point(module_scope)

@@ -37,7 +37,7 @@ class RunRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ImportRun(_message.Message):
-    __slots__ = ("state", "dry_run", "person", "started_at", "ended_at", "line", "what", "why", "hint")
+    __slots__ = ("state", "dry_run", "person", "started_at", "ended_at", "line", "what", "why", "hint", "code")
     STATE_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     PERSON_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,7 @@ class ImportRun(_message.Message):
     WHAT_FIELD_NUMBER: _ClassVar[int]
     WHY_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
     state: str
     dry_run: bool
     person: str
@@ -56,7 +57,8 @@ class ImportRun(_message.Message):
     what: str
     why: str
     hint: str
-    def __init__(self, state: _Optional[str] = ..., dry_run: _Optional[bool] = ..., person: _Optional[str] = ..., started_at: _Optional[int] = ..., ended_at: _Optional[int] = ..., line: _Optional[_Union[ImportLine, _Mapping]] = ..., what: _Optional[str] = ..., why: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...
+    code: str
+    def __init__(self, state: _Optional[str] = ..., dry_run: _Optional[bool] = ..., person: _Optional[str] = ..., started_at: _Optional[int] = ..., ended_at: _Optional[int] = ..., line: _Optional[_Union[ImportLine, _Mapping]] = ..., what: _Optional[str] = ..., why: _Optional[str] = ..., hint: _Optional[str] = ..., code: _Optional[str] = ...) -> None: ...
 
 class ImportsRequest(_message.Message):
     __slots__ = ("before",)
