@@ -49,7 +49,7 @@ def _head(reply: pb.PreviewReply) -> Iterator[str]:
 
 def _question(reply: pb.PreviewReply, q: pb.QuestionPreview, *, in_full: bool) -> Iterator[str]:
     yield f"{q.view.name} ({q.view.kind})"
-    for label, text in (("asked", q.asked), ("who", q.who), ("how", q.how)):
+    for label, text in (("asked", q.view.asked), ("who", q.view.who), ("how", q.view.how)):
         yield from _labelled(label, text)
     yield from _labelled("leaves", _leaves(reply, q))
     yield from _labelled("size", _size(q))

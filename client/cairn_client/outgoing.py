@@ -108,9 +108,6 @@ class Outgoing:
         size = upload_bytes(asked.terms, clinics)
         found = pb.QuestionPreview(
             view=question_view(asked),
-            asked=told.asked,
-            who=told.who,
-            how=told.how,
             names=told.coordinates,
             round_bytes=size,
             all_bytes=size * question.shape.rounds,
@@ -119,7 +116,8 @@ class Outgoing:
             found.not_own = BUILDS_ON.format(names=" and ".join(question.builds_on))
         elif here.records is not None:
             try:
-                own = own_contribution(asked, here.records, self._pins)
+                name = self._keeper.clinic.config.name
+                own = own_contribution(asked, here.records, self._pins, name)
             except CairnError as error:
                 found.not_own = str(error)
                 return found

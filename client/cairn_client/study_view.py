@@ -132,6 +132,7 @@ def _hindered(view: pb.StudyView, error: CairnError) -> pb.StudyView:
 def question_view(asked: Askable) -> pb.QuestionView:
     """What leaves for one question, in figures."""
     question, noise = asked.question, asked.terms.noise
+    told = question.contribution
     view = pb.QuestionView(
         name=question.name,
         kind=question.spec.kind,
@@ -140,6 +141,9 @@ def question_view(asked: Askable) -> pb.QuestionView:
         values=question.shape.length,
         bound=question.shape.bound or 0.0,
         sum_noise_sd=asked.terms.sum_sd,
+        asked=told.asked,
+        who=told.who,
+        how=told.how,
     )
     if noise is not None:
         view.noise_sd = noise.clinic_sigma_steps * asked.terms.scale.step

@@ -198,7 +198,7 @@ def test_a_preview_says_what_leaves_and_what_this_clinic_would_add(
     assert effect.names[0] == "waiting: people, each counts 0.5"
     assert effect.own.sum[0] == pytest.approx(1.0, abs=1e-2), "two people wait"
     assert (effect.own.admitted, effect.own.contributing, effect.own.clipped) == (4, 4, 0)
-    assert "PHQ-9" in effect.asked + effect.who + effect.how
+    assert "PHQ-9" in effect.view.asked + effect.view.who
     assert reply.records.startswith("the import of ")
     assert 1.0 < reply.epsilon < 2.0
     assert [*course.names, *course.own.sum, *course.own.example] == [], "a gradient is not listed"

@@ -163,7 +163,7 @@ class StudyView(_message.Message):
     def __init__(self, line: _Optional[_Union[StudyLine, _Mapping]] = ..., purpose: _Optional[str] = ..., team: _Optional[str] = ..., team_fingerprint: _Optional[str] = ..., noised: _Optional[bool] = ..., synthetic: _Optional[bool] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., meaning: _Optional[_Iterable[str]] = ..., questions: _Optional[_Iterable[_Union[QuestionView, _Mapping]]] = ..., roster: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., roster_digest: _Optional[str] = ..., roster_version: _Optional[int] = ..., colluding: _Optional[int] = ..., obstacle: _Optional[str] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., source: _Optional[str] = ..., remedy: _Optional[str] = ..., admits: _Optional[str] = ...) -> None: ...
 
 class QuestionView(_message.Message):
-    __slots__ = ("name", "kind", "epsilon", "rounds", "values", "bound", "noise_sd", "sum_noise_sd")
+    __slots__ = ("name", "kind", "epsilon", "rounds", "values", "bound", "noise_sd", "sum_noise_sd", "asked", "who", "how")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     EPSILON_FIELD_NUMBER: _ClassVar[int]
@@ -172,6 +172,9 @@ class QuestionView(_message.Message):
     BOUND_FIELD_NUMBER: _ClassVar[int]
     NOISE_SD_FIELD_NUMBER: _ClassVar[int]
     SUM_NOISE_SD_FIELD_NUMBER: _ClassVar[int]
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    HOW_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: str
     epsilon: float
@@ -180,7 +183,10 @@ class QuestionView(_message.Message):
     bound: float
     noise_sd: float
     sum_noise_sd: float
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., epsilon: _Optional[float] = ..., rounds: _Optional[int] = ..., values: _Optional[int] = ..., bound: _Optional[float] = ..., noise_sd: _Optional[float] = ..., sum_noise_sd: _Optional[float] = ...) -> None: ...
+    asked: str
+    who: str
+    how: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., epsilon: _Optional[float] = ..., rounds: _Optional[int] = ..., values: _Optional[int] = ..., bound: _Optional[float] = ..., noise_sd: _Optional[float] = ..., sum_noise_sd: _Optional[float] = ..., asked: _Optional[str] = ..., who: _Optional[str] = ..., how: _Optional[str] = ...) -> None: ...
 
 class Member(_message.Message):
     __slots__ = ("clinic", "fingerprint", "ours", "verified")

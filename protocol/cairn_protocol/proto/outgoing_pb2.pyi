@@ -42,26 +42,20 @@ class PreviewReply(_message.Message):
     def __init__(self, line: _Optional[_Union[_keeper_pb2.StudyLine, _Mapping]] = ..., noised: _Optional[bool] = ..., synthetic: _Optional[bool] = ..., clinics: _Optional[int] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., admits: _Optional[str] = ..., records: _Optional[str] = ..., no_records: _Optional[str] = ..., remedy: _Optional[str] = ..., questions: _Optional[_Iterable[_Union[QuestionPreview, _Mapping]]] = ...) -> None: ...
 
 class QuestionPreview(_message.Message):
-    __slots__ = ("view", "asked", "who", "how", "names", "round_bytes", "all_bytes", "own", "not_own")
+    __slots__ = ("view", "names", "round_bytes", "all_bytes", "own", "not_own")
     VIEW_FIELD_NUMBER: _ClassVar[int]
-    ASKED_FIELD_NUMBER: _ClassVar[int]
-    WHO_FIELD_NUMBER: _ClassVar[int]
-    HOW_FIELD_NUMBER: _ClassVar[int]
     NAMES_FIELD_NUMBER: _ClassVar[int]
     ROUND_BYTES_FIELD_NUMBER: _ClassVar[int]
     ALL_BYTES_FIELD_NUMBER: _ClassVar[int]
     OWN_FIELD_NUMBER: _ClassVar[int]
     NOT_OWN_FIELD_NUMBER: _ClassVar[int]
     view: _keeper_pb2.QuestionView
-    asked: str
-    who: str
-    how: str
     names: _containers.RepeatedScalarFieldContainer[str]
     round_bytes: int
     all_bytes: int
     own: OwnSum
     not_own: str
-    def __init__(self, view: _Optional[_Union[_keeper_pb2.QuestionView, _Mapping]] = ..., asked: _Optional[str] = ..., who: _Optional[str] = ..., how: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ..., round_bytes: _Optional[int] = ..., all_bytes: _Optional[int] = ..., own: _Optional[_Union[OwnSum, _Mapping]] = ..., not_own: _Optional[str] = ...) -> None: ...
+    def __init__(self, view: _Optional[_Union[_keeper_pb2.QuestionView, _Mapping]] = ..., names: _Optional[_Iterable[str]] = ..., round_bytes: _Optional[int] = ..., all_bytes: _Optional[int] = ..., own: _Optional[_Union[OwnSum, _Mapping]] = ..., not_own: _Optional[str] = ...) -> None: ...
 
 class OwnSum(_message.Message):
     __slots__ = ("admitted", "contributing", "clipped", "length", "sum", "example", "cells", "example_length")
@@ -104,7 +98,7 @@ class SentReply(_message.Message):
     def __init__(self, uploads: _Optional[_Iterable[_Union[SentUpload, _Mapping]]] = ...) -> None: ...
 
 class SentUpload(_message.Message):
-    __slots__ = ("study", "name", "question", "round", "attempt", "at", "bytes", "sha256", "epsilon", "run")
+    __slots__ = ("study", "name", "question", "round", "attempt", "at", "bytes", "sha256", "upload", "epsilon", "run")
     STUDY_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +107,7 @@ class SentUpload(_message.Message):
     AT_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_FIELD_NUMBER: _ClassVar[int]
     EPSILON_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     study: str
@@ -123,6 +118,7 @@ class SentUpload(_message.Message):
     at: int
     bytes: int
     sha256: str
+    upload: str
     epsilon: float
     run: str
-    def __init__(self, study: _Optional[str] = ..., name: _Optional[str] = ..., question: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., at: _Optional[int] = ..., bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., epsilon: _Optional[float] = ..., run: _Optional[str] = ...) -> None: ...
+    def __init__(self, study: _Optional[str] = ..., name: _Optional[str] = ..., question: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., at: _Optional[int] = ..., bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., upload: _Optional[str] = ..., epsilon: _Optional[float] = ..., run: _Optional[str] = ...) -> None: ...
