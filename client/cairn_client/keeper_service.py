@@ -76,7 +76,8 @@ class KeeperService:
         accounts = ReviewerAdmin(self.reviewers)
         leaving = LeavingAdmin(self._keeper, self._store, self.reviewers, self._turn)
         admin = KeeperAdmin(self._keeper, self._store, self.reviewers)
-        members = MemberAdmin(self._store, self._keeper.identity.public, admin.lines)
+        own = self._keeper.identity.public
+        members = MemberAdmin(self._store, own, admin.lines, self.reviewers)
         outgoing = Outgoing(self._keeper, self._store, self._turn)
         link_methods = {LINK: {"Forward": _handler(self._forward, pb.Frame)}}  # V1
         admin_methods = {

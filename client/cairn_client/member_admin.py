@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from cairn_client.keeper_admin import LONGEST_NAME, find
 from cairn_client.keeper_store import KeeperStore
+from cairn_client.reviewers import Reviewers
 from cairn_protocol.errors import InputError, PolicyRefusal
 from cairn_protocol.identity import fingerprint
 from cairn_protocol.member_list import MemberList, fingerprint_typed
@@ -19,12 +20,18 @@ class MemberAdmin:
     Args:
         identity: this clinic's public key.
         lines: every study in one line, as they stand.
+        reviewers: who has signed in.
     """
 
     def __init__(
-        self, store: KeeperStore, identity: bytes, lines: Callable[[], list[pb.StudyLine]]
+        self,
+        store: KeeperStore,
+        identity: bytes,
+        lines: Callable[[], list[pb.StudyLine]],
+        reviewers: Reviewers,
     ) -> None:
         self._store, self._identity, self._lines = store, identity, lines
+        self._reviewers = reviewers
 
     def verify(self, request: pb.VerifyRequest) -> pb.VerifyReply:
         """Counts a clinic as verified if what a person heard is its fingerprint on a roster.
@@ -33,7 +40,7 @@ class MemberAdmin:
             InputError: what was heard is no fingerprint, or the clinic is this one.
             PolicyRefusal: no such clinic takes part, or its fingerprint is another.
         """
-        person = _person(request.person)
+        person = self._who(request)
         heard = fingerprint_typed(request.fingerprint, request.clinic)
         if request.revoke:
             self._store.revoke_member(request.clinic, heard, person)
@@ -41,6 +48,11 @@ class MemberAdmin:
             entry = self._matching(request.clinic, heard, request.study)
             self._store.verify_member(entry.clinic, entry.identity, person)
         return pb.VerifyReply(fingerprint=heard, studies=self._studies_of(request.clinic))
+
+    def _who(self, request: pb.VerifyRequest | pb.ListRequest | pb.RegistryRequest) -> str:
+        if request.session or self._reviewers.accounts():
+            return self._reviewers.person_of(request.session)
+        return _person(request.person)
 
     def _matching(self, clinic: str, heard: str, study: str) -> RosterEntry:
         offers = self._store.offers()
@@ -78,7 +90,7 @@ class MemberAdmin:
             PolicyRefusal: its registry's key is not pinned, or a newer list was taken in before.
         """
         listed = MemberList.from_text(request.text)
-        added, dropped = self._store.take_list(listed, _person(request.person))
+        added, dropped = self._store.take_list(listed, self._who(request))
         return pb.ListReply(
             registry=listed.registry,
             issue=listed.issue,
@@ -94,7 +106,7 @@ class MemberAdmin:
             InputError: what was heard is no fingerprint, or the list cannot be used.
             PolicyRefusal: the list is signed by another key, or no such key is pinned.
         """
-        person, heard = _person(request.person), fingerprint_typed(request.fingerprint)
+        person, heard = self._who(request), fingerprint_typed(request.fingerprint)
         if request.text:
             return self._pin(MemberList.from_text(request.text), heard, person)
         for registry in self._store.registries():

@@ -27,8 +27,10 @@ class Desk:
         self.bench = bench
         self.store = bench.boot(0)
         self.keeper = bench.keepers[0]
-        self.admin = KeeperAdmin(self.keeper, self.store, Reviewers(self.store, lambda: 1))
-        self.members = MemberAdmin(self.store, self.keeper.identity.public, self.admin.lines)
+        reviewers = Reviewers(self.store, lambda: 1)
+        self.admin = KeeperAdmin(self.keeper, self.store, reviewers)
+        own = self.keeper.identity.public
+        self.members = MemberAdmin(self.store, own, self.admin.lines, reviewers)
         self.store.pin_team(bench.signed.team)
         bench.ask(Offer(bench.signed, bench.roster))
         self.marks = {e.clinic: fingerprint(e.identity) for e in bench.roster.roster.entries}

@@ -227,18 +227,20 @@ class PinTeamReply(_message.Message):
     def __init__(self, fingerprint: _Optional[str] = ...) -> None: ...
 
 class VerifyRequest(_message.Message):
-    __slots__ = ("clinic", "fingerprint", "study", "person", "revoke")
+    __slots__ = ("clinic", "fingerprint", "study", "person", "revoke", "session")
     CLINIC_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     STUDY_FIELD_NUMBER: _ClassVar[int]
     PERSON_FIELD_NUMBER: _ClassVar[int]
     REVOKE_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     clinic: str
     fingerprint: str
     study: str
     person: str
     revoke: bool
-    def __init__(self, clinic: _Optional[str] = ..., fingerprint: _Optional[str] = ..., study: _Optional[str] = ..., person: _Optional[str] = ..., revoke: _Optional[bool] = ...) -> None: ...
+    session: str
+    def __init__(self, clinic: _Optional[str] = ..., fingerprint: _Optional[str] = ..., study: _Optional[str] = ..., person: _Optional[str] = ..., revoke: _Optional[bool] = ..., session: _Optional[str] = ...) -> None: ...
 
 class VerifyReply(_message.Message):
     __slots__ = ("fingerprint", "studies")
@@ -249,12 +251,14 @@ class VerifyReply(_message.Message):
     def __init__(self, fingerprint: _Optional[str] = ..., studies: _Optional[_Iterable[_Union[StudyLine, _Mapping]]] = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("text", "person")
+    __slots__ = ("text", "person", "session")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     PERSON_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     text: str
     person: str
-    def __init__(self, text: _Optional[str] = ..., person: _Optional[str] = ...) -> None: ...
+    session: str
+    def __init__(self, text: _Optional[str] = ..., person: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
 
 class ListReply(_message.Message):
     __slots__ = ("registry", "issue", "added", "dropped", "studies")
@@ -271,14 +275,16 @@ class ListReply(_message.Message):
     def __init__(self, registry: _Optional[str] = ..., issue: _Optional[int] = ..., added: _Optional[int] = ..., dropped: _Optional[int] = ..., studies: _Optional[_Iterable[_Union[StudyLine, _Mapping]]] = ...) -> None: ...
 
 class RegistryRequest(_message.Message):
-    __slots__ = ("fingerprint", "text", "person")
+    __slots__ = ("fingerprint", "text", "person", "session")
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     PERSON_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     fingerprint: str
     text: str
     person: str
-    def __init__(self, fingerprint: _Optional[str] = ..., text: _Optional[str] = ..., person: _Optional[str] = ...) -> None: ...
+    session: str
+    def __init__(self, fingerprint: _Optional[str] = ..., text: _Optional[str] = ..., person: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
 
 class RegistryReply(_message.Message):
     __slots__ = ("registry", "fingerprint")
