@@ -56,8 +56,8 @@ def _keeper(folder: Path, users: Users | None, stop: threading.Event) -> None:
         users.keeper.become()
     leave_nothing_behind()
     _die_with_supervisor(stop)
-    with KeeperService(ClinicFolder.open(folder)):
-        reimporter = reimport_as_planned(folder, stop)
+    with KeeperService(ClinicFolder.open(folder)) as service:
+        reimporter = reimport_as_planned(folder, service.imports, stop)
         stop.wait()
         if reimporter is not None:
             reimporter.join(STOP_SECONDS / 3)

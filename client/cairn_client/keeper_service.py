@@ -5,6 +5,7 @@
     V3  No message larger than the protocol's largest is taken in.
     V4  A fault that nobody foresaw is told to the caller by its type alone.
     V5  A reply that needed records leaves at the end of a slot, not when it is ready.
+    V6  What leaves, and what people did, is in the audit log first (`audit_log`).
 
 protocol/cairn_protocol/proto/keeper.proto describes the methods.
 """
@@ -15,7 +16,7 @@ import importlib
 import importlib.util
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,11 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from cairn_client.audit_log.admin import SERVICE as AUDIT
+from cairn_client.audit_log.audited import Audited
 from cairn_client.clinic_folder import ClinicFolder
+from cairn_client.imports.running import ImportRuns
+from cairn_client.imports.store import ImportFindings
 from cairn_client.keeper import Keeper
 from cairn_client.keeper_admin import KeeperAdmin
 from cairn_client.keeper_client import ADMIN, LINK, OPTIONS, OUTGOING, REFUSAL
@@ -35,6 +40,8 @@ from cairn_client.leaving_admin import SERVICE as LEAVING
 from cairn_client.leaving_admin import LeavingAdmin
 from cairn_client.member_admin import MemberAdmin
 from cairn_client.outgoing import Outgoing
+from cairn_client.records_admin import SERVICE as RECORDS
+from cairn_client.records_admin import RecordsAdmin
 from cairn_client.reviewer_admin import SERVICE as REVIEWERS
 from cairn_client.reviewer_admin import ReviewerAdmin
 from cairn_client.reviewers import Reviewers
@@ -42,8 +49,8 @@ from cairn_client.slots import Slots
 from cairn_client.sockets import SOCKET_MODE, Address, Sockets
 from cairn_protocol.errors import CairnError, InputError
 from cairn_protocol.messages import Refusal
+from cairn_protocol.proto import audit_pb2, leaving_pb2, outgoing_pb2, records_pb2, reviewers_pb2
 from cairn_protocol.proto import keeper_pb2 as pb
-from cairn_protocol.proto import leaving_pb2, outgoing_pb2, reviewers_pb2
 
 log = logging.getLogger("cairn.keeper")
 
@@ -79,6 +86,17 @@ class KeeperService:
         own = self._keeper.identity.public
         members = MemberAdmin(self._store, own, admin.lines, self.reviewers)
         outgoing = Outgoing(self._keeper, self._store, self._turn)
+        self.imports = ImportRuns(clinic.path)
+        findings = ImportFindings(clinic.state, self._keeper.identity)
+        records = RecordsAdmin(findings, self.imports, self.reviewers)
+        try:
+            self._audited = Audited(
+                clinic, self._keeper, self._store, self.reviewers.person_of, passing=passing
+            )
+        except BaseException:
+            self._keeper.close()
+            raise
+        audit = self._audited.admin
         link_methods = {LINK: {"Forward": _handler(self._forward, pb.Frame)}}  # V1
         admin_methods = {
             ADMIN: {
@@ -106,23 +124,41 @@ class KeeperService:
                 "LeaveStudy": _handler(leaving.study, leaving_pb2.LeaveStudyRequest),
                 "LeaveTeam": _handler(leaving.team, leaving_pb2.LeaveTeamRequest),
             },
+            RECORDS: {
+                "DryRun": _handler(records.dry_run, records_pb2.DryRunRequest),
+                "Import": _handler(records.import_, records_pb2.ImportRequest),
+                "Run": _handler(records.run, records_pb2.RunRequest),
+                "Imports": _handler(records.imports, records_pb2.ImportsRequest),
+                "Quality": _handler(records.quality, records_pb2.QualityRequest),
+                "ReadinessPage": _handler(records.readiness_page, records_pb2.ReadinessPageRequest),
+                "Quarantine": _handler(records.quarantine, records_pb2.QuarantineRequest),
+                "Consent": _handler(records.consent, records_pb2.ConsentRequest),
+            },
+            AUDIT: {
+                "AuditLog": _handler(audit.log, audit_pb2.AuditLogRequest),
+                "AuditReceipts": _handler(audit.receipts, audit_pb2.AuditReceiptsRequest),
+            },
             OUTGOING: {"Preview": _handler(outgoing.preview, outgoing_pb2.PreviewRequest)},
         }
         try:
             self._keeper.team()
             self._keeper.open_ledger_if_any()
             leaving.drop_left()
+            self._audited.started()
             sockets.make_folders()
             self._serve(sockets.link, link_methods)
-            self._serve(sockets.admin, {**link_methods, **admin_methods})
+            commands = (self._audited.commands,)
+            self._serve(sockets.admin, {**link_methods, **admin_methods}, commands)
         except BaseException:
             self.stop()
             raise
         threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
         log.info("keeper of %s serves, boot %d", clinic.config.name, self._store.epoch)
 
-    def _serve(self, socket: Path, services: Mapping[str, Mapping[str, Any]]) -> None:
-        server = grpc.server(ThreadPoolExecutor(WORKERS), options=OPTIONS)
+    def _serve(
+        self, socket: Path, services: Mapping[str, Mapping[str, Any]], around: Sequence[Any] = ()
+    ) -> None:
+        server = grpc.server(ThreadPoolExecutor(WORKERS), interceptors=around, options=OPTIONS)
         for name, methods in services.items():
             handler = grpc.method_handlers_generic_handler(name, methods)
             server.add_generic_rpc_handlers((handler,))
@@ -148,12 +184,13 @@ class KeeperService:
     def _forward(self, frame: pb.Frame) -> pb.Frame:
         arrived = self._slots.arrived()
         with self._turn:
-            reply = self._keeper.forward(frame.cairn)
+            reply = self._audited.forward(frame.cairn)
         self._slots.leave(frame.cairn, arrived)  # V5
         return pb.Frame(cairn=reply)
 
     def stop(self) -> None:
         """Takes no more requests, lets those at hand end, erases keys, releases the files."""
+        self.imports.stop()
         for alive in self._health:
             alive.enter_graceful_shutdown()
         for stopped in [server.stop(GRACE_SECONDS) for server in self._servers]:
@@ -161,6 +198,7 @@ class KeeperService:
         for address in self._addresses:
             address.close()
         with self._turn:
+            self._audited.close()
             self._keeper.close()
 
     def __enter__(self) -> Self:
