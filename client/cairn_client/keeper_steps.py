@@ -18,6 +18,7 @@ Step = Literal[
     "certified",  # the certificate was, in memory
     "opening kept",  # and in the state
     "closed",
+    "logged",  # what leaves is in the audit log
 ]
 Passing = Callable[[Step], None]
 """Called as the keeper passes each step of a reply; a test ends the process there."""

@@ -24,11 +24,12 @@ from cairn_client.clinic_policy import PolicyFile
 from cairn_client.store_peers import PeerStore
 from cairn_client.store_reviewers import ReviewerStore
 from cairn_client.store_runs import RunStore
+from cairn_client.store_trail import TrailStore
 
 FILE: Final = KEEPER
 
 
-class KeeperStore(RunStore, PeerStore, ReviewerStore):
+class KeeperStore(RunStore, PeerStore, ReviewerStore, TrailStore):
     """An open store; see `KeeperState` for the part that the keeper uses."""
 
     @classmethod
