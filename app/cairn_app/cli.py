@@ -24,6 +24,7 @@ from cairn_app.clinic_model_commands import clinic_model_app
 from cairn_app.doctor_command import clinic_doctor
 from cairn_app.import_command import clinic_import
 from cairn_app.join_command import clinic_join
+from cairn_app.leave_command import clinic_leave
 from cairn_app.ledger_commands import ledger_app
 from cairn_app.logs import set_up_logs
 from cairn_app.mapping_command import mapping_app
@@ -35,6 +36,7 @@ from cairn_app.outgoing_commands import clinic_preview
 from cairn_app.plan_command import study_plan
 from cairn_app.privacy_command import privacy_app
 from cairn_app.release_command import study_check_release, study_release
+from cairn_app.reviewer_commands import reviewer_app
 from cairn_app.server_commands import server_app
 from cairn_app.synthetic_command import synthetic
 from cairn_app.team_commands import (
@@ -74,6 +76,7 @@ for act, clinic_command in (
     ("approve", clinic_approve),
     ("refuse", clinic_refuse),
     ("pause", clinic_pause),
+    ("leave", clinic_leave),
 ):
     clinic_app.command(act)(clinic_command)
 for name, command in (
@@ -93,6 +96,7 @@ for name, command in (
 server_app.command("run")(server_run)
 app.command("synthetic")(synthetic)
 clinic_app.add_typer(registry_app, name="registry")
+clinic_app.add_typer(reviewer_app, name="reviewer")
 clinic_app.add_typer(ledger_app, name="ledger")
 clinic_app.add_typer(mapping_app, name="mapping")
 clinic_app.add_typer(clinic_model_app, name="model")

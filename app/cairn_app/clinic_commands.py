@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import re
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cairn_app.keeper_calls import AsJson, Folder, Person, at, config_of, json_of, keeper_at
+from cairn_app.sign_in import PasswordFile, deciding
 from cairn_protocol.errors import InputError, PolicyRefusal
 
 if TYPE_CHECKING:
@@ -77,11 +77,13 @@ def clinic_init(
     if as_json:
         print(json.dumps({"clinic": clinic.config.name, "fingerprint": identity.fingerprint}))
         return
-    print(f"{clinic.config.name} is ready in {folder}.")
+    print(f"{clinic.config.name} is ready in {folder.absolute()}.")
     print(f"\n  fingerprint  {identity.fingerprint}")
     print("\nNext")
-    print("  say which column is which        mapping.toml; see docs/clinic-data.md")
-    print(f"  join a research team's server    cairn clinic join --folder {folder}")
+    here = "" if folder == Path() else f" {folder}"
+    print(f"  say which column is which        cairn clinic mapping new{here}")
+    print(f"  take the records in              cairn clinic import{at(folder)}")
+    print(f"  join a research team's server    cairn clinic join{at(folder)}")
     print(
         "  back up .cairn/, and keep the copy as safe as your records: it holds this clinic's key"
     )
@@ -102,7 +104,7 @@ def clinic_show(study: StudyName, folder: Folder = Path(), as_json: AsJson = Fal
     from cairn_app.clinic_text import study_text
 
     with keeper_at(folder) as keeper:
-        view = _view(keeper, study)
+        view = view_of(keeper, study)
     print(json_of(view) if as_json else study_text(view))
     if not as_json and view.line.state == "offered" and not view.obstacle:
         here = at(folder)
@@ -111,24 +113,36 @@ def clinic_show(study: StudyName, folder: Folder = Path(), as_json: AsJson = Fal
 
 
 def clinic_approve(
-    study: StudyName, folder: Folder = Path(), person: Person = "", yes: Yes = False
+    study: StudyName,
+    folder: Folder = Path(),
+    person: Person = "",
+    password_file: PasswordFile = None,
+    yes: Yes = False,
 ) -> None:
     """Let this clinic answer a study, exactly as it is now and with exactly these clinics."""
-    _decide(folder, study, "approved", person, yes=yes)
+    _decide(folder, study, "approved", person, password_file, yes=yes)
 
 
 def clinic_refuse(
-    study: StudyName, folder: Folder = Path(), person: Person = "", yes: Yes = False
+    study: StudyName,
+    folder: Folder = Path(),
+    person: Person = "",
+    password_file: PasswordFile = None,
+    yes: Yes = False,
 ) -> None:
     """Do not answer a study, now or from now on."""
-    _decide(folder, study, "refused", person, yes=yes)
+    _decide(folder, study, "refused", person, password_file, yes=yes)
 
 
 def clinic_pause(
-    study: StudyName, folder: Folder = Path(), person: Person = "", yes: Yes = False
+    study: StudyName,
+    folder: Folder = Path(),
+    person: Person = "",
+    password_file: PasswordFile = None,
+    yes: Yes = False,
 ) -> None:
     """Stop answering a study until it is approved again."""
-    _decide(folder, study, "paused", person, yes=yes)
+    _decide(folder, study, "paused", person, password_file, yes=yes)
 
 
 def clinic_status(folder: Folder = Path(), as_json: AsJson = False) -> None:
@@ -173,12 +187,15 @@ def clinic_run(
     )
 
 
-def _decide(folder: Path, study: str, state: str, person: str, *, yes: bool) -> None:
+def _decide(
+    folder: Path, study: str, state: str, person: str, password_file: Path | None, *, yes: bool
+) -> None:
+    from cairn_app.approval_text import approval_words
     from cairn_app.clinic_text import study_text
     from cairn_protocol.proto import keeper_pb2 as pb
 
     with keeper_at(folder) as keeper:
-        view = _view(keeper, study)
+        view = view_of(keeper, study)
         if state == "approved" and view.obstacle:
             raise PolicyRefusal(
                 "this clinic could not answer the study",
@@ -189,20 +206,26 @@ def _decide(folder: Path, study: str, state: str, person: str, *, yes: bool) -> 
             )
         if not yes:
             print(study_text(view))
-            _confirm(view, state)
-        decision = pb.Decision(
-            study=view.line.digest,
-            roster=view.roster_digest,
-            state=state,
-            person=person or getpass.getuser(),
-        )
-        line = keeper.admin("Decide", decision, pb.StudyLine)
-    print(f"{line.name}: {line.state} by {line.person}")
+            confirm(view, {"approved": "approve", "refused": "refuse", "paused": "pause"}[state])
+        with deciding(keeper, person, password_file) as who:
+            decision = pb.Decision(
+                study=view.line.digest,
+                roster=view.roster_digest,
+                state=state,
+                person=who.person,
+                session=who.session,
+            )
+            line = keeper.admin("Decide", decision, pb.StudyLine)
+    words = approval_words(line)
+    print(f"{line.name}: {line.state}{f', {words}' if words else f' by {line.person}'}")
 
 
-def _confirm(view: pb.StudyView, state: str) -> None:
-    """Asks for the study's name or digest, so that nobody decides on another by a slip."""
-    verb = {"approved": "approve", "refused": "refuse", "paused": "pause"}[state]
+def confirm(view: pb.StudyView, verb: str) -> None:
+    """Asks for the study's name or digest, so that nobody decides on another by a slip.
+
+    Raises:
+        InputError: `input.not-confirmed`.
+    """
     short = view.line.digest[:NAMES_CHARACTERS]
     print(f"\nType {view.line.name} or {short} to {verb} it: ", end="", flush=True)
     typed = sys.stdin.readline(200).strip()
@@ -216,7 +239,8 @@ def _confirm(view: pb.StudyView, state: str) -> None:
         )
 
 
-def _view(keeper: KeeperClient, study: str) -> pb.StudyView:
+def view_of(keeper: KeeperClient, study: str) -> pb.StudyView:
+    """The study as the keeper shows it."""
     from cairn_protocol.proto import keeper_pb2 as pb
 
     return keeper.admin("Show", pb.ShowRequest(study=study), pb.StudyView)

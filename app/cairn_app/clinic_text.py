@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from cairn_app.approval_text import approval_words
 from cairn_client.link_report import LinkStanding
 from cairn_protocol.proto import keeper_pb2 as pb
 
@@ -46,6 +47,7 @@ def offers_text(studies: list[pb.StudyLine]) -> str:
         listed.append("  ".join((*cells, row[4])))
         if line.state in ("offered", "approved"):
             listed.extend(indented(verified_words(line), indent=" " * (SHORT + 2)))
+            listed.extend(indented(approval_words(line), indent=" " * (SHORT + 2)))
     return "\n".join(listed)
 
 
@@ -158,7 +160,8 @@ def _roster(view: pb.StudyView) -> Iterator[str]:
 def _standing(view: pb.StudyView) -> Iterator[str]:
     line = view.line
     by = f" by {line.person} on {when(line.decided_at)}" if line.decided_at else ""
-    yield f"How it stands here: {line.state}{by}"
+    words = approval_words(line)
+    yield f"How it stands here: {line.state}{f'; {words}' if words else by}"
     if view.obstacle:
         yield from indented(f"This clinic could not answer it: {view.obstacle}", indent="  ")
     if view.remedy:

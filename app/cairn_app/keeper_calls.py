@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 Folder = Annotated[Path, typer.Option("--folder", help="The clinic's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Person = Annotated[str, typer.Option("--person", help="Who decides; left out: your user name.")]
+Person = Annotated[
+    str,
+    typer.Option(
+        "--person", help="Who decides: your account; without accounts your name, or your user name."
+    ),
+]
 
 
 def keeper_at(folder: Path) -> KeeperClient:

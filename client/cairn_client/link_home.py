@@ -57,3 +57,23 @@ class LinkHome:
 
     def __repr__(self) -> str:
         return f"LinkHome({self.fleet})"
+
+
+def forget_registration(clinic: Path) -> tuple[list[str], list[str]]:
+    """Removes a link's addresses, trust and key, which `join` made; (removed, still there).
+
+    What another user owns is still there. Nothing of the clinic's records, identity or ledger lies
+    in that folder.
+    """
+    gone, there = [], []
+    for name in ("link.toml", "ca.pem", "node.key"):
+        file = clinic / "link" / name
+        try:
+            file.unlink()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            there.append(str(file))
+        else:
+            gone.append(str(file))
+    return gone, there
