@@ -16,6 +16,19 @@ WIDTH: Final = 96
 SHORT: Final = 12  # characters of a digest that a person sees
 MOST_NAMES: Final = 12
 STALE_SECONDS: Final = 60.0
+STAYS: Final = (
+    "No record, name, date or score of a patient leaves, and no exact count of patients. What "
+    "leaves are sums over this clinic's patients, to which this clinic adds random noise itself. "
+    "They are masked: of {clinics} clinics the server can read the sum, never this clinic's own."
+)
+PUBLIC: Final = (
+    "Sums over this clinic's records leave exactly, without noise: the study says that its data "
+    "are public. They are masked: of {clinics} clinics the server can read the sum."
+)
+AGREED: Final = (
+    "Whoever approves can pause the study or leave it at any time, without asking anybody. What "
+    "has left by then cannot be called back, and its cost stays spent."
+)
 
 
 def study_text(view: pb.StudyView) -> str:
@@ -112,34 +125,43 @@ def _who(view: pb.StudyView) -> Iterator[str]:
 
 def _what_leaves(view: pb.StudyView) -> Iterator[str]:
     yield "What is asked, and what leaves this clinic"
+    text = STAYS if view.noised else PUBLIC
+    yield from indented(text.format(clinics=len(view.roster)), indent="  ")
     for q in view.questions:
-        rounds = "once" if q.rounds == 1 else f"{q.rounds} times"
-        numbers = "1 number" if q.values == 1 else f"{q.values:,} numbers"
-        yield f"  {q.name} ({q.kind}): {numbers}, {rounds}"
-        if view.noised:
-            text = (
-                f"one patient changes them by at most {q.bound:.4g} (as a vector's length); this "
-                f"clinic adds noise of standard deviation {q.noise_sd:.4g} to each; masked, so "
-                f"that only the sum over all {len(view.roster)} clinics can be read, whose noise "
-                f"has {q.sum_noise_sd:.4g}"
-            )
-        else:
-            text = "exact, without noise: the study says that its data are public"
-        yield from indented(text)
+        yield f"  {q.name} ({q.kind})"
+        yield from indented(f"{q.asked} {q.who}".strip())
+        yield from indented(_sums(view, q))
+    if view.questions:
+        looks = f"cairn clinic preview {view.line.name}"
+        yield f"  Number by number, and what your own patients would add: {looks}"
+
+
+def _sums(view: pb.StudyView, q: pb.QuestionView) -> str:
+    numbers = "1 number leaves" if q.values == 1 else f"{q.values:,} numbers leave"
+    rounds = "once" if q.rounds == 1 else f"in each of {q.rounds} rounds"
+    if not view.noised:
+        return f"{numbers}, {rounds}."
+    alone = "it" if q.values == 1 else "each number"
+    return (
+        f"{numbers}, {rounds}. Any one patient can move them by at most {q.bound:.4g}, all taken "
+        f"together; this clinic's own noise moves {alone} by some {q.noise_sd:.4g}, that of all "
+        f"clinics by {q.sum_noise_sd:.4g} (standard deviations)."
+    )
 
 
 def _cost(view: pb.StudyView) -> Iterator[str]:
     if not view.noised:
         return
-    yield f"What it costs a patient's privacy: ε = {view.epsilon:.3g} at δ = {view.delta:g}"
+    most = f"ε = {view.epsilon:.3g} at δ = {view.delta:g}"
+    yield f"What it costs a patient's privacy, at most: {most}"
     for sentence in view.meaning:
         yield from indented(sentence, indent="  ")
     yield from indented(f"Whom it is charged to: {view.admits}.", indent="  ")
     if view.HasField("budget"):
         left = view.budget
         yield from indented(
-            f"Of their budget, ε = {left.spent_epsilon:.3g} of {left.cap_epsilon:.3g} was spent so "
-            f"far; {100 * left.left_share:.0f} % is left.",
+            f"Of their budget, ε = {left.spent_epsilon:.3g} of {left.cap_epsilon:.3g} was spent by "
+            f"all studies so far; {100 * left.left_share:.0f} % is left.",
             indent="  ",
         )
 
@@ -162,6 +184,8 @@ def _standing(view: pb.StudyView) -> Iterator[str]:
     by = f" by {line.person} on {when(line.decided_at)}" if line.decided_at else ""
     words = approval_words(line)
     yield f"How it stands here: {line.state}{f'; {words}' if words else by}"
+    if line.state in ("offered", "approved"):
+        yield from indented(AGREED, indent="  ")
     if view.obstacle:
         yield from indented(f"This clinic could not answer it: {view.obstacle}", indent="  ")
     if view.remedy:

@@ -216,14 +216,32 @@ def test_from_an_offer_to_an_answer(running: Running) -> None:
         "A tiny study",
         running.team.fingerprint,
         running.clinic.identity().fingerprint,
-        "one patient changes them by at most",
-        "standard deviation",
+        "No record, name, date or score of a patient leaves",
+        "How much more or less PHQ-9 changes by week 8",
+        "Any one patient can move them by at most",
+        "(standard deviations)",
+        "cairn clinic preview tiny",
         "right guesses",
         "1 of 3 verified, 2 needed; these are not: elm, oak",
         "could not answer",
         "cairn clinic verify NAME FINGERPRINT",
     ):
         assert said in " ".join(shown.split()), said
+    looked = " ".join(cairn("preview", "tiny", *at).output.split())
+    for said in (
+        "do not send or show them",
+        "4 patients are admitted, 4 add something. The bound cuts 0 of them (0%).",
+        "waiting: people, each counts 0.5",
+        "what leaves is this, masked",
+        "This is the first of 2 rounds",
+        f"cairn clinic preview tiny --question effect --folder {running.clinic.path}",
+    ):
+        assert said in looked, said
+    one = json.loads(cairn("preview", "tiny", "--question", "effect", *at, "--json").output)
+    assert [len(q["own"]["sum"]) for q in one["questions"]] == [9]
+    assert error_of(cairn("preview", "tiny", "--question", "no", *at)).code == (
+        "policy.question-unknown"
+    )
     early = error_of(cairn("approve", "tiny", *at, "--yes"))
     assert early.code == "policy.study-unanswerable"
     assert "cairn clinic verify" in early.hint
