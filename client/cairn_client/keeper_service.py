@@ -42,6 +42,10 @@ from cairn_client.member_admin import MemberAdmin
 from cairn_client.outgoing import Outgoing
 from cairn_client.records_admin import SERVICE as RECORDS
 from cairn_client.records_admin import RecordsAdmin
+from cairn_client.returned.desk import FindingsDesk
+from cairn_client.returned.findings_store import FindingsStore
+from cairn_client.returned.results_admin import SERVICE as RESULTS
+from cairn_client.returned.serving import results_methods
 from cairn_client.reviewer_admin import SERVICE as REVIEWERS
 from cairn_client.reviewer_admin import ReviewerAdmin
 from cairn_client.reviewers import Reviewers
@@ -74,7 +78,9 @@ class KeeperService:
         self._turn = threading.Lock()  # V2
         public = clinic.config.data == "public"
         self._slots = Slots(0.0 if public else clinic.config.reply_slot_seconds)
-        self._keeper = Keeper(clinic, self._store, passing=passing)
+        returned = FindingsStore(clinic.state, clinic.identity())
+        desk = FindingsDesk(self._store, returned)
+        self._keeper = Keeper(clinic, self._store, passing=passing, findings=desk)
         self._servers: list[grpc.Server] = []
         self._addresses: list[Address] = []
         self._health: list[health.HealthServicer] = []
@@ -89,6 +95,9 @@ class KeeperService:
         self.imports = ImportRuns(clinic.path)
         findings = ImportFindings(clinic.state, self._keeper.identity)
         records = RecordsAdmin(findings, self.imports, self.reviewers)
+        results = results_methods(
+            self._keeper, self._store, returned, self.reviewers.person_of, self._turn
+        )
         try:
             self._audited = Audited(
                 clinic, self._keeper, self._store, self.reviewers.person_of, passing=passing
@@ -138,6 +147,7 @@ class KeeperService:
                 "AuditLog": _handler(audit.log, audit_pb2.AuditLogRequest),
                 "AuditReceipts": _handler(audit.receipts, audit_pb2.AuditReceiptsRequest),
             },
+            RESULTS: {name: _handler(*method) for name, method in results.items()},
             OUTGOING: {"Preview": _handler(outgoing.preview, outgoing_pb2.PreviewRequest)},
         }
         try:

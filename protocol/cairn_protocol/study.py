@@ -115,9 +115,14 @@ class Disclosure(_Part):
 
 
 class Release(_Part):
-    """How results leave. `blinded`: arms bear letters until a named person unblinds them."""
+    """How results leave. `blinded`: arms bear letters until a named person unblinds them.
+
+    `courses`: clinics may draw, for themselves, the courses that the trained model expects of their
+    patients.
+    """
 
     blinded: bool = Field(default=False, strict=True)
+    courses: bool = Field(default=False, strict=True)
 
 
 class QuestionSpec(BaseModel):
@@ -177,6 +182,8 @@ class Study(_Part):
         for q in self.questions:
             if self.noised and q.epsilon is None:
                 raise ValueError(f"questions.{q.name}: epsilon is missing; say what it may spend")
+        if self.release.courses and all(q.kind != "trajectory" for q in self.questions):
+            raise ValueError("release.courses: no question of this study trains a model")
         if self.noised and self.policy.survivors < self.disclosure.clinics:
             raise ValueError("policy.survivors is below disclosure.clinics: nothing could be shown")
         for q in self.questions:
