@@ -50,7 +50,7 @@ RECOVERED = STUDY.replace(
     "clinics = 3\nsurvivors = 3\nthreshold = 3\n",
     'clinics = 5\nsurvivors = 4\nthreshold = 4\ndropout = "recovered"\n',
 )
-NAMES = ("ash", "elm", "oak", "sloe", "yew")
+NAMES = ("ash", "elm", "oak", "sloe", "yew", "fir")
 MAPPING = """
 cairn = 1
 [scores]

@@ -33,7 +33,7 @@ def model_error(model: Released, folder: Folder = Path(), as_json: AsJson = Fals
 
     read = Model.read(model)
     imported = _records(folder, read)
-    found = errors_here(read, imported.records)
+    found = errors_here(read, imported.records, _name(folder))
     if as_json:
         print(json.dumps({name: _plain(error) for name, error in found.items()}))
         return
@@ -59,7 +59,7 @@ def model_tune(
 
     read = Model.read(model)
     imported = _records(folder, read)
-    found, better = tune_here(read, imported.records)
+    found, better = tune_here(read, imported.records, clinic=_name(folder))
     place = None
     if found.helped:
         name = f"{read.card.digest[:12]}-{read.card.trained.question}"
@@ -84,6 +84,12 @@ def model_tune(
     )
     print("a little low. It learnt from your patients without privacy noise: it must not leave.")
     print(f"Next      use it    cairn model predict {place} --records {folder} --out FILE")
+
+
+def _name(folder: Path) -> str:
+    from cairn_client.clinic_folder import ClinicFolder
+
+    return ClinicFolder.open(folder).config.name
 
 
 def _records(folder: Path, model: Model) -> Import:

@@ -21,6 +21,7 @@ from cairn_client.link import client_app
 from cairn_client.readers import Import
 from cairn_models.answers import Answer
 from cairn_protocol.errors import InputError, OurFault, StudyStopped
+from cairn_protocol.groups import check_named
 from cairn_protocol.identity import Identity
 from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
@@ -60,6 +61,7 @@ class EmbeddedStudy:
         team = Identity.generate()
         signed = SignedStudy.sign(study, team)
         self.keepers = [Keeper(clinic) for clinic in clinics]
+        check_named(study.groups, [k.clinic.config.name for k in self.keepers])
         keys = {k.clinic.config.name: k.identity.public for k in self.keepers}
         roster = SignedRoster.sign(Roster.first(signed, keys), team)
         by_name = {keeper.clinic.config.name: keeper for keeper in self.keepers}

@@ -6,15 +6,17 @@ shows it in a box of its own that says so.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from cairn_models.answers import Answer, Cell, Estimate, Table
 from cairn_models.baselines import ridge_oracle
 from cairn_models.questions import build
-from cairn_models.questions.base import KeyedSplit, Question, SumNoise
+from cairn_models.questions.base import Question, SumNoise
+from cairn_models.questions.held_out import Split
 from cairn_models.records import Records
 from cairn_models.synthetic import World, true_effect
 from cairn_protocol.study import QuestionSpec, Study
@@ -47,7 +49,8 @@ def oracle_answer(
     if effect := by_kind.get("effect"):
         tables.append(_effects(study, specs["effect"], world, pooled(effect), effect))
     if error := by_kind.get("error"):
-        tables.append(_errors(study, specs, pooled(error), error))
+        there = {name: r for name, r in clinics.items() if name in members[error.question]}
+        tables.append(_errors(study, there, error))
     return Answer(
         question="oracle",
         kind="oracle",
@@ -101,13 +104,12 @@ def _effects(
     )
 
 
-def _errors(
-    study: Study, specs: Mapping[str, QuestionSpec], pooled: Records, answer: Answer
-) -> Table:
-    rate = float(build(specs["trajectory"], study).settings.held_out)
-    split = KeyedSplit(study.digest, rate)
-    held = pl.Series([split.is_held_out(p) for p in pooled.patients["patient"]], dtype=pl.Boolean)
-    test, train = _only(pooled, held), _only(pooled, ~held)
+def _errors(study: Study, clinics: Mapping[str, Records], answer: Answer) -> Table:
+    specs = {spec.name: spec for spec in study.questions}
+    trained = build(specs[specs[answer.question].settings["model"]], study)
+    split = Split.of(study, trained.settings.held_out)
+    test = _pool([_only(r, split.judging) for n, r in clinics.items() if split.judges_at(n)])
+    train = _pool([_only(r, split.training) for n, r in clinics.items() if split.trains_at(n)])
     ridge = ridge_oracle(train, test, study)
     rows: list[tuple[Cell, ...]] = []
     for horizon, error in sorted(ridge.items()):
@@ -132,8 +134,8 @@ def _named(answer: Answer, name: str) -> Estimate:
     return next(estimate for estimate in answer.estimates if estimate.name == name)
 
 
-def _only(records: Records, chosen: pl.Series) -> Records:
-    patients = records.patients.filter(chosen)
+def _only(records: Records, chosen: Callable[[Sequence[str]], NDArray[np.int64]]) -> Records:
+    patients = records.patients[chosen(records.patients["patient"].to_list())]
     mine = pl.col("patient").is_in(patients["patient"].implode())
     return Records(
         patients,

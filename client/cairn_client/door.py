@@ -13,9 +13,11 @@ D3  The sum is clamped coordinate by coordinate to what the ring holds; clamping
     sums further apart, so D2 still holds.
 D4  Integer noise from the operating system's randomness is added before anything is encoded.
 D5  What comes out is encoded for the mask. The sum itself is returned to nobody. (`preview` works
-    it out for the clinic's own people by `admitted`, `own_sum` and `noised`, and sends nothing.)
+    it out for the clinic's own people by `asked_here`, `own_sum` and `noised`, and sends nothing.)
 D6  A failure while records are at hand says nothing: its words or a row count could be a patient's.
 D7  Records are asked for anew in every round, so that nobody is in it who has withdrawn.
+D8  A clinic outside the group that a question is asked of answers with the vector of nobody,
+    charged and noised as any.
 
 Only public data (the study says so and so does this clinic's own configuration) skip D1 to D4.
 """
@@ -27,7 +29,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cairn_client.admitted import admitted
+from cairn_client.admitted import asked_here
 from cairn_client.charged import study_account
 from cairn_client.entry_pins import EntryPins
 from cairn_models.questions.base import Public, Question, Vector
@@ -75,6 +77,7 @@ class Door:
         records: the clinic's records as they stand; called after every charge.
         ledger: the clinic's ledger; None only where the clinic's own configuration says public.
         pins: the quarters under which patients were charged, for studies with a window.
+        clinic: this clinic's name on the roster; None: it is in every group, for rehearsals.
     """
 
     def __init__(
@@ -82,7 +85,10 @@ class Door:
         records: Callable[[], Records],
         ledger: Ledger | None,
         pins: EntryPins | None = None,
+        *,
+        clinic: str | None = None,
     ) -> None:
+        self._clinic = clinic
         self._records = records
         self._ledger = ledger
         self._pins = pins
@@ -137,7 +143,7 @@ class Door:
         key, records = (question.study.digest, question.name), self._records()
         held = self._prepared
         if held is None or held[0] != key or held[1] is not records:  # D7
-            inside = admitted(records, question.study, self._pins)
+            inside = asked_here(records, question, self._pins, self._clinic)  # D8
             held = self._prepared = (key, records, question.prepare(inside))
         return question.contributions(held[2], asked.public)
 

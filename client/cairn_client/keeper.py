@@ -41,6 +41,7 @@ from cairn_client.entry_pins import EntryPins
 from cairn_client.keeper_state import Approval, KeeperState, Memory
 from cairn_client.keeper_steps import Passing, no_step
 from cairn_client.own_mark import OwnMark
+from cairn_client.own_name import own_name
 from cairn_client.readers import Import
 from cairn_client.reconcile import reconcile
 from cairn_client.study_records import StudyRecords
@@ -245,7 +246,8 @@ class Keeper:
         self._read.have(run.study)
         ledger = self.ledger if run.study.noised else None
         pins = EntryPins(self.clinic.pins_file)
-        door = Door(lambda: self._records(digest), ledger, pins)
+        name = own_name(run, self.clinic.config)
+        door = Door(lambda: self._records(digest), ledger, pins, clinic=name)
         opened = ActiveRun(run, door, askable(run.study, len(run.roster)))
         self.state.keep(opened.place)  # K5
         self._active.put(message.run, opened)

@@ -1,6 +1,6 @@
 """`OwnSum`: what this clinic's patients would add to a question's first round, worked out here.
 
-It is worked out by the door's own steps (`admitted`, `prepare`, `contributions`, `own_sum`,
+It is worked out by the door's own steps (`asked_here`, `prepare`, `contributions`, `own_sum`,
 `noised`), for people at the clinic who decide about a study. Rules:
 
 W1  Nothing is charged, written down or pinned: no ledger is opened, and pins are only looked at.
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn_client.admitted import admitted
+from cairn_client.admitted import asked_here
 from cairn_client.askable import Askable
 from cairn_client.door import noised, own_sum
 from cairn_client.entry_pins import EntryPins
@@ -37,7 +37,7 @@ class OwnSum:
     """A clinic's part of one sum, in the question's units.
 
     Args:
-        admitted: patients whom the study admits.
+        admitted: patients whom the study admits and the question asks.
         contributing: of them, those whose numbers are not all zeros.
         clipped: of those, whom the bound shortened, or took out for a NaN or an infinity.
         total: (length,) the sum before noise.
@@ -71,15 +71,20 @@ class _Counted:
             yield block
 
 
-def own_contribution(asked: Askable, records: Records, pins: EntryPins | None) -> OwnSum:
+def own_contribution(
+    asked: Askable, records: Records, pins: EntryPins | None, clinic: str | None = None
+) -> OwnSum:
     """The clinic's part of the first round of a question that builds on nothing.
+
+    Args:
+        clinic: its name on the roster, by which it is in a question's group or is not.
 
     Raises:
         CairnError: it cannot be computed; no word of it is a patient's.
     """
     question, terms = asked.question, asked.terms
     try:
-        inside = admitted(records, question.study, pins)
+        inside = asked_here(records, question, pins, clinic)
         rows = question.contributions(question.prepare(inside), question.start({}))
         counted = _Counted(rows, terms.scale.bound or np.inf)
         total = own_sum(counted, terms)

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from cairn_protocol.codec import refuse
 from cairn_protocol.errors import PolicyRefusal
+from cairn_protocol.groups import strangers
 from cairn_protocol.roster import Roster
 from cairn_protocol.setup_messages import OpenRun
 from cairn_protocol.study import Study
@@ -59,6 +60,12 @@ def check_admission(study: Study, roster: Roster, *, data_are_public: bool) -> N
         _refuse(
             "roster-size",
             f"the roster has {len(roster)} clinics, the study's policy {policy.clinics}",
+        )
+    if missing := strangers(study.groups, [entry.clinic for entry in roster.entries]):
+        _refuse(
+            "group-not-on-roster",
+            f"the study's groups name clinics that do not take part: {', '.join(missing)}",
+            why="a group would be smaller than it says",
         )
     if not study.noised:
         if not data_are_public:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from cairn_protocol.errors import InputError
+from cairn_protocol.groups import check_named
 from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.study import Study
@@ -72,6 +73,7 @@ def offer(
             code="clinic-count",
             hint="name the clinics with --clinic, enrol the missing ones, or plan another number",
         )
+    check_named(parsed(study).groups, chosen)
     signed = SignedStudy.from_body(study.signed)
     keys = {name: enrolled[name].identity for name in chosen}
     roster = SignedRoster.sign(Roster.first(signed, keys), home.team())

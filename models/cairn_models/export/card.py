@@ -63,7 +63,11 @@ class Tested:
 
 @dataclass(frozen=True)
 class Trained:
-    """How: question, prior, space of training, and the study's public plan."""
+    """How: question, prior, space of training, and the study's public plan.
+
+    `held_out` is the planned share of patients who never trained: a keyed share everywhere, or all
+    patients of the public group `held_out_group` of clinics.
+    """
 
     question: str
     rounds: int
@@ -75,6 +79,18 @@ class Trained:
     arms: tuple[str, ...]
     clinics: int
     planned_patients: int
+    held_out_group: str = ""
+    held_out_clinics: tuple[str, ...] = ()
+
+    @property
+    def never_trained(self) -> str:
+        """Who, e.g. '30 % of patients, by a keyed hash of their identifier'."""
+        if self.held_out_group:
+            return (
+                f"all patients of {len(self.held_out_clinics)} of the clinics, the public group "
+                f"'{self.held_out_group}'"
+            )
+        return f"{100 * self.held_out:.0f} % of patients, by a keyed hash of their identifier"
 
 
 @dataclass(frozen=True)

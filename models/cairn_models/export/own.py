@@ -25,18 +25,25 @@ Floats = NDArray[np.float32]
 
 DIRECTIONS: Final = 48  # where the model was trained in all parameters and the card names no number
 NO_PRIOR: Final = "none"
+JUDGE_HERE: Final = 0.3  # of the patients of a clinic that did not train at all
 
 
-def errors_here(model: Model, records: Records) -> Mapping[str, OwnError]:
+def errors_here(model: Model, records: Records, clinic: str = "") -> Mapping[str, OwnError]:
     """Errors in points on the held-out patients in `records`: 'model', 'prior', 'last value'.
 
     There is no 'prior' where the model had none.
+
+    Args:
+        clinic: whose records they are, by its name in the study.
 
     Raises:
         InputError: nobody in `records` can judge it.
     """
     weeks = weekly(records, model.instrument)
-    _, judges = divided(weeks, bytes.fromhex(model.card.digest), model.card.trained.held_out)
+    judges = weeks
+    if not _held_out_whole(model, clinic):
+        digest = bytes.fromhex(model.card.digest)
+        _, judges = divided(weeks, digest, model.card.trained.held_out)
     predictors: dict[str, Floats | None] = {"model": model.parameters}
     if model.card.trained.prior != NO_PRIOR:
         predictors["prior"] = artefact.read(model.card.trained.prior).parameters
@@ -47,8 +54,13 @@ def errors_here(model: Model, records: Records) -> Mapping[str, OwnError]:
     }
 
 
-def tune_here(model: Model, records: Records, pull: float = PULL) -> tuple[Tuned, Model]:
+def tune_here(
+    model: Model, records: Records, pull: float = PULL, clinic: str = ""
+) -> tuple[Tuned, Model]:
     """What tuning gave, and the better model; the very same `model` where tuning did not help.
+
+    Args:
+        clinic: whose records they are, by its name in the study.
 
     Raises:
         InputError: it was tuned before, has no directions, or there are too few patients.
@@ -68,7 +80,7 @@ def tune_here(model: Model, records: Records, pull: float = PULL) -> tuple[Tuned
         weeks,
         model.instrument,
         study=bytes.fromhex(card.digest),
-        held_out=card.trained.held_out,
+        held_out=JUDGE_HERE if _held_out_whole(model, clinic) else card.trained.held_out,
         pull=pull,
     )
     if not found.helped:
@@ -81,6 +93,26 @@ def tune_here(model: Model, records: Records, pull: float = PULL) -> tuple[Tuned
         after=found.after.overall,
     )
     return found, Model(found.parameters, replace(card, personal=personal))
+
+
+def _held_out_whole(model: Model, clinic: str) -> bool:
+    """Whether none of the patients of `clinic` trained the model; False: a keyed share did not.
+
+    Raises:
+        InputError: all of them did.
+    """
+    trained = model.card.trained
+    if not trained.held_out_group:
+        return False
+    if clinic in trained.held_out_clinics:
+        return True
+    raise InputError(
+        "this clinic's patients cannot judge the model",
+        code="model-no-judges",
+        why="all of them trained it: it held out the clinics of the group "
+        f"'{trained.held_out_group}'",
+        hint="clinics of that group can; or use a model that held out a share of patients",
+    )
 
 
 def _directions(model: Model) -> Floats:

@@ -47,8 +47,12 @@ def items(card: Card) -> tuple[Item, ...]:
         (
             "4",
             "Objective",
-            f"Foretell {main} {_weeks()} after a score. Developed, and judged "
-            "internally on patients of the same clinics who never trained it.",
+            f"Foretell {main} {_weeks()} after a score. Developed, and judged internally on "
+            + (
+                "clinics that never trained it."
+                if t.held_out_group
+                else "patients of the same clinics who never trained it."
+            ),
         ),
         (
             "5a",
@@ -79,7 +83,7 @@ def items(card: Card) -> tuple[Item, ...]:
         (
             "10",
             "Sample size",
-            f"Planned: {t.planned_patients:,} {who}, {t.held_out:.0%} of them "
+            f"Planned: {t.planned_patients:,} {who}, {100 * t.held_out:.0f} % of them "
             f"held out. {_judged_count(card)} How many trained it is known only with noise.",
         ),
         (
@@ -91,8 +95,7 @@ def items(card: Card) -> tuple[Item, ...]:
         (
             "12a",
             "Use of the data",
-            f"{t.held_out:.0%} of patients, by a keyed hash of their "
-            "identifier, never trained the model.",
+            f"Never trained the model: {t.never_trained}.",
         ),
         (
             "12c",
@@ -116,7 +119,9 @@ def items(card: Card) -> tuple[Item, ...]:
         (
             "16",
             "Training and evaluation",
-            "Same clinics, same time, other patients: how it does elsewhere is not known.",
+            "Other clinics of the same study: internal–external validation by a public group."
+            if t.held_out_group
+            else "Same clinics, same time, other patients: how it does elsewhere is not known.",
         ),
         ("17, 18a-d, 19", "Ethics, funding, interests, registration, involvement", FOR_PEOPLE),
         (

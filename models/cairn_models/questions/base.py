@@ -159,6 +159,13 @@ class Question(ABC, Generic[Prepared]):
         wanted = self.from_time_zero and not randomised if asked is None else asked
         return trial if wanted and trial is not None and trial.emulates else None
 
+    def counts_at(self, clinic: str) -> bool:
+        """Whether the patients of the clinic of this name are asked; else it answers with nobody.
+
+        Decided by the study's public groups of clinics alone.
+        """
+        return True
+
     @property
     def instrument(self) -> Instrument:
         """The study's outcome instrument: the study's own definition wins over the built-in."""

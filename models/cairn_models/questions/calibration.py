@@ -82,7 +82,7 @@ class Calibration(Judged):
         """Shares within the bands, and one point of the calibration line."""
         scales = [scale.name for scale in self.scales]
         asked = self.settings
-        return of_bands(asked.model, scales, asked.horizons, self.levels, self.held_out)
+        return of_bands(asked.model, scales, asked.horizons, self.levels, self.split)
 
     def prepare(self, records: Records) -> HeldOut:
         """The held-out patients, once this machine's arithmetic has proved even."""
@@ -135,7 +135,7 @@ class Calibration(Judged):
             horizons=self.settings.horizons,
             by=self.settings.by,
             levels=self.levels,
-            held_out=self.held_out,
+            held_out=self.split.words,
             synthetic=self.study.synthetic,
             fewest=self.study.disclosure.patients,
             noised=self.study.noised,

@@ -36,7 +36,7 @@ class Frame:
     horizons: tuple[int, ...]
     by: str
     levels: tuple[str, ...]
-    held_out: float
+    held_out: str
     synthetic: bool
     fewest: int
     noised: bool
@@ -310,7 +310,7 @@ def _notes(frame: Frame) -> Iterator[str]:
     if frame.synthetic:
         yield "Synthetic data: these are not people."
     yield (
-        f"People who were held out from training ({frame.held_out:.0%}, by a keyed hash). Each "
+        f"People who were held out from training ({frame.held_out}). Each "
         "counts once, with the share of own scores within the band; a score on the band's end is "
         "within it."
     )

@@ -139,7 +139,7 @@ class Discrimination(Judged):
     def contribution(self) -> Contribution:
         """The bin of the foretold chance, with the outcome."""
         asked = self.settings
-        return of_chances(asked.model, asked.outcome, self.table, self.levels, self.held_out)
+        return of_chances(asked.model, asked.outcome, self.table, self.levels, self.split)
 
     @property
     def _weeks(self) -> int:
@@ -197,7 +197,7 @@ class Discrimination(Judged):
             floor=asked.floor,
             by=asked.by,
             levels=self.levels,
-            held_out=self.held_out,
+            held_out=self.split.words,
             synthetic=self.study.synthetic,
             fewest=self.study.disclosure.patients,
             noised=self.study.noised,

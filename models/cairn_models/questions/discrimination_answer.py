@@ -222,7 +222,7 @@ def _notes(frame: Frame, found: Found) -> Iterator[str]:
     first, last = frame.anchor
     weeks = f"week {first}" if first == last else f"the first week from {first} to {last}"
     yield (
-        f"People who were held out from training ({frame.held_out:.0%}, by a keyed hash), each "
+        f"People who were held out from training ({frame.held_out}), each "
         f"once, at {weeks} from which the outcome is known. Who has no such week is in none of "
         "these numbers."
     )

@@ -60,7 +60,7 @@ class Frame:
     floor: float
     by: str
     levels: tuple[str, ...]
-    held_out: float
+    held_out: str
     synthetic: bool
     fewest: int
     noised: bool

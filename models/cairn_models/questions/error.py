@@ -8,18 +8,17 @@ forward. So the report can say what the data added beyond the prior, which no tr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from cairn_models.answers import Answer, Bars, Cell, Estimate, Figure, Forest, Table
 from cairn_models.baselines import last_value
 from cairn_models.contribution import Contribution
 from cairn_models.questions.base import (
     Expected,
-    KeyedSplit,
     Public,
     Question,
     Released,
@@ -28,15 +27,16 @@ from cairn_models.questions.base import (
     SumNoise,
     Vector,
 )
+from cairn_models.questions.held_out import HeldOut, split_of_model
 from cairn_models.questions.judged_contribution import of_errors
-from cairn_models.questions.trajectory import TrajectorySettings, known_horizons
+from cairn_models.questions.trajectory import known_horizons
 from cairn_models.records import Records
 from cairn_models.trajectory.columns import HORIZONS
 from cairn_models.trajectory.error_sums import ErrorSums, Row, Value
 from cairn_models.trajectory.features import Weekly, weekly
 from cairn_models.trajectory.network import check_places, parameter_count, predict
 from cairn_models.trajectory.targets import main_targets
-from cairn_protocol.errors import InputError, OurFault
+from cairn_protocol.errors import OurFault
 from cairn_protocol.study import QuestionSpec, Study
 
 BLOCK: Final = 256  # patients
@@ -54,12 +54,12 @@ class ErrorSettings(Settings):
 
     Args:
         model: name of the `trajectory` question whose model is judged; it must stand before.
-        held_out: must be that question's own share; it is taken from there if not given.
+        held_out: must be that question's own; it is taken from there if not given.
         horizons: weeks ahead to judge; fewer are judged more precisely.
     """
 
     model: str
-    held_out: float | None = Field(default=None, gt=0, le=0.6)
+    held_out: HeldOut | None = None
     horizons: tuple[int, ...] = HORIZONS
 
     @field_validator("horizons")
@@ -78,40 +78,10 @@ class Error(Question[Weekly]):
 
     def __init__(self, spec: QuestionSpec, study: Study) -> None:
         super().__init__(spec, study)
-        self.held_out = self._share_of_model()
+        asked = self.settings
+        self.split = split_of_model(spec.name, asked.model, asked.held_out, study)
         span = self.instrument.highest - self.instrument.lowest
         self.sums = ErrorSums(self.settings.horizons, span)
-
-    def _share_of_model(self) -> float:
-        """The held-out share of the model's own question.
-
-        Raises:
-            InputError: no such model before this question, or the shares differ: patients would be
-                judged who trained the model.
-        """
-        before: list[QuestionSpec] = []
-        for spec in self.study.questions:
-            if spec.name == self.name:
-                break
-            before.append(spec)
-        models = {spec.name: spec for spec in before if spec.kind == "trajectory"}
-        if self.settings.model not in models:
-            raise InputError(
-                f"question {self.name!r} judges a model {self.settings.model!r} that the study "
-                "does not train before it",
-                code="error-model",
-                hint='set model to the name of a "trajectory" question that stands above this one',
-            )
-        trained: dict[str, Any] = models[self.settings.model].settings
-        share = TrajectorySettings.model_validate(trained).held_out
-        if self.settings.held_out not in (None, share) or share == 0:
-            raise InputError(
-                f"question {self.name!r} and {self.settings.model!r} hold out different patients",
-                code="error-held-out",
-                why="patients who trained a model cannot judge it",
-                hint="give both the same held_out, above 0",
-            )
-        return share
 
     @property
     def shape(self) -> Shape:
@@ -121,7 +91,7 @@ class Error(Question[Weekly]):
     @property
     def contribution(self) -> Contribution:
         """Mean errors by horizon."""
-        return of_errors(self.settings.model, self.settings.horizons, self.held_out)
+        return of_errors(self.settings.model, self.settings.horizons, self.split)
 
     @property
     def builds_on(self) -> tuple[str, ...]:
@@ -150,9 +120,11 @@ class Error(Question[Weekly]):
         """The held-out patients' weeks."""
         check_places(BLOCK)
         weeks = weekly(records, self.instrument)
-        split = KeyedSplit(self.study.digest, self.held_out)
-        rows = np.flatnonzero([split.is_held_out(patient) for patient in weeks.patients])
-        return weeks.take(rows)
+        return weeks.take(self.split.judging(weeks.patients))
+
+    def counts_at(self, clinic: str) -> bool:
+        """Where somebody was held out."""
+        return self.split.judges_at(clinic)
 
     def contributions(self, prepared: Weekly, public: Public) -> Iterator[Vector]:
         """(block, 4 H + 1) vectors, each of norm ≤ C."""
@@ -184,7 +156,7 @@ class Error(Question[Weekly]):
         Every planned held-out patient counts at each horizon, and errors vary as on the synthetic
         worlds from which the scales of `error_sums` come.
         """
-        held_out = self.study.cohort.planned_patients * self.held_out
+        held_out = self.study.cohort.planned_patients * self.split.share
         total = self.sums.planned(held_out)
         row = self.sums.decode(total, noise.variance, fewest=0)[-1]
         estimates = _estimates(row, f"{self.instrument.name} points")
@@ -220,7 +192,7 @@ class Error(Question[Weekly]):
                 f"rule (vector norm {self.sums.bound:.2f}), so errors read some 2 to 6 % low.",
                 "The prior was pre-trained on synthetic data or is the last value carried forward; "
                 "what these clinics' data added is the difference between model and prior.",
-                f"{self.held_out:.0%} of patients were held out, chosen by a keyed hash. "
+                f"Held out from training: {self.split.words}. "
                 "Intervals are 95 % and include the privacy noise.",
                 "For research only: not a statement about any person.",
             ),

@@ -1,29 +1,29 @@
 """`Judged`: a question that an earlier model answers for, on patients who never trained it.
 
 The public state is the released parameters of a `trajectory` question; whoever contributes was held
-out by that question's own keyed hash. With `by`, patients are divided by the levels of a variable
-of the study; who has none of these levels is in none of the answer's numbers.
+out by that question: by its keyed hash, or as a patient of a group of clinics. With `by`, patients
+are divided by the levels of a variable of the study; who has none of these levels is in none of the
+answer's numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from cairn_models.levels import levels_of
 from cairn_models.questions.base import (
-    KeyedSplit,
     Public,
     Question,
     Released,
     Settings,
 )
-from cairn_models.questions.trajectory import TrajectorySettings
+from cairn_models.questions.held_out import HeldOut as HeldOutSetting
+from cairn_models.questions.held_out import split_of_model
 from cairn_models.records import Records
 from cairn_models.trajectory.features import Weekly, weekly
 from cairn_models.trajectory.network import parameter_count
@@ -38,12 +38,12 @@ class JudgedSettings(Settings):
 
     Args:
         model: name of the `trajectory` question whose model is judged; it must stand before.
-        held_out: must be that question's own share; it is taken from there if not given.
+        held_out: must be that question's own; it is taken from there if not given.
         by: a variable of the study with levels, by which people are divided.
     """
 
     model: str
-    held_out: float | None = Field(default=None, gt=0, le=0.6)
+    held_out: HeldOutSetting | None = None
     by: str = ""
 
 
@@ -73,13 +73,18 @@ class Judged(Question[HeldOut]):
 
     def __init__(self, spec: QuestionSpec, study: Study) -> None:
         super().__init__(spec, study)
-        self.held_out = self._share_of_model()
+        asked = self.settings
+        self.split = split_of_model(spec.name, asked.model, asked.held_out, study)
         self.levels = self._levels()
 
     @property
     def builds_on(self) -> tuple[str, ...]:
         """The question that trained the model."""
         return (self.settings.model,)
+
+    def counts_at(self, clinic: str) -> bool:
+        """Where somebody was held out."""
+        return self.split.judges_at(clinic)
 
     @property
     def state_length(self) -> int:
@@ -89,7 +94,7 @@ class Judged(Question[HeldOut]):
     @property
     def planned(self) -> float:
         """Held-out patients, as the cohort is planned."""
-        return self.study.cohort.planned_patients * self.held_out
+        return self.study.cohort.planned_patients * self.split.share
 
     def start(self, released: Released) -> Public:
         """(d,) float32: the trained parameters."""
@@ -106,8 +111,7 @@ class Judged(Question[HeldOut]):
     def prepare(self, records: Records) -> HeldOut:
         """The held-out patients."""
         weeks = weekly(records, self.instrument)
-        split = KeyedSplit(self.study.digest, self.held_out)
-        rows = np.flatnonzero([split.is_held_out(patient) for patient in weeks.patients])
+        rows = self.split.judging(weeks.patients)
         level = np.zeros(len(weeks), dtype=np.int64)
         if self.levels:
             found = levels_of(records, self.settings.by, self.levels)
@@ -115,36 +119,6 @@ class Judged(Question[HeldOut]):
             named = dict(zip(people.to_list(), found.tolist(), strict=True))
             level = np.array([named[patient] for patient in weeks.patients], dtype=np.int64)
         return HeldOut(weeks.take(rows), level[rows])
-
-    def _share_of_model(self) -> float:
-        """The held-out share of the model's own question.
-
-        Raises:
-            InputError: no such model before this question, or the shares differ: patients would be
-                judged who trained the model.
-        """
-        models: dict[str, dict[str, Any]] = {}
-        for spec in self.study.questions:
-            if spec.name == self.name:
-                break
-            if spec.kind == "trajectory":
-                models[spec.name] = spec.settings
-        if self.settings.model not in models:
-            raise InputError(
-                f"question {self.name!r} judges a model {self.settings.model!r} that the study "
-                "does not train before it",
-                code="judged-model",
-                hint='set model to the name of a "trajectory" question that stands above this one',
-            )
-        share = TrajectorySettings.model_validate(models[self.settings.model]).held_out
-        if self.settings.held_out not in (None, share) or share == 0:
-            raise InputError(
-                f"question {self.name!r} and {self.settings.model!r} hold out different patients",
-                code="judged-held-out",
-                why="patients who trained a model cannot judge it",
-                hint="give both the same held_out, above 0",
-            )
-        return share
 
     def _levels(self) -> tuple[str, ...]:
         """The levels of the variable `by`; none where nobody is divided."""

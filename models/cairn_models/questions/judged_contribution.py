@@ -7,13 +7,10 @@ from itertools import pairwise
 from typing import Final
 
 from cairn_models.contribution import MIXED, Contribution, Slot, table
+from cairn_models.questions.held_out import Split
 from cairn_models.trajectory.calibration_sums import BANDS
 from cairn_models.trajectory.prediction_table import PredictionTable
 
-HELD_OUT: Final = (
-    "The {share:.0%} of patients who are held out from training, chosen by a keyed hash of the "
-    "identifier. Everybody else adds zeros."
-)
 LINE: Final = (
     "medians foretold",
     "their spread",
@@ -23,7 +20,7 @@ LINE: Final = (
 )
 
 
-def of_errors(model: str, horizons: Sequence[int], share: float) -> Contribution:
+def of_errors(model: str, horizons: Sequence[int], split: Split) -> Contribution:
     """Mean absolute errors by horizon, beside two other predictors'."""
     each = (
         "people, each counts at most 0.5",
@@ -35,7 +32,7 @@ def of_errors(model: str, horizons: Sequence[int], share: float) -> Contribution
     return Contribution(
         asked=f"How far the predictions of the model {model!r} are off, for patients who never "
         "trained it.",
-        who=HELD_OUT.format(share=share),
+        who=_who(split),
         how="This patient's own mean errors in points over public scales, by weeks ahead, shrunk "
         "together onto the bound.",
         slots=(*slots, Slot(("how widely errors vary",), "all weeks ahead")),
@@ -47,7 +44,7 @@ def of_bands(
     scales: Sequence[str],
     horizons: Sequence[int],
     levels: Sequence[str],
-    share: float,
+    split: Split,
 ) -> Contribution:
     """Shares within the bands, and a point of the calibration line."""
     zones = [f"scores within the {band:.0%} band" for band in BANDS[:1]]
@@ -66,7 +63,7 @@ def of_bands(
         ]
     return Contribution(
         asked=f"Whether bands and medians that the model {model!r} foretells are right.",
-        who=HELD_OUT.format(share=share),
+        who=_who(split),
         how="The shares of this patient's own scores in and outside the bands, and the means of "
         "what was foretold and of what came.",
         slots=tuple(slots),
@@ -74,7 +71,7 @@ def of_bands(
 
 
 def of_chances(
-    model: str, outcome: str, bins: PredictionTable, levels: Sequence[str], share: float
+    model: str, outcome: str, bins: PredictionTable, levels: Sequence[str], split: Split
 ) -> Contribution:
     """The bin of the foretold chance, and whether the outcome came."""
     ends = pairwise((0.0, *bins.edges, 1.0))
@@ -86,20 +83,23 @@ def of_chances(
     )
     return Contribution(
         asked=f"How well the model {model!r} tells who will have {words} from who will not.",
-        who=HELD_OUT.format(share=share),
+        who=_who(split),
         how="Each person is one of a table of people: in which range the chance lay that the model "
         f"gave, and whether the outcome came.{f' {MIXED}' if bins.shaped else ''}",
         slots=tuple(table(level, names, bins.shaping) for level in levels or ("",)),
     )
 
 
-def of_training(scale: str, share: float, numbers: int) -> Contribution:
+def of_training(scale: str, split: Split, numbers: int) -> Contribution:
     """One patient's gradient."""
     return Contribution(
         asked=f"One step of training a model that foretells the course of {scale} scores.",
-        who=f"Every admitted patient but the {share:.0%} who are held out by a keyed hash of the "
-        "identifier, to judge the model later.",
+        who=f"Every admitted patient who is not held out to judge the model later ({split.words}).",
         how=f"A gradient: the direction, in {numbers:,} numbers, in which the model "
         "would foretell this patient's own scores better; shortened onto the bound if it is "
         "longer. No number of it is a score or a date.",
     )
+
+
+def _who(split: Split) -> str:
+    return f"Who is held out from training: {split.words}. Everybody else adds zeros."

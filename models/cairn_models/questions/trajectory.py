@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ from pydantic import Field, field_validator
 from cairn_models.answers import Answer, Cell, Course, Table
 from cairn_models.contribution import Contribution
 from cairn_models.questions.base import (
-    KeyedSplit,
     Public,
     Question,
     Released,
@@ -33,6 +32,7 @@ from cairn_models.questions.base import (
     SumNoise,
     Vector,
 )
+from cairn_models.questions.held_out import HeldOut, Split
 from cairn_models.questions.judged_contribution import of_training
 from cairn_models.records import Records
 from cairn_models.trajectory import artefact
@@ -65,7 +65,6 @@ class Steps:
 ALONG_WORLDS: Final = Steps(0.1, 1.2, 0.012)
 EVERYTHING: Final = Steps(0.5, 0.004, 0.02)
 SCRATCH: Final = "none"  # the prior that is no prior
-HeldOut = Annotated[float, Field(ge=0, le=0.6)]
 
 
 class TrajectorySettings(Settings):
@@ -77,7 +76,7 @@ class TrajectorySettings(Settings):
         learning_rate: Adam's, at the first round; it falls as a cosine. More patients make larger
             steps by themselves (less noise against a fixed floor). From scratch there is no floor.
             Left out, that of the space.
-        held_out: share of patients who never train.
+        held_out: share of patients who never train, or the study's group of clinics that does not.
         horizons: weeks ahead that count in the loss.
         prior: name of a pre-trained artefact, or "none" to start from the last value carried
             forward.
@@ -124,6 +123,7 @@ class Trajectory(Question[tuple[Block, ...]]):
         self.bound = steps.bound if s.bound is None else s.bound
         rate = steps.learning_rate if s.learning_rate is None else s.learning_rate
         floor = 1e-8 if s.prior == SCRATCH else steps.floor * self.bound
+        self.split = Split.of(study, s.held_out)
         self._descent = Descent(s.rounds, rate, floor)
 
     @property
@@ -134,7 +134,7 @@ class Trajectory(Question[tuple[Block, ...]]):
     @property
     def contribution(self) -> Contribution:
         """A gradient, whose numbers have no names."""
-        return of_training(self.instrument.name, self.settings.held_out, self.space.size)
+        return of_training(self.instrument.name, self.split, self.space.size)
 
     def start(self, released: Released) -> Public:
         """The place of the prior in the `space`, after its checksum held."""
@@ -155,9 +155,12 @@ class Trajectory(Question[tuple[Block, ...]]):
         check_places()
         self.space.check_places(BLOCK)
         weeks = weekly(records, self.instrument)
-        split = KeyedSplit(self.study.digest, self.settings.held_out)
-        trains = [not split.is_held_out(patient) for patient in weeks.patients]
-        return tuple(blocks(weeks, np.flatnonzero(trains), self.instrument, self.settings.horizons))
+        trains = self.split.training(weeks.patients)
+        return tuple(blocks(weeks, trains, self.instrument, self.settings.horizons))
+
+    def counts_at(self, clinic: str) -> bool:
+        """Not in a group that is held out."""
+        return self.split.trains_at(clinic)
 
     def contributions(self, prepared: tuple[Block, ...], public: Public) -> Iterator[Vector]:
         """(block, size) gradients, unclipped: the door clips them to C."""
@@ -172,7 +175,7 @@ class Trajectory(Question[tuple[Block, ...]]):
     @property
     def planned_training(self) -> float:
         """The public figure that stands in for the number of training patients."""
-        return self.study.cohort.planned_patients * (1 - self.settings.held_out)
+        return self.study.cohort.planned_patients * (1 - self.split.share)
 
     def advance(self, public: Public, total: Vector, round_: int) -> Public:
         """One Adam step along the noised sum over the planned number of training patients.
@@ -273,7 +276,7 @@ class Trajectory(Question[tuple[Block, ...]]):
             "Arms are compared as they stand in care, not as randomised: differences between "
             "these curves are not effects. Where training moved them little they are the prior's, "
             "which knows no patient: the table has both.",
-            f"{s.rounds} noised gradient sums; {s.held_out:.0%} of patients never trained. What "
+            f"{s.rounds} noised gradient sums; never trained: {self.split.words}. What "
             "the model is worth is what an error question says, beside its prior.",
         ]
         if unknown:

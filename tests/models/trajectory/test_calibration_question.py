@@ -92,7 +92,7 @@ def pooled_of(clinics):
 def by_hand(q, records, released, scale, only=None):
     """Shares within bands, whole and by horizon, and points, in plain loops over patients."""
     weeks = weekly(records, q.instrument)
-    split = KeyedSplit(q.study.digest, q.held_out)
+    split = KeyedSplit(q.study.digest, q.split.share)
     sex = dict(zip(records.patients["patient"], records.patients["sex"], strict=True))
     found = predict(released["course/parameters"], weeks.features)
     told = targets(weeks, q.instrument)

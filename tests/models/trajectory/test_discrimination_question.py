@@ -91,7 +91,7 @@ def vectors(q, records, released):
 def by_hand(q, records, released):
     """Patient → (probability, outcome), in a plain loop."""
     weeks = weekly(records, q.instrument)
-    split = KeyedSplit(q.study.digest, q.held_out)
+    split = KeyedSplit(q.study.digest, q.split.share)
     found = predict(released["course/parameters"], weeks.features)
     told, asked = targets(weeks, q.instrument), q.settings
     people = {}

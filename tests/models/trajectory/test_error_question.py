@@ -127,8 +127,8 @@ def test_too_few_patients_are_suppressed_with_a_reason(ask, clinic, released):
 
 
 def test_the_share_held_out_is_the_models_own(ask):
-    assert ask("error", course={"held_out": 0.2}).held_out == 0.2
-    assert ask("error", course={"held_out": 0.2}, error={"held_out": 0.2}).held_out == 0.2
+    assert ask("error", course={"held_out": 0.2}).split.share == 0.2
+    assert ask("error", course={"held_out": 0.2}, error={"held_out": 0.2}).split.share == 0.2
     for course, error in (({"held_out": 0.2}, {"held_out": 0.3}), ({"held_out": 0}, {})):
         with pytest.raises(InputError, match="hold out different patients"):
             ask("error", course=course, error=error)
