@@ -26,6 +26,7 @@ from cairn_app.import_command import clinic_import
 from cairn_app.join_command import clinic_join
 from cairn_app.leave_command import clinic_leave
 from cairn_app.ledger_commands import ledger_app
+from cairn_app.log_commands import log_app
 from cairn_app.logs import set_up_logs
 from cairn_app.mapping_command import mapping_app
 from cairn_app.members_commands import members_app
@@ -98,6 +99,7 @@ app.command("synthetic")(synthetic)
 clinic_app.add_typer(registry_app, name="registry")
 clinic_app.add_typer(reviewer_app, name="reviewer")
 clinic_app.add_typer(ledger_app, name="ledger")
+clinic_app.add_typer(log_app, name="log")
 clinic_app.add_typer(mapping_app, name="mapping")
 clinic_app.add_typer(clinic_model_app, name="model")
 app.add_typer(study_app, name="study")

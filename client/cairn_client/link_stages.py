@@ -6,7 +6,7 @@ from typing import Final
 
 STAGES: Final = (
     *("open", "confirm", "round", "survivors", "certify", "close", "offer"),
-    "results",
+    *("results", "audit"),
 )
 CATEGORIES: Final = ("train", "evaluate", "query")
 KNOWN: Final = frozenset(f"{category}.{stage}" for category in CATEGORIES for stage in STAGES)
