@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cairn_app.keeper_calls import AsJson, Folder, at, config_of, keeper_at
+from cairn_app.sign_in import PasswordFile, password_from
 from cairn_protocol.errors import InputError, PolicyRefusal
 
 if TYPE_CHECKING:
@@ -89,7 +90,9 @@ def clinic_ledger_verify(
 
 @ledger_app.command("restore")
 def clinic_ledger_restore(  # noqa: PLR0917
-    person: Annotated[str, typer.Option("--person", help="Who answers for it, by name.")],
+    person: Annotated[
+        str, typer.Option("--person", help="Who answers for it: their account, or their name.")
+    ],
     agree: Annotated[
         bool, typer.Option("--agree", help="Agree, as a second person, to what was proposed.")
     ] = False,
@@ -103,6 +106,7 @@ def clinic_ledger_restore(  # noqa: PLR0917
     everything: Annotated[
         bool, typer.Option("--everything", help="Nobody knows: charge all that is left.")
     ] = False,
+    password_file: PasswordFile = None,
     folder: Folder = Path(),
     as_json: AsJson = False,
 ) -> None:
@@ -123,11 +127,21 @@ def clinic_ledger_restore(  # noqa: PLR0917
             "--study was approved since; --everything: nobody can say; --agree: the second person",
         )
     clinic = ClinicFolder.open(folder)
+
+    def password() -> str:
+        return password_from(f"Password of {person}: ", password_file)
+
     if agree:
-        gap = agree_to(clinic, person)
+        gap = agree_to(clinic, person, password=password)
     else:
-        today = datetime.now(UTC).date()
-        gap = propose(clinic, person, files=study or (), everything=everything, today=today)
+        gap = propose(
+            clinic,
+            person,
+            files=study or (),
+            everything=everything,
+            today=datetime.now(UTC).date(),
+            password=password,
+        )
     if as_json:
         print(json.dumps(asdict(gap)))
         return

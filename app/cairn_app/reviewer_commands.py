@@ -106,6 +106,18 @@ def reviewer_password(
     print(f"The password of {name} is changed.")
 
 
+@reviewer_app.command("reset")
+def reviewer_reset(name: Name, folder: Folder = Path(), new_password_file: NewFile = None) -> None:
+    """Give a reviewer who forgot it a new password. As the owner of the files; keeper stopped."""
+    from cairn_client.clinic_folder import ClinicFolder
+    from cairn_client.reviewer_reset import reset
+
+    account = reset(
+        ClinicFolder.open(folder), name, lambda known: new_password(known, new_password_file)
+    )
+    print(f"{account.name} has a new password. Start the keeper: cairn clinic run{at(folder)}")
+
+
 @contextmanager
 def _allowed(
     keeper: KeeperClient, person: str, file: Path | None, second: str, second_file: Path | None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cairn_app.keeper_calls import AsJson, Folder, Person, json_of, keeper_at
+from cairn_app.sign_in import PasswordFile, deciding
 from cairn_protocol.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def clinic_verify(
     ] = None,
     revoke: Annotated[bool, typer.Option("--revoke", help="It counts no longer.")] = False,
     person: Person = "",
+    password_file: PasswordFile = None,
     folder: Folder = Path(),
     as_json: AsJson = False,
 ) -> None:
@@ -48,17 +49,17 @@ def clinic_verify(
             code="verify-what",
             hint="cairn clinic verify NAME FINGERPRINT, or: cairn clinic verify --list FILE",
         )
-    who = person or getpass.getuser()
-    with keeper_at(folder) as keeper:
+    with keeper_at(folder) as keeper, deciding(keeper, person, password_file) as who:
         if list_file is not None:
-            taken = pb.ListRequest(text=_text(list_file), person=who)
+            taken = pb.ListRequest(text=_text(list_file), person=who.person, session=who.session)
             reply: pb.ListReply | pb.VerifyReply = keeper.admin("TakeList", taken, pb.ListReply)
         else:
             heard = pb.VerifyRequest(
                 clinic=name,
                 fingerprint=" ".join(fingerprint or ()),
                 study=study,
-                person=who,
+                person=who.person,
+                session=who.session,
                 revoke=revoke,
             )
             reply = keeper.admin("VerifyMember", heard, pb.VerifyReply)
@@ -66,35 +67,45 @@ def clinic_verify(
 
 
 @registry_app.command("pin")
-def registry_pin(
+def registry_pin(  # noqa: PLR0917
     fingerprint: Annotated[str, typer.Argument(help="What you heard from the registry itself.")],
     file: Annotated[Path, typer.Argument(help="Any list that it signed.")],
     person: Person = "",
+    password_file: PasswordFile = None,
     folder: Folder = Path(),
     as_json: AsJson = False,
 ) -> None:
     """Let the lists of a registry count: an ethics board, a consortium."""
-    _pin(fingerprint, _text(file), person, folder, as_json=as_json)
+    _pin(fingerprint, _text(file), person, password_file, folder, as_json=as_json)
 
 
 @registry_app.command("unpin")
 def registry_unpin(
     fingerprint: Annotated[str, typer.Argument(help="As `cairn clinic status` shows it.")],
     person: Person = "",
+    password_file: PasswordFile = None,
     folder: Folder = Path(),
     as_json: AsJson = False,
 ) -> None:
     """Let the lists of a registry count no longer, those that were taken in included."""
-    _pin(fingerprint, "", person, folder, as_json=as_json)
+    _pin(fingerprint, "", person, password_file, folder, as_json=as_json)
 
 
-def _pin(fingerprint: str, text: str, person: str, folder: Path, *, as_json: bool) -> None:
+def _pin(
+    fingerprint: str,
+    text: str,
+    person: str,
+    password_file: Path | None,
+    folder: Path,
+    *,
+    as_json: bool,
+) -> None:
     from cairn_protocol.proto import keeper_pb2 as pb
 
-    request = pb.RegistryRequest(
-        fingerprint=fingerprint, text=text, person=person or getpass.getuser()
-    )
-    with keeper_at(folder) as keeper:
+    with keeper_at(folder) as keeper, deciding(keeper, person, password_file) as who:
+        request = pb.RegistryRequest(
+            fingerprint=fingerprint, text=text, person=who.person, session=who.session
+        )
         reply = keeper.admin("PinRegistry", request, pb.RegistryReply)
     if as_json:
         print(json_of(reply))

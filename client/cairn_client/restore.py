@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -24,6 +25,7 @@ from cairn_client.charged import study_account
 from cairn_client.clinic_config import DEFAULT_DELTA
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.keeper_store import KeeperStore
+from cairn_client.reviewer_proof import proved
 from cairn_privacy.accounting import RHO_UNIT, epsilon_of_rho
 from cairn_privacy.blocks import Blocks
 from cairn_privacy.chain import Account, verify_export
@@ -33,6 +35,7 @@ from cairn_protocol.errors import CairnError, InputError
 from cairn_protocol.mark import Mark
 from cairn_protocol.study import Study
 
+Password = Callable[[], str]
 BOOTS_AHEAD: Final = 1_000_000  # more boots than any lost copy has had since its backup
 
 
@@ -58,20 +61,30 @@ class Gap:
 
 
 def propose(
-    clinic: ClinicFolder, by: str, *, files: Sequence[Path], everything: bool, today: date
+    clinic: ClinicFolder,
+    by: str,
+    *,
+    files: Sequence[Path],
+    everything: bool,
+    today: date,
+    password: Password | None = None,
 ) -> Gap:
     """One person's word on what the ledger may lack.
 
     Args:
+        by: their account's name, or where the clinic has none their own.
         files: study files that were approved since the backup was made; those that were offered
             before are known.
         everything: nobody can name all studies that were approved since. Then all is charged that
             patients who have entered until `today`'s quarter had left.
+        password: asks for the account's; called only where the clinic has accounts.
 
     Raises:
         InputError: the keeper runs, another user's files, or no person.
+        PolicyRefusal: the password is wrong.
     """
     with _at_rest(clinic) as (store, ledger):
+        by = _proved(store, by, password)
         for account in (*_offered(store), *_named(files)):
             ledger.declare(account)
         restore = ledger.propose_restore(by, everything=everything, today=today)
@@ -79,14 +92,17 @@ def propose(
         return Gap((restore.by,), _costs(known, known.worst_case()), _until(restore))
 
 
-def agree(clinic: ClinicFolder, by: str) -> Gap:
+def agree(clinic: ClinicFolder, by: str, *, password: Password | None = None) -> Gap:
     """A second person's agreement; the gap is charged and the clinic goes on.
 
+    Args: as `propose`.
+
     Raises:
-        PolicyRefusal: nobody proposed, or the same person did.
+        PolicyRefusal: nobody proposed, the same person did, or the password is wrong.
         InputError: the keeper runs, or another user's files.
     """
     with _at_rest(clinic) as (store, ledger):
+        by = _proved(store, by, password)
         mark = _own_mark(clinic, store)
         seen = [behind.epoch for behind in ledger.behind] + ([mark.epoch] if mark else [])
         epoch = max(store.epoch, ledger.latest_epoch, *seen) + BOOTS_AHEAD
@@ -99,6 +115,19 @@ def agree(clinic: ClinicFolder, by: str) -> Gap:
 @contextmanager
 def _at_rest(clinic: ClinicFolder) -> Iterator[tuple[KeeperStore, Ledger]]:
     """Store and ledger of a clinic whose keeper does not run, the shown mark made known to both."""
+    check_owner(clinic)
+    with closing(KeeperStore.of(clinic)) as store, clinic.ledger() as ledger:
+        if (mark := _own_mark(clinic, store)) is not None:
+            ledger.witness(mark.ledger_head, mark.epoch)
+        yield store, ledger
+
+
+def check_owner(clinic: ClinicFolder) -> None:
+    """Refuses another user than the one whose files the clinic's are.
+
+    Raises:
+        InputError: `input.restore-user`.
+    """
     owner = clinic.state.stat().st_uid
     if os.geteuid() != owner:
         raise InputError(
@@ -106,10 +135,14 @@ def _at_rest(clinic: ClinicFolder) -> Iterator[tuple[KeeperStore, Ledger]]:
             code="restore-user",
             hint=f"run this as {_user(owner)}, so that the keeper can open them afterwards",
         )
-    with closing(KeeperStore.of(clinic)) as store, clinic.ledger() as ledger:
-        if (mark := _own_mark(clinic, store)) is not None:
-            ledger.witness(mark.ledger_head, mark.epoch)
-        yield store, ledger
+
+
+def _proved(store: KeeperStore, by: str, password: Password | None) -> str:
+    """Who answers: where the clinic has accounts, one of them, against its password."""
+    if not store.accounts():
+        return by
+    given = password() if password is not None else ""
+    return proved(store, by, given, int(time.time())).name
 
 
 def _own_mark(clinic: ClinicFolder, store: KeeperStore) -> Mark | None:
