@@ -27,10 +27,12 @@ def set_up_logs() -> None:
 
 
 def log_to_stderr() -> None:
-    """For a service: Cairn's lines go to stderr with their time, from `info` up or as asked for."""
+    """For a service: events go to stderr, from `info` up or as asked for; libraries' withheld."""
     asked = os.environ.get("CAIRN_LOG", "").upper()
-    ours = logging.getLogger("cairn")
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(AllowListed())
+    logging.getLogger().handlers[:] = [handler]
+    ours = logging.getLogger("cairn")
     ours.handlers[:] = [handler]
+    ours.propagate = False
     ours.setLevel(asked if asked in logging.getLevelNamesMapping() else logging.INFO)

@@ -153,6 +153,23 @@ def test_a_line_that_is_not_in_the_table_is_withheld(written: list[str]) -> None
     assert "exception=KeyError@test_no_patient_string.py" in written[3]
 
 
+def test_a_services_log_is_of_the_table_alone(tmp_path: Path) -> None:
+    code = (
+        "import logging\n"
+        "from cairn_app.logs import log_to_stderr\n"
+        "log_to_stderr()\n"
+        f"logging.getLogger('cairn.keeper').warning('patient %s', {SEED!r})\n"
+        f"logging.getLogger('polars').error('cannot cast %s', {SEED!r})\n"
+        "logging.getLogger('cairn.keeper').info('the planned import is done')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True, cwd=tmp_path
+    )
+    assert SEED not in done.stderr
+    said = [line.split(" ")[3] for line in done.stderr.splitlines()]
+    assert said == ["withheld", "withheld", "import-done"]
+
+
 def test_a_value_cannot_pass_for_a_line(written: list[str]) -> None:
     logging.getLogger("cairn.keeper").warning("refused: %s", 'x"\n2026 info cairn.keeper serving')
     assert "\n" not in written[0]
