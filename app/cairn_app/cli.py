@@ -36,6 +36,7 @@ from cairn_app.new_command import study_new
 from cairn_app.outgoing_commands import clinic_preview
 from cairn_app.plan_command import study_plan
 from cairn_app.privacy_command import privacy_app
+from cairn_app.records_commands import records_app
 from cairn_app.release_command import study_check_release, study_release
 from cairn_app.reviewer_commands import reviewer_app
 from cairn_app.server_commands import server_app
@@ -101,6 +102,7 @@ clinic_app.add_typer(reviewer_app, name="reviewer")
 clinic_app.add_typer(ledger_app, name="ledger")
 clinic_app.add_typer(log_app, name="log")
 clinic_app.add_typer(mapping_app, name="mapping")
+clinic_app.add_typer(records_app, name="records")
 clinic_app.add_typer(clinic_model_app, name="model")
 app.add_typer(study_app, name="study")
 app.add_typer(clinic_app, name="clinic")

@@ -66,16 +66,18 @@ def quality_text(reply: pb.QualityReply) -> str:
     lines = [f"{_patients(reply)}, as of {_day(reply.day)}", "", "What needs a look"]
     lines += [f"  - {words}" for words in reply.attention] or ["  nothing stands out"]
     if reply.instruments:
-        lines += ["", "Instrument    scores  range found    mean (SD)   scored in week"
-                  + "".join(f"{w:>6}" for w in _WEEKS)]  # fmt: skip
+        weeks = "".join(f"{w:>6}" for w in _WEEKS)
+        lines += [
+            "",
+            "Instrument     scores  middle half     mean (SD)    scored in week",
+            " " * 52 + weeks,
+        ]
     for one in reply.instruments:
         shares = {w.week: w.scored / w.followed for w in one.weeks if w.followed}
-        weeks = "".join(f"{shares[w]:>6.0%}" if w in shares else "     –" for w in _WEEKS)
+        found = "".join(f"{shares[w]:>6.0%}" if w in shares else "     –" for w in _WEEKS)
         middle = f"{one.lower_quartile:g}–{one.upper_quartile:g} of {one.highest:g}"
         spread = f"{one.mean:.1f} ({one.sd:.1f})"
-        lines.append(
-            f"{one.name:<12} {one.rows:>7,}  {middle:<13}  {spread:<12}" + " " * 14 + weeks
-        )
+        lines.append(f"{one.name:<12} {one.rows:>8,}  {middle:<14}  {spread:<11} {found}")
     small = [f"{g.of} {g.level}: {g.patients}" for g in reply.groups if g.small]
     if small:
         lines += ["", "Fewer than 10 patients: " + "; ".join(small)]

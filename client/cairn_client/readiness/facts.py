@@ -100,7 +100,8 @@ class Readiness:
             names = ", ".join(self.consent.free_text)
             said.append(Attention(f"free text is mapped as a variable: {names}", "consent"))
         if self.aside:
-            said.append(Attention(f"{self.aside:,} rows were set aside", "faults"))
+            rows = "1 row was" if self.aside == 1 else f"{self.aside:,} rows were"
+            said.append(Attention(f"{rows} set aside", "faults"))
         if self.without_entry:
             said.append(Attention(f"{self.without_entry:,} {of} have no date of entry", "groups"))
         if self.without_arm:
@@ -110,8 +111,9 @@ class Readiness:
         for facts in self.instruments:
             said += [Attention(f"{facts.name}, {words}", "scores") for words in facts.drift]
         if self.small:
-            words = f"{len(self.small)} groups are of fewer than 10 patients"
-            said.append(Attention(words, "groups"))
+            count = len(self.small)
+            groups = "1 group is" if count == 1 else f"{count} groups are"
+            said.append(Attention(f"{groups} of fewer than 10 patients", "groups"))
         for fit in self.studies or ():
             said += [Attention(f"{fit.title}: {fault}", "studies") for fault in fit.faults]
         return tuple(said)
