@@ -34,6 +34,7 @@ from cairn_app.messages import show_error
 from cairn_app.model_commands import model_app
 from cairn_app.new_command import study_new
 from cairn_app.outgoing_commands import clinic_preview
+from cairn_app.page_command import clinic_page
 from cairn_app.plan_command import study_plan
 from cairn_app.privacy_command import privacy_app
 from cairn_app.records_commands import records_app
@@ -71,6 +72,7 @@ for act, clinic_command in (
     ("doctor", clinic_doctor),
     ("run", clinic_run),
     ("status", clinic_status),
+    ("page", clinic_page),
     ("offers", clinic_offers),
     ("show", clinic_show),
     ("preview", clinic_preview),
