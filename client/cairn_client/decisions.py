@@ -51,8 +51,12 @@ class Decisions:
         """Who approves the study under this roster, in order; each person once."""
         if self.left:
             return ()
-        standing = takewhile(lambda d: d.state == "approved", reversed(self.taken))
-        people = [d.person for d in standing if self._counts(d, roster)]
+
+        def is_one(decision: Decision) -> bool:
+            return (decision.state, decision.roster) == ("approved", roster)  # E1
+
+        standing = takewhile(is_one, reversed(self.taken))
+        people = [d.person for d in standing if d.account or self.needed == 1]  # E2
         return tuple(dict.fromkeys(reversed(people)))
 
     def standing(self, roster: bytes) -> StandingState:
@@ -70,6 +74,3 @@ class Decisions:
         if self.last is None or self.standing(self.last.roster) != "approved":
             return None
         return self.last.roster
-
-    def _counts(self, decision: Decision, roster: bytes) -> bool:
-        return decision.roster == roster and (decision.account or self.needed == 1)  # E1, E2
