@@ -7,7 +7,8 @@ store. Commands write to the store from other processes; the loop sees it within
     starting   begin a run
     running    (after a restart) carry the run on from its journal
 
-What was released goes back to the clinics (`cairn_server.returning`).
+Beside them, what was released goes back to the clinics (`cairn_server.returning`), and their audit
+logs are countersigned (`cairn_server.countersigning`).
 
 One run at a time. What a run opens is in the store before the next round is asked.
 """
@@ -32,6 +33,7 @@ from cairn_protocol.roster import Roster, RosterEntry, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
 from cairn_server.assemble import results_of
 from cairn_server.coordinator import GridExchange, run_on
+from cairn_server.countersigning import Countersigning
 from cairn_server.equal_questions import EqualQuestions
 from cairn_server.events import Event
 from cairn_server.exchange import Deadlines
@@ -52,6 +54,7 @@ TICK: Final = 1.0  # seconds between looks at the store
 OFFER_SECONDS: Final = 4.0  # a clinic that is away is asked again later
 OFFERS: Final = "offers"  # the run of Flower that carries offers
 RETURNS: Final = "returns"  # and the one that carries findings
+AUDITS: Final = "audits"  # and heads of audit logs
 
 
 class Service:
@@ -92,6 +95,13 @@ class Service:
             self.fleet.last_seen,
             stopping=self._stop.is_set,
         )
+        self._countersigning = Countersigning(
+            self.store,
+            home.team,
+            lambda: GridExchange(self.fleet.grid(AUDITS), AUDITS),
+            self.fleet.last_seen,
+            stopping=self._stop.is_set,
+        )
 
     def __enter__(self) -> Self:
         self.fleet.__enter__()
@@ -126,7 +136,7 @@ class Service:
                 if study.state == "offered":
                     self._offer_guarded(study)
             if carrier is None or not carrier.is_alive():
-                carrier = threading.Thread(target=self._returning.carry, daemon=True)
+                carrier = threading.Thread(target=self._beside, daemon=True)
                 carrier.start()
             if (worker is None or not worker.is_alive()) and (run := self._next_run()):
                 worker = threading.Thread(target=self._carry_on, args=(run,), daemon=True)
@@ -134,6 +144,11 @@ class Service:
             self._stop.wait(TICK)
         if carrier is not None:
             carrier.join()
+
+    def _beside(self) -> None:
+        """What has no haste, in a thread of its own: it waits for clinics."""
+        self._returning.carry()
+        self._countersigning.look()
 
     def _next_run(self) -> StoredRun | None:
         """A run that a killed server left, or a new one of a study that was started."""

@@ -227,3 +227,22 @@ received = Table(  # as incidents
     Column("message", LargeBinary, nullable=False),
     Column("at", Moment, nullable=False),
 )
+audits = Table(  # as incidents
+    "audits",
+    METADATA,
+    Column("identity", DIGEST, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("clinic", NAME, nullable=False),
+    Column("head", LargeBinary, nullable=False),  # AuditHead.body, which the clinic signed
+    Column("receipt", LargeBinary, nullable=False),  # AuditReceipt.body, which the team did
+    Column("at", Moment, nullable=False),
+)
+audit_incidents = Table(  # as incidents
+    "audit_incidents",
+    METADATA,
+    Column("identity", DIGEST, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("code", String(100), primary_key=True),
+    Column("clinic", NAME, nullable=False),
+    Column("at", Moment, nullable=False),
+)
