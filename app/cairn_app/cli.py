@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from cairn_app.audit_command import server_audit
 from cairn_app.clinic_commands import (
     clinic_approve,
     clinic_init,
@@ -98,6 +99,7 @@ for name, command in (
 ):
     study_app.command(name)(command)
 server_app.command("run")(server_run)
+server_app.command("audit")(server_audit)
 app.command("synthetic")(synthetic)
 clinic_app.add_typer(registry_app, name="registry")
 clinic_app.add_typer(reviewer_app, name="reviewer")
