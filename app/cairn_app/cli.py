@@ -34,7 +34,7 @@ from cairn_app.members_commands import members_app
 from cairn_app.messages import show_error
 from cairn_app.model_commands import model_app
 from cairn_app.new_command import study_new
-from cairn_app.outgoing_commands import clinic_preview
+from cairn_app.outgoing_commands import clinic_preview, clinic_sent
 from cairn_app.page_command import clinic_page
 from cairn_app.plan_command import study_plan
 from cairn_app.privacy_command import privacy_app
@@ -77,6 +77,7 @@ for act, clinic_command in (
     ("offers", clinic_offers),
     ("show", clinic_show),
     ("preview", clinic_preview),
+    ("sent", clinic_sent),
     ("verify", clinic_verify),
     ("approve", clinic_approve),
     ("refuse", clinic_refuse),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -9,16 +10,21 @@ import typer
 
 from cairn_app.clinic_commands import StudyName
 from cairn_app.keeper_calls import AsJson, Folder, at, json_of, keeper_at
+from cairn_app.sign_in import PasswordFile, deciding
 
 PREVIEW_SECONDS = 600.0  # a training round over many patients, behind a round that is at hand
 
 
-def clinic_preview(
+def clinic_preview(  # noqa: PLR0917
     study: StudyName,
     question: Annotated[
         str, typer.Option(help="One question, with every number; left out: all, in short.")
     ] = "",
     folder: Folder = Path(),
+    person: Annotated[
+        str, typer.Option("--person", help="Your account; where there are any, sums need one.")
+    ] = "",
+    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what would leave for a study, and what this clinic's own patients would add to it."""
@@ -26,8 +32,11 @@ def clinic_preview(
     from cairn_client.keeper_client import OUTGOING
     from cairn_protocol.proto import outgoing_pb2 as pb
 
-    request = pb.PreviewRequest(study=study, question=question)
-    with keeper_at(folder) as keeper:
+    with keeper_at(folder) as keeper, ExitStack() as signed_in:
+        session = ""
+        if person or password_file:
+            session = signed_in.enter_context(deciding(keeper, person, password_file)).session
+        request = pb.PreviewRequest(study=study, question=question, session=session)
         reply = keeper.admin("Preview", request, pb.PreviewReply, PREVIEW_SECONDS, OUTGOING)
     if as_json:
         print(json_of(reply))
@@ -39,3 +48,20 @@ def clinic_preview(
             f"\nEvery number of one question:  cairn clinic preview {reply.line.name} --question "
             f"{name}{at(folder)}"
         )
+
+
+def clinic_sent(
+    study: Annotated[
+        str, typer.Argument(help="Of one study: its name or digest; left out: of all.")
+    ] = "",
+    folder: Folder = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """List every upload that left this clinic: when, for what, how large, its hash, its charge."""
+    from cairn_app.outgoing_text import sent_text
+    from cairn_client.keeper_client import OUTGOING
+    from cairn_protocol.proto import outgoing_pb2 as pb
+
+    with keeper_at(folder) as keeper:
+        reply = keeper.admin("Sent", pb.SentRequest(study=study), pb.SentReply, service=OUTGOING)
+    print(json_of(reply) if as_json else sent_text(reply))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from cairn_app.clinic_text import indented
+from cairn_app.clinic_text import SHORT, indented, when
 from cairn_protocol.proto import outgoing_pb2 as pb
 
 FEW: Final = 12  # numbers of a question that are listed where all questions are shown
@@ -14,6 +14,12 @@ LOCAL: Final = (
     "clinic: do not send or show them, or an example, to anybody else. What leaves in a round is "
     "noised anew, and masked."
 )
+HASH: Final = 16  # characters of a SHA-256 that a person sees
+SENT: Final = (
+    "Each is a noised and masked sum. ε is that of one upload by itself; together they cost less "
+    "than these add up to: cairn clinic ledger. --json has the whole hashes, and the ledger's."
+)
+NOT_WRITTEN: Final = "A ? stands for what left before this clinic kept an audit log."
 NOTHING_HERE: Final = (
     "No patient of this clinic is admitted now. In a round it would send noise alone, and nobody "
     "could tell."
@@ -25,6 +31,42 @@ def preview_text(reply: pb.PreviewReply, *, in_full: bool) -> str:
     parts = ["\n".join(_head(reply))]
     parts += ["\n".join(_question(reply, q, in_full=in_full)) for q in reply.questions]
     return "\n\n".join(parts)
+
+
+def sent_text(reply: pb.SentReply) -> str:
+    """One line an upload, oldest first, and what they come to."""
+    if not reply.uploads:
+        return "Nothing has left this clinic for a study yet."
+    head = ["left (UTC)", "study", "question", "round", "bytes", "ε", "SHA-256"]
+    rows = [_sent(upload) for upload in reply.uploads]
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    to_the_right = {"round", "bytes", "ε"}
+    lines = []
+    for row in (head, *rows):
+        cells = (
+            cell.rjust(width) if name in to_the_right else cell.ljust(width)
+            for name, cell, width in zip(head, row, widths, strict=True)
+        )
+        lines.append("  ".join(cells).rstrip())
+    count, size = len(rows), sum(upload.bytes for upload in reply.uploads)
+    lines += ["", f"{'1 upload' if count == 1 else f'{count:,} uploads'}, {size:,} bytes."]
+    lines += indented(SENT, indent="")
+    if any(not upload.bytes for upload in reply.uploads):
+        lines += indented(NOT_WRITTEN, indent="")
+    return "\n".join(lines)
+
+
+def _sent(upload: pb.SentUpload) -> list[str]:
+    again = f", attempt {upload.attempt + 1}" if upload.attempt else ""
+    return [
+        when(upload.at),
+        upload.name or upload.study[:SHORT],
+        upload.question,
+        f"{upload.round + 1}{again}",
+        f"{upload.bytes:,}" if upload.bytes else "?",
+        f"{upload.epsilon:.3g}" if upload.epsilon else "–",
+        upload.sha256[:HASH] or "?",
+    ]
 
 
 def _head(reply: pb.PreviewReply) -> Iterator[str]:

@@ -91,7 +91,6 @@ class KeeperService:
         admin = KeeperAdmin(self._keeper, self._store, self.reviewers)
         own = self._keeper.identity.public
         members = MemberAdmin(self._store, own, admin.lines, self.reviewers)
-        outgoing = Outgoing(self._keeper, self._store, self._turn)
         self.imports = ImportRuns(clinic.path)
         findings = ImportFindings(clinic.state, self._keeper.identity)
         records = RecordsAdmin(findings, self.imports, self.reviewers)
@@ -106,6 +105,9 @@ class KeeperService:
             self._keeper.close()
             raise
         audit = self._audited.admin
+        outgoing = Outgoing(
+            self._keeper, self._store, self.reviewers, self._audited.audit, self._turn
+        )
         link_methods = {LINK: {"Forward": _handler(self._forward, pb.Frame)}}  # V1
         admin_methods = {
             ADMIN: {
@@ -148,7 +150,10 @@ class KeeperService:
                 "AuditReceipts": _handler(audit.receipts, audit_pb2.AuditReceiptsRequest),
             },
             RESULTS: {name: _handler(*method) for name, method in results.items()},
-            OUTGOING: {"Preview": _handler(outgoing.preview, outgoing_pb2.PreviewRequest)},
+            OUTGOING: {
+                "Preview": _handler(outgoing.preview, outgoing_pb2.PreviewRequest),
+                "Sent": _handler(outgoing.sent, outgoing_pb2.SentRequest),
+            },
         }
         try:
             self._keeper.team()

@@ -8,7 +8,9 @@ W2  It goes to admin.sock alone. The sum has no noise, and an example has this c
     alone, so neither may leave; what leaves in a round has fresh noise, and a mask.
 W3  What the clinic cannot know yet is not shown: a question that builds on another's release has
     no first state, and later rounds begin where the sums of earlier ones lead.
-W4  A failure while records are at hand is told by its type alone, as at the door.
+W4  Where the clinic has accounts, only who signed in sees it: a sum over few patients is nearly
+    one patient's. What follows from the study alone needs no session.
+W5  A failure while records are at hand is told by its type alone, as at the door.
 """
 
 from __future__ import annotations
@@ -92,7 +94,7 @@ def own_contribution(
     except CairnError as error:
         log.error("could not compute %s: %s", question.name, error.code)
         raise
-    except Exception as error:  # W4
+    except Exception as error:  # W5
         log.error("could not compute %s: %s", question.name, type(error).__name__)
         raise OurFault(
             "what this clinic would add could not be worked out",

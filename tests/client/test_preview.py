@@ -31,7 +31,7 @@ from cairn_models.synthetic import World, generate
 from cairn_protocol.errors import InputError, OurFault, PolicyRefusal
 from cairn_protocol.fixed_point import decode
 from cairn_protocol.identity import Identity
-from cairn_protocol.proto import keeper_pb2
+from cairn_protocol.proto import keeper_pb2, reviewers_pb2
 from cairn_protocol.proto import outgoing_pb2 as pb
 from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
@@ -149,8 +149,10 @@ class Here:
         self.service = KeeperService(self.clinic)
         self.people = KeeperClient(Sockets(folder).admin)
 
-    def preview(self, question: str = "", seconds: float = 60.0) -> pb.PreviewReply:
-        request = pb.PreviewRequest(study=self.study.name, question=question)
+    def preview(
+        self, question: str = "", seconds: float = 60.0, session: str = ""
+    ) -> pb.PreviewReply:
+        request = pb.PreviewRequest(study=self.study.name, question=question, session=session)
         return self.people.admin("Preview", request, pb.PreviewReply, seconds, OUTGOING)
 
     @property
@@ -210,6 +212,7 @@ def test_a_preview_says_what_leaves_and_what_this_clinic_would_add(
 def test_nothing_is_charged_pinned_or_written(here: Callable[..., Here]) -> None:
     window = "entry_from = 2020-01-01\nentry_until = 2026-12-31"
     one = here(STUDY.replace("[cohort]", f"[cohort]\n{window}"))
+    one.people.admin("Status", keeper_pb2.StatusRequest(), keeper_pb2.StatusReply)  # logs catch up
     before = one.files()
     one.preview()
     assert one.files() == before
@@ -243,8 +246,10 @@ def test_an_empty_clinic_adds_zeros(here: Callable[..., Here]) -> None:
 
 def test_before_the_first_import_the_files_are_read(here: Callable[..., Here]) -> None:
     one = here(imported=False)
+    one.people.admin("Status", keeper_pb2.StatusRequest(), keeper_pb2.StatusReply)
     before = one.files()
     reply = one.preview("effect")
+    assert one.files() == before
     assert reply.records == "the files; nothing was imported yet"
     assert reply.questions[0].own.admitted == 4
     (one.clinic.path / "scores.csv").unlink()
@@ -254,8 +259,7 @@ def test_before_the_first_import_the_files_are_read(here: Callable[..., Here]) -
     assert reply.remedy
     assert not reply.questions[0].HasField("own")
     assert reply.questions[0].names
-    after = one.files()
-    assert set(before) - set(after) == {str(one.clinic.path / "scores.csv")}
+    assert set(before) - set(one.files()) == {str(one.clinic.path / "scores.csv")}
 
 
 def test_who_has_withdrawn_since_the_import_is_not_in_it(here: Callable[..., Here]) -> None:
@@ -272,6 +276,22 @@ def test_who_has_withdrawn_since_the_import_is_not_in_it(here: Callable[..., Her
     )
     (question,) = one.preview("effect").questions
     assert question.own.admitted == 3
+
+
+def test_where_there_are_accounts_only_who_signed_in_sees_a_sum(here: Callable[..., Here]) -> None:
+    one = here()
+    service, word = "cairn.keeper.v1.Reviewers", "correct horse battery staple"
+    made = reviewers_pb2.AddReviewerRequest(name="Ada", password=word)
+    one.people.admin("AddReviewer", made, reviewers_pb2.ReviewersReply, service=service)
+    reply = one.preview("effect")
+    assert not reply.questions[0].HasField("own")
+    assert reply.questions[0].names
+    assert "signed in" in reply.no_records
+    signing = reviewers_pb2.SignInRequest(name="Ada", password=word)
+    session = one.people.admin("SignIn", signing, reviewers_pb2.Session, service=service)
+    assert one.preview("effect", session=session.token).questions[0].own.admitted == 4
+    with pytest.raises(PolicyRefusal, match="session-ended"):
+        one.preview("effect", session="0" * 64)
 
 
 def test_no_record_is_read_while_a_round_is_at_hand(here: Callable[..., Here]) -> None:

@@ -8,12 +8,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PreviewRequest(_message.Message):
-    __slots__ = ("study", "question")
+    __slots__ = ("study", "question", "session")
     STUDY_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     study: str
     question: str
-    def __init__(self, study: _Optional[str] = ..., question: _Optional[str] = ...) -> None: ...
+    session: str
+    def __init__(self, study: _Optional[str] = ..., question: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
 
 class PreviewReply(_message.Message):
     __slots__ = ("line", "noised", "synthetic", "clinics", "epsilon", "delta", "admits", "records", "no_records", "remedy", "questions")
