@@ -94,9 +94,7 @@ class KeeperService:
         self.imports = ImportRuns(clinic.path)
         findings = ImportFindings(clinic.state, self._keeper.identity)
         records = RecordsAdmin(findings, self.imports, self.reviewers)
-        results = results_methods(
-            self._keeper, self._store, returned, self.reviewers.person_of, self._turn
-        )
+        results = results_methods(self._keeper, self._store, returned, self.reviewers, self._turn)
         try:
             self._audited = Audited(
                 clinic, self._keeper, self._store, self.reviewers.person_of, passing=passing

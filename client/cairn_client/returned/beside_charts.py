@@ -29,7 +29,7 @@ from cairn_client.returned.svg import (
 )
 from cairn_models.answers import Course, Estimate, Figure, Forest
 
-WIDTH, ROW, LABELS = 680.0, 34.0, 250.0
+WIDTH, ROW, LABELS = 680.0, 34.0, 270.0
 COLUMNS = ("", "all clinics", "95 % interval", "this clinic", "95 % interval")
 Series = Mapping[str, tuple[float, ...]]
 
@@ -77,7 +77,8 @@ def _rows(
     mine = {e.name: e for e in own}
     shown = [n for e in chain(pooled, own) for n in (e.value, e.low, e.high) if n is not None]
     ends = [n for n in (*shown, zero) if n is not None and math.isfinite(n)] or [0.0, 1.0]
-    axis = Axis(min(ends), max(ends), LABELS, WIDTH - 20)
+    room = 0.05 * ((max(ends) - min(ends)) or 1.0)
+    axis = Axis(min(ends) - room, max(ends) + room, LABELS, WIDTH - 20)
     foot = 40 + ROW * len(pooled)
     parts = [*_legend(), *_scale(axis, 34, foot)]
     if zero is not None:

@@ -24,8 +24,9 @@ h2 { font-size: 1.25rem; margin-top: 2.4rem; padding-top: 1rem; border-top: 1px 
 .soft { color: #55606c; } .scroll { overflow-x: auto; } svg { max-width: 100%; height: auto; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: #55606c; padding: .2rem 0; }
-th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid #d3d9df; }
-th:first-child, td:first-child { text-align: left; }
+th, td { text-align: right; vertical-align: top; padding: .25rem .6rem; }
+th, td { border-bottom: 1px solid #d3d9df; }
+td { white-space: nowrap; } th:first-child { text-align: left; font-weight: normal; }
 """
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.record_pack import Kept
 from cairn_client.returned.acknowledged import Acknowledged, Acknowledgement
+from cairn_client.returned.flags import DEFINITION, Flag, flags_of
 from cairn_client.returned.here import records_here
 from cairn_client.returned.locks import Locks
 from cairn_client.returned.persons import (
@@ -42,7 +43,6 @@ from cairn_protocol.proto import results_pb2 as pb
 
 if TYPE_CHECKING:
     from cairn_client.returned.expected import Expectations
-    from cairn_client.returned.flags import Flag
 
 CURRENT: Final = "Everybody in the newest import who consents today."
 WORSENED: Final = (
@@ -82,8 +82,6 @@ class _View:
         return Expectations(self.model.model, self.kept.records)
 
     def flags(self, persons: list[Person]) -> list[Flag]:
-        from cairn_client.returned.flags import flags_of  # noqa: PLC0415  torch
-
         study = self.returned.version.study
         return flags_of(self.expected, persons, study, self.acknowledged.first())
 
@@ -167,8 +165,6 @@ class CoursesAdmin:
 
     def flags(self, request: pb.PersonsRequest) -> pb.FlagsReply:
         """Who is not on the expected track, the last assessed first."""
-        from cairn_client.returned.flags import DEFINITION  # noqa: PLC0415  torch
-
         with self._opened(request.session, request.study) as view:
             return pb.FlagsReply(
                 caption=view.caption,

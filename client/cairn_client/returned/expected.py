@@ -95,7 +95,7 @@ class Expectations:
         row, k = self._rows[patient], self.scales.index(scale)
         weeks = np.flatnonzero(self._weeks.observed[row, :, k])
         shares = self._weeks.scores[row, weeks, k].astype(np.float64)
-        values = scale.lowest + scale.span * shares
+        values = np.round(scale.lowest + scale.span * shares, 4)  # as float32 holds them
         return [Seen(int(w), float(v)) for w, v in zip(weeks, values, strict=True)]
 
     def ahead(self, patient: str, scale: Scale, origin: int | None = None) -> Iterator[Expected]:

@@ -12,12 +12,14 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cairn_client.returned.acknowledged import Acknowledgement
-from cairn_client.returned.expected import Expectations, Expected
 from cairn_client.returned.persons import Nine, Person, by_day, day_of
-from cairn_models.export.card import Scale
+
+if TYPE_CHECKING:
+    from cairn_client.returned.expected import Expectations, Expected  # imports torch
+    from cairn_models.export.card import Scale
 
 DEFINITION: Final = (
     "Not on track: the last score is above the 80 % band that the model expected for that week "

@@ -40,36 +40,39 @@ class OwnBeside:
     answers: tuple[Beside, ...]
 
 
-def own_beside(pooled: Pooled, records: Records, clinics: int, pins: EntryPins | None) -> OwnBeside:
+def own_beside(
+    pooled: Pooled, records: Records, clinics: int, pins: EntryPins | None, *, clinic: str
+) -> OwnBeside:
     """Every pooled answer with this clinic's own. Nothing is charged, pinned or kept.
 
     Args:
         clinics: on the study's roster.
+        clinic: this one's name there.
 
     Raises:
         CairnError: the records cannot be used.
     """
     inside = admitted(records, pooled.study, pins)
-    return OwnBeside(pooled, len(inside), tuple(_answers(pooled, records, clinics, pins)))
+    return OwnBeside(pooled, len(inside), tuple(_answers(pooled, records, clinics, pins, clinic)))
 
 
 def _answers(
-    pooled: Pooled, records: Records, clinics: int, pins: EntryPins | None
+    pooled: Pooled, records: Records, clinics: int, pins: EntryPins | None, clinic: str
 ) -> Iterator[Beside]:
     asked = askable(pooled.study, clinics)
     for answer in pooled.answers:
-        without = _without(asked[answer.question])
-        if without:
-            yield Beside(in_per_cent(answer), None, without)
+        shown = in_per_cent(answer)
+        if without := _without(asked[answer.question]):
+            yield Beside(shown, None, without)
             continue
         question = asked[answer.question].question
         try:
-            total = own_contribution(asked[answer.question], records, pins).total
-            own = question.estimate(question.start({}), total, SumNoise(0.0))
+            own = own_contribution(asked[answer.question], records, pins, clinic)
+            exact = question.estimate(question.start({}), own.total, SumNoise(0.0))
         except CairnError as error:
-            yield Beside(in_per_cent(answer), None, f"it could not be worked out: {error.what}")
+            yield Beside(shown, None, f"it could not be worked out: {error.what}")
             continue
-        yield Beside(in_per_cent(answer), in_per_cent(own))
+        yield Beside(shown, in_per_cent(exact))
 
 
 def _without(asked: Askable) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 from cairn_client.returned.beside_charts import charts_of
-from cairn_client.returned.expected import Expected
 from cairn_client.returned.flags import ASK, Flag
 from cairn_client.returned.own import Beside
 from cairn_client.returned.persons import Nine, Person
@@ -16,6 +16,9 @@ from cairn_client.returned.words import NINE
 from cairn_models.answers import Answer, Cell, Estimate, Table
 from cairn_models.percentages import in_per_cent
 from cairn_protocol.proto import results_pb2 as pb
+
+if TYPE_CHECKING:
+    from cairn_client.returned.expected import Expected  # imports torch
 
 
 def returned_study(returned: Returned, tuned: Iterable[str], courses: str) -> pb.ReturnedStudy:

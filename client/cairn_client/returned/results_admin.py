@@ -30,6 +30,7 @@ class ResultsAdmin:
     """The methods; each takes a request and returns its reply.
 
     Args:
+        signed_in: raises where the clinic has accounts and this session's token is of nobody.
         turn: held while records are read.
         today: the clinic's calendar; a test sets it.
     """
@@ -39,11 +40,13 @@ class ResultsAdmin:
         clinic: ClinicFolder,
         shelf: Shelf,
         locks: Locks,
+        signed_in: Callable[[str], None],
         turn: threading.Lock,
+        *,
         today: Callable[[], date] = date.today,
     ) -> None:
         self._clinic, self._shelf, self._locks = clinic, shelf, locks
-        self._turn, self._today = turn, today
+        self._signed_in, self._turn, self._today = signed_in, turn, today
 
     def results(self, request: pb.ResultsRequest) -> pb.ResultsReply:
         """What came back, and the pooled answers of one study.
@@ -68,8 +71,10 @@ class ResultsAdmin:
         """The clinic's own figures beside the pooled ones.
 
         Raises:
-            CairnError: nothing came back, or the records cannot be used.
+            PolicyRefusal: nobody has signed in, or nothing came back.
+            CairnError: the records cannot be used.
         """
+        self._signed_in(request.session)
         returned = self._shelf.one(request.study)
         with self._turn:
             kept = records_here(self._clinic, returned.pooled.study, self._today())
@@ -78,6 +83,7 @@ class ResultsAdmin:
                 kept.records,
                 len(returned.offered.roster.roster),
                 UnchangedPins(self._clinic.pins_file),
+                clinic=self._clinic.config.name,
             )
         made = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
         return pb.OwnBesideReply(
@@ -92,11 +98,12 @@ class ResultsAdmin:
         """Tunes a returned model to the clinic's own patients; keeps it if that helped them.
 
         Raises:
-            PolicyRefusal: the study is not approved here.
+            PolicyRefusal: nobody has signed in, or the study is not approved here.
             InputError: no such model, or too few patients.
         """
         from cairn_models.export.own import tune_here  # noqa: PLC0415  it imports torch
 
+        self._signed_in(request.session)
         returned = self._shelf.one(request.study)
         if returned.offered.state != "approved":
             raise PolicyRefusal(

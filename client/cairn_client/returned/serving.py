@@ -15,6 +15,7 @@ from cairn_client.returned.findings_store import FindingsStore
 from cairn_client.returned.locks import Locks
 from cairn_client.returned.results_admin import ResultsAdmin
 from cairn_client.returned.shelf import Shelf
+from cairn_client.reviewers import Reviewers
 from cairn_protocol.proto import results_pb2 as pb
 
 Method = tuple[Callable[[Any], Message], type[Message]]
@@ -24,19 +25,24 @@ def results_methods(
     keeper: Keeper,
     store: KeeperStore,
     kept: FindingsStore,
-    person_of: Callable[[str], str],
+    reviewers: Reviewers,
     turn: threading.Lock,
 ) -> Mapping[str, Method]:
     """By name.
 
     Args:
         kept: what came back.
-        person_of: who signed in under a session's token; raises where nobody did.
+        reviewers: who has signed in.
         turn: held while records are read.
     """
     shelf = Shelf(store, kept)
-    locks = Locks(lambda: keeper.rules.file.policy().courses, person_of)
-    results = ResultsAdmin(keeper.clinic, shelf, locks, turn)
+    locks = Locks(lambda: keeper.rules.file.policy().courses, reviewers.person_of)
+
+    def signed_in(session: str) -> None:
+        if session or reviewers.accounts():
+            reviewers.person_of(session)
+
+    results = ResultsAdmin(keeper.clinic, shelf, locks, signed_in, turn)
     courses = CoursesAdmin(keeper.clinic, shelf, locks, turn)
     return {
         "Results": (results.results, pb.ResultsRequest),

@@ -95,10 +95,12 @@ class Drawing(_message.Message):
     def __init__(self, svg: _Optional[str] = ..., table: _Optional[_Union[OwnTable, _Mapping]] = ...) -> None: ...
 
 class OwnBesideRequest(_message.Message):
-    __slots__ = ("study",)
+    __slots__ = ("study", "session")
     STUDY_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     study: str
-    def __init__(self, study: _Optional[str] = ...) -> None: ...
+    session: str
+    def __init__(self, study: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
 
 class OwnBesideReply(_message.Message):
     __slots__ = ("caption", "study", "patients", "answers", "page")
@@ -157,12 +159,14 @@ class OwnValue(_message.Message):
     def __init__(self, value: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., suppressed: _Optional[str] = ...) -> None: ...
 
 class TuneModelRequest(_message.Message):
-    __slots__ = ("study", "question")
+    __slots__ = ("study", "question", "session")
     STUDY_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     study: str
     question: str
-    def __init__(self, study: _Optional[str] = ..., question: _Optional[str] = ...) -> None: ...
+    session: str
+    def __init__(self, study: _Optional[str] = ..., question: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
 
 class TuneModelReply(_message.Message):
     __slots__ = ("caption", "question", "helped", "trained", "judged", "error_before", "error_after", "gain", "gain_low", "gain_high")
