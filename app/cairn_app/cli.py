@@ -40,6 +40,7 @@ from cairn_app.plan_command import study_plan
 from cairn_app.privacy_command import privacy_app
 from cairn_app.records_commands import records_app
 from cairn_app.release_command import study_check_release, study_release
+from cairn_app.results_command import clinic_courses, clinic_results
 from cairn_app.reviewer_commands import reviewer_app
 from cairn_app.server_commands import server_app
 from cairn_app.synthetic_command import synthetic
@@ -83,6 +84,8 @@ for act, clinic_command in (
     ("refuse", clinic_refuse),
     ("pause", clinic_pause),
     ("leave", clinic_leave),
+    ("results", clinic_results),
+    ("courses", clinic_courses),
 ):
     clinic_app.command(act)(clinic_command)
 for name, command in (

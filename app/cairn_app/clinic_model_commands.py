@@ -8,11 +8,13 @@ import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cairn_app.keeper_calls import AsJson, Folder
+from cairn_app.keeper_calls import AsJson, Folder, json_of, keeper_at
+from cairn_app.results_command import RESULTS, Person, session_of
+from cairn_app.sign_in import PasswordFile
 
 if TYPE_CHECKING:
     from cairn_client.readers import Import
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 clinic_model_app = typer.Typer(
     no_args_is_help=True, help="A released model by your own patients; nothing leaves."
 )
+TUNE_SECONDS: Final = 3600.0
 Released = Annotated[Path, typer.Argument(help="The folder of the released model.")]
 
 
@@ -44,15 +47,28 @@ def model_error(model: Released, folder: Folder = Path(), as_json: AsJson = Fals
 
 
 @clinic_model_app.command("tune")
-def model_tune(
-    model: Released,
+def model_tune(  # noqa: PLR0917
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A study whose model came back, by name; or a released model's folder."
+        ),
+    ],
     folder: Folder = Path(),
     to: Annotated[
-        Path | None, typer.Option("--to", help="Where to keep it; left out: in .cairn/models.")
+        Path | None, typer.Option("--to", help="Where to keep it; left out: in .cairn.")
     ] = None,
+    question: Annotated[
+        str, typer.Option(help="Of a study: the question that trained the model.")
+    ] = "",
+    person: Person = "",
+    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit a model further to your own patients; keep it if it errs less on others of them."""
+    if not model.exists() and to is None:
+        _tune_returned(str(model), question, folder, (person, password_file), as_json=as_json)
+        return
     from cairn_client.clinic_folder import ClinicFolder
     from cairn_models.export import Model
     from cairn_models.export.own import tune_here
@@ -90,6 +106,37 @@ def _name(folder: Path) -> str:
     from cairn_client.clinic_folder import ClinicFolder
 
     return ClinicFolder.open(folder).config.name
+
+
+def _tune_returned(
+    study: str, question: str, folder: Path, who: tuple[str, Path | None], *, as_json: bool
+) -> None:
+    """Has the keeper tune the model that came back from `study`, and keep it sealed."""
+    from contextlib import ExitStack
+
+    from cairn_protocol.proto import results_pb2 as pb
+
+    with keeper_at(folder) as keeper, ExitStack() as stack:
+        session = session_of(keeper, stack, *who)
+        asked = pb.TuneModelRequest(study=study, question=question, session=session)
+        reply = keeper.admin("TuneModel", asked, pb.TuneModelReply, TUNE_SECONDS, RESULTS)
+    if as_json:
+        print(json_of(reply))
+        return
+    gain = f"{reply.gain:.2f} points (95 % interval {reply.gain_low:.2f} to {reply.gain_high:.2f})"
+    chance = reply.gain_low <= 0 <= reply.gain_high
+    print(reply.caption)
+    print(
+        f"\nTuned on {reply.trained} of your patients, judged on {reply.judged} others: the mean "
+        f"error was {reply.error_before:.2f} points and became {reply.error_after:.2f}.\n"
+        f"It fell by {gain}".replace("-", "−")
+        + ("; that could be chance." if chance else ".")
+    )
+    if not reply.helped:
+        print("The released model is the better one here and stays. Nothing was kept.")
+        return
+    print("The tuned one is kept, sealed, and expected courses are by it from now on.")
+    print("It learnt from your patients without privacy noise: it must not leave.")
 
 
 def _records(folder: Path, model: Model) -> Import:

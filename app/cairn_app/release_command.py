@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from cairn_protocol.study import Study
     from cairn_server.receipt import Receipt
 
 AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
@@ -41,6 +42,7 @@ def study_release(
         found = test_study(study, lambda question: None)
     team = ServerHome.open(home).team() if home else None
     receipt = release(results, to, tested=found, team=team)
+    back = _give_back(home, to, study) if home else ""
     if as_json:
         print(json.dumps({"released": str(to), "study": receipt.study, "shown": receipt.shown}))
         return
@@ -49,6 +51,8 @@ def study_release(
         print(f"  {line}")
     signed = "signed by the team" if team else "not signed: give --home to sign it"
     print(f"  receipt.json names every file by its digest; {signed}")
+    if back:
+        print(f"  {back}")
     print(f"Next      anyone can check it    cairn study check-release {to}")
 
 
@@ -68,6 +72,20 @@ def study_check_release(
         return
     print("Intact    every file is the one that was released")
     print(f"Signed by {signer}" if signer else "Signed by nobody")
+
+
+def _give_back(home: Path, release: Path, study: Study) -> str:
+    """Hands the release to the server for its clinics, if it is of a study that it offered."""
+    from cairn_server.home import ServerHome
+    from cairn_server.returned import give_back
+
+    opened = ServerHome.open(home)
+    with opened.store() as store:
+        known = store.study(study.digest)
+        if known is None or not known.roster:
+            return ""
+        give_back(opened, store, release)
+    return "the clinics that stand by the study get it from the running server"
 
 
 def _rests_on(receipt: Receipt) -> tuple[str, ...]:

@@ -53,4 +53,10 @@ class Locks:
                 why=why,
                 hint="docs/clinic-results.md says what turns it on, and who should decide that",
             )
-        return self._person_of(session)  # L3
+        if not session:  # L3
+            raise PolicyRefusal(
+                "patients are shown to a reviewer who has signed in, and to nobody else",
+                code="session-needed",
+                hint="sign in with an account; `cairn clinic reviewer add` makes one",
+            )
+        return self._person_of(session)
