@@ -16,6 +16,7 @@ from cairn_models.questions.calibration import Calibration
 from cairn_models.questions.calibration_answer import MAIN, coverage_name
 from cairn_models.questions.discrimination import Discrimination
 from cairn_models.questions.error import Error
+from cairn_models.questions.error_answer import bands_of, suffix_of
 from cairn_models.trajectory.columns import DROPOUTS
 from cairn_server.results import StudyResults
 
@@ -37,21 +38,26 @@ def measured(results: StudyResults, asked: dict[str, Question[Any]], model: str)
 
 
 def _judged(answer: Answer, question: Error) -> Iterator[Judged]:
-    """What an "error" answer says by horizon, and of all together where it does."""
+    """What an "error" answer says by horizon, of all together and in each band of weeks."""
     named = {e.name: e for e in answer.estimates}
-    for horizon in (*question.settings.horizons, None):
-        at = "all" if horizon is None else f"week{horizon}"
-        if f"mae_model_{at}" not in named:
-            continue
-        yield Judged(
-            horizon,
-            named[f"mae_model_{at}"].count,
-            model=_number(named.get(f"mae_model_{at}")),
-            prior=_number(named.get(f"mae_prior_{at}")),
-            last=_number(named.get(f"mae_last_{at}")),
-            minus_prior=_number(named.get(f"minus_prior_{at}")),
-            minus_last=_number(named.get(f"minus_last_{at}")),
-        )
+    asked = question.settings
+    bands = ("", *(band for band in bands_of(asked.weeks) if band))
+    for band in bands:
+        for horizon in (*asked.horizons, None):
+            at = suffix_of(horizon, band)
+            if f"mae_model_{at}" not in named:
+                continue
+            yield Judged(
+                horizon,
+                named[f"mae_model_{at}"].count,
+                model=_number(named.get(f"mae_model_{at}")),
+                prior=_number(named.get(f"mae_prior_{at}")),
+                last=_number(named.get(f"mae_last_{at}")),
+                minus_prior=_number(named.get(f"minus_prior_{at}")),
+                minus_last=_number(named.get(f"minus_last_{at}")),
+                scale="" if asked.scale == "main" else question.scale.name,
+                weeks=band,
+            )
 
 
 def _held(answer: Answer, question: Calibration) -> Iterator[Held]:

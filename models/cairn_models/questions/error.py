@@ -1,21 +1,25 @@
 """`Error`: how far a trained model's predictions are off, for patients who never trained it.
 
 One charged round. Each held-out patient sends the vector of `trajectory.error_sums`: mean absolute
-errors by horizon of the model, as differences to the model's prior and to the last value carried
-forward. So the report can say what the data added beyond the prior, which no training curve shows.
+errors of the model by horizon, and by the weeks from which was foretold where these are divided, as
+differences to the model's prior and to the last value carried forward. So the report can say what
+the data added beyond the prior, which no training curve shows.
+
+On the companion scale only weeks count in which it had been seen: before, no value can be carried
+forward.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from itertools import pairwise
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator
 
-from cairn_models.answers import Answer, Bars, Cell, Estimate, Figure, Forest, Table
-from cairn_models.baselines import last_value
+from cairn_models.answers import Answer
 from cairn_models.contribution import Contribution
 from cairn_models.questions.base import (
     Expected,
@@ -27,26 +31,24 @@ from cairn_models.questions.base import (
     SumNoise,
     Vector,
 )
+from cairn_models.questions.error_answer import Frame, answer, bands_of, label_of, suffix_of
 from cairn_models.questions.held_out import HeldOut, split_of_model
 from cairn_models.questions.judged_contribution import of_errors
 from cairn_models.questions.trajectory import known_horizons
 from cairn_models.records import Records
-from cairn_models.trajectory.columns import HORIZONS
-from cairn_models.trajectory.error_sums import ErrorSums, Row, Value
-from cairn_models.trajectory.features import Weekly, weekly
+from cairn_models.trajectory.columns import COLUMNS, HORIZONS, LAST, WEEKS
+from cairn_models.trajectory.error_sums import ErrorSums
+from cairn_models.trajectory.features import Weekly, companion_of, weekly
 from cairn_models.trajectory.network import check_places, parameter_count, predict
-from cairn_models.trajectory.targets import main_targets
+from cairn_models.trajectory.targets import targets
 from cairn_protocol.errors import OurFault
 from cairn_protocol.study import QuestionSpec, Study
 
 BLOCK: Final = 256  # patients
-NORMAL_95: Final = 1.959964
-BETTER: Final = "left"  # a negative difference: the model errs less
-PREDICTORS: Final = {
-    "model": "trained model",
-    "prior": "its prior",
-    "last": "last value carried forward",
-}
+ANY_COMPANION: Final = COLUMNS.index("any_companion")
+MOST_BANDS: Final = 6
+# Of the people judged at a horizon, those with a pair that begins in a band of weeks (synthetic):
+IN_FIRST_BAND, FADES = 0.85, 1 / 40  # of that a week later
 
 
 class ErrorSettings(Settings):
@@ -56,11 +58,24 @@ class ErrorSettings(Settings):
         model: name of the `trajectory` question whose model is judged; it must stand before.
         held_out: must be that question's own; it is taken from there if not given.
         horizons: weeks ahead to judge; fewer are judged more precisely.
+        weeks: weeks since entry at which a new band begins of weeks from which is foretold; each
+            band is judged too. Fewer are judged more precisely.
+        scale: the study's instrument, or the companion scale that is foretold with it.
     """
 
     model: str
     held_out: HeldOut | None = None
     horizons: tuple[int, ...] = HORIZONS
+    weeks: tuple[int, ...] = ()
+    scale: Literal["main", "companion"] = "main"
+
+    @field_validator("weeks")
+    @classmethod
+    def _rising(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        ends = (0, *value, WEEKS)
+        if not all(a < b for a, b in pairwise(ends)) or len(value) >= MOST_BANDS:
+            raise ValueError(f"up to {MOST_BANDS - 1} weeks that rise between 1 and {WEEKS - 1}")
+        return value
 
     @field_validator("horizons")
     @classmethod
@@ -80,18 +95,22 @@ class Error(Question[Weekly]):
         super().__init__(spec, study)
         asked = self.settings
         self.split = split_of_model(spec.name, asked.model, asked.held_out, study)
-        span = self.instrument.highest - self.instrument.lowest
-        self.sums = ErrorSums(self.settings.horizons, span)
+        self._scale = 0 if asked.scale == "main" else 1
+        self.scale = (self.instrument, companion_of(self.instrument))[self._scale]
+        self._ends = (0, *asked.weeks, WEEKS)
+        span = self.scale.highest - self.scale.lowest
+        self.sums = ErrorSums(asked.horizons, span, len(self._ends) - 1)
 
     @property
     def shape(self) -> Shape:
-        """Four numbers a horizon and the spread, in one round."""
+        """Four numbers a horizon and band of weeks, and the spread, in one round."""
         return Shape(self.sums.length, self.sums.bound, rounds=1)
 
     @property
     def contribution(self) -> Contribution:
-        """Mean errors by horizon."""
-        return of_errors(self.settings.model, self.settings.horizons, self.split)
+        """Mean errors by horizon and band of weeks."""
+        bands = bands_of(self.settings.weeks)
+        return of_errors(self.settings.model, self.settings.horizons, bands, self.split)
 
     @property
     def builds_on(self) -> tuple[str, ...]:
@@ -127,195 +146,81 @@ class Error(Question[Weekly]):
         return self.split.judges_at(clinic)
 
     def contributions(self, prepared: Weekly, public: Public) -> Iterator[Vector]:
-        """(block, 4 H + 1) vectors, each of norm ≤ C."""
+        """(block, 4 · cells + 1) vectors, each of norm ≤ C."""
         d = parameter_count()
         for at in range(0, len(prepared), BLOCK):
             some = prepared.take(range(at, min(at + BLOCK, len(prepared))))
+            target, known = self._pairs(some)
             guesses = (
-                predict(public[:d], some.features, BLOCK).quantile(0.5),
-                last_value(some),
-                predict(public[d:], some.features, BLOCK).quantile(0.5),
+                predict(public[:d], some.features, BLOCK).quantile(0.5, self._scale),
+                some.features[:, :, LAST[self._scale], None],
+                predict(public[d:], some.features, BLOCK).quantile(0.5, self._scale),
             )
-            target, known = main_targets(some, self.settings.horizons)
             model, last, prior = (self._mean_error(guess, target, known) for guess in guesses)
-            asked = [HORIZONS.index(h) for h in self.settings.horizons]
-            yield self.sums.encode(model, last, prior, np.asarray(known.any(axis=1))[:, asked])
+            pairs = self._by_band(known.astype(np.int64))
+            yield self.sums.encode(model, last, prior, pairs > 0)
+
+    def _pairs(self, some: Weekly) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """(N, T, H) what came after each week, and whether that week counts."""
+        told = targets(some, self.instrument, self.settings.horizons)
+        known = told.score_known[:, :, self._scale]
+        if self._scale:
+            known = known & (some.features[:, :, ANY_COMPANION, None] > 0)
+        return told.score[:, :, self._scale], known
 
     def _mean_error(
         self, guess: NDArray[np.float32], target: NDArray[np.float32], known: NDArray[np.bool_]
     ) -> Vector:
-        """(N, asked H) mean absolute error in points over each patient's own pairs."""
+        """(N, cells) mean absolute error in points over each patient's own pairs."""
+        gap = np.where(known, np.abs(guess.astype(np.float64) - target), 0.0)
+        pairs = np.maximum(self._by_band(known.astype(np.int64)), 1)
+        return np.asarray(self.sums.span * self._by_band(gap) / pairs)
+
+    def _by_band(self, values: NDArray[Any]) -> NDArray[Any]:
+        """(N, cells) sums over each band's weeks at the horizons that are asked for."""
         asked = [HORIZONS.index(h) for h in self.settings.horizons]
-        gap = np.where(known, np.abs(guess.astype(np.float64) - target), 0.0)[:, :, asked]
-        pairs = known[:, :, asked].sum(axis=1)
-        return np.asarray(self.sums.span * gap.sum(axis=1) / np.maximum(pairs, 1))
+        bands = [values[:, a:b].sum(axis=1)[:, asked] for a, b in pairwise(self._ends)]
+        return np.concatenate(bands, axis=1)
 
     def expected(self, noise: SumNoise) -> tuple[Expected, ...]:
         """What the model gains on the last value and on its prior, over all its horizons.
 
-        Every planned held-out patient counts at each horizon, and errors vary as on the synthetic
-        worlds from which the scales of `error_sums` come.
+        Every planned held-out patient counts at each horizon, fewer of them in later weeks, and
+        errors vary as on the synthetic worlds from which the scales of `error_sums` come.
         """
-        held_out = self.study.cohort.planned_patients * self.split.share
-        total = self.sums.planned(held_out)
-        row = self.sums.decode(total, noise.variance, fewest=0)[-1]
-        estimates = _estimates(row, f"{self.instrument.name} points")
-        return tuple(
-            Expected(
-                estimates[key].name,
-                estimates[key].label,
-                estimates[key].unit,
-                sampling=float(np.sqrt(value.sampling)),
-                noise=float(np.sqrt(value.noise)),
-            )
-            for key, value in (("minus_last", row.minus_last), ("minus_prior", row.minus_prior))
-        )
+        people = self.study.cohort.planned_patients * self.split.share
+        starts = np.array(self._ends[:-1])
+        there = IN_FIRST_BAND * (1 - FADES * starts) if self.settings.weeks else np.ones(1)
+        total = self.sums.planned(people * np.repeat(there, len(self.settings.horizons)))
+        rows = self.sums.decode(total, noise.variance, fewest=0)
+        single = len(self.settings.horizons) == 1
+        bands = bands_of(self.settings.weeks)
+        found = []
+        for row in rows:
+            if row.horizon is not None and not single:
+                continue
+            band = "" if row.band is None else bands[row.band]
+            at = suffix_of(row.horizon, band)
+            for key, value in (("minus_last", row.minus_last), ("minus_prior", row.minus_prior)):
+                found.append(
+                    Expected(
+                        f"{key}_{at}",
+                        label_of(key, row.horizon, band),
+                        f"{self.scale.name} points",
+                        sampling=float(np.sqrt(value.sampling)),
+                        noise=float(np.sqrt(value.noise)),
+                    )
+                )
+        return tuple(found)
 
     def estimate(self, public: Public, total: Vector, noise: SumNoise) -> Answer:
         """Errors by horizon of model, prior and last value, with intervals that include noise."""
         rows = self.sums.decode(np.asarray(total), noise.variance, self.study.disclosure.patients)
-        unit = f"{self.instrument.name} points"
-        found = {row.horizon: _estimates(row, unit) for row in rows}
-        flat = tuple(e for by_name in found.values() for e in by_name.values())
-        title = "Error of predictions for patients who never trained the model"
-        return Answer(
+        frame = Frame(
             question=self.name,
-            kind=self.kind,
-            title=title,
-            sentences=self._sentences(rows, unit),
-            estimates=flat,
-            tables=(_table(rows, unit, title),),
-            figures=_figures(found, unit, title),
-            notes=(
-                f"Mean absolute error in {unit}; lower is better. Each held-out patient counts "
-                f"once per horizon; patients whose errors are extreme count for less, by a public "
-                f"rule (vector norm {self.sums.bound:.2f}), so errors read some 2 to 6 % low.",
-                "The prior was pre-trained on synthetic data or is the last value carried forward; "
-                "what these clinics' data added is the difference between model and prior.",
-                f"Held out from training: {self.split.words}. "
-                "Intervals are 95 % and include the privacy noise.",
-                "For research only: not a statement about any person.",
-            ),
+            unit=f"{self.scale.name} points",
+            weeks=self.settings.weeks,
+            bound=self.sums.bound,
+            held_out=self.split.words,
         )
-
-    def _sentences(self, rows: tuple[Row, ...], unit: str) -> tuple[str, ...]:
-        best = next((row for row in reversed(rows) if row.usable), None)
-        if best is None:
-            return ("Too few held-out patients answered to tell how far predictions are off.",)
-        where = _label(best.horizon)
-        against = (
-            _verdict(best.minus_last, "the last value carried forward", unit),
-            _verdict(best.minus_prior, "its prior", unit),
-        )
-        low, high = _interval(best.model)
-        return (
-            f"{where[0].upper()}{where[1:]}, the model's mean absolute error is "
-            f"{best.model.value:.2f} {unit} (95 % interval {low:.2f} to {high:.2f}).",
-            *against,
-        )
-
-
-def _verdict(difference: Value, against: str, unit: str) -> str:
-    low, high = _interval(difference)
-    if high < 0:
-        gain = f"{-difference.value:.2f} {unit} (95 % interval {-high:.2f} to {-low:.2f})"
-        return f"That is less than {against}, by {gain}."
-    if low > 0:
-        loss = f"{difference.value:.2f} {unit} (95 % interval {low:.2f} to {high:.2f})"
-        return f"That is more than {against}, by {loss}; the simpler prediction is the better one."
-    numbers = f"{_signed(difference.value)} {unit}"
-    interval = f"(95 % interval {_signed(low)} to {_signed(high)})"
-    return f"It cannot be told apart from {against}: {numbers} {interval}."
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
-
-
-def _interval(value: Value) -> tuple[float, float]:
-    half = NORMAL_95 * float(np.sqrt(value.variance))
-    return value.value - half, value.value + half
-
-
-def _label(horizon: int | None) -> str:
-    if horizon is None:
-        return "over all horizons"
-    return f"{horizon} week{'s' if horizon > 1 else ''} ahead"
-
-
-def _estimates(row: Row, unit: str) -> dict[str, Estimate]:
-    at = "all" if row.horizon is None else f"week{row.horizon}"
-    values = {
-        **{f"mae_{key}": (getattr(row, key), words) for key, words in PREDICTORS.items()},
-        "minus_last": (row.minus_last, "model less last value carried forward"),
-        "minus_prior": (row.minus_prior, "model less its prior"),
-    }
-    return {
-        key: _estimate(f"{key}_{at}", f"{words}, {_label(row.horizon)}", value, row, unit)
-        for key, (value, words) in values.items()
-    }
-
-
-def _estimate(name: str, label: str, value: Value, row: Row, unit: str) -> Estimate:
-    if not row.usable:
-        return Estimate(name, label, None, unit=unit, suppressed="too few patients (noised count)")
-    low, high = _interval(value)
-    share = value.noise / value.variance if value.variance > 0 else 0.0
-    return Estimate(
-        name,
-        label,
-        value.value,
-        low,
-        high,
-        float(np.sqrt(value.variance)),
-        share,
-        unit,
-        count=row.count,
-    )
-
-
-def _table(rows: tuple[Row, ...], unit: str, title: str) -> Table:
-    def words(value: Value, usable: bool) -> Cell:
-        if not usable:
-            return "suppressed"
-        low, high = _interval(value)
-        return f"{value.value:.2f} ({low:.2f} to {high:.2f})"
-
-    return Table(
-        title,
-        ("horizon", *PREDICTORS.values(), "model less last value", "model less prior"),
-        tuple(
-            (
-                _label(row.horizon),
-                *(words(getattr(row, key), row.usable) for key in PREDICTORS),
-                words(row.minus_last, row.usable),
-                words(row.minus_prior, row.usable),
-            )
-            for row in rows
-        ),
-        note=f"mean absolute error, {unit}, with 95 % intervals; lower is better",
-    )
-
-
-def _figures(
-    found: dict[int | None, dict[str, Estimate]], unit: str, title: str
-) -> tuple[Figure, ...]:
-    horizons = [h for h in found if h is not None]
-    return (
-        Bars(
-            title,
-            "weeks ahead",
-            f"mean absolute error, {unit} (lower is better)",
-            tuple(str(h) for h in horizons),
-            {
-                words: tuple(found[h][f"mae_{key}"] for h in horizons)
-                for key, words in PREDICTORS.items()
-            },
-        ),
-        Forest(
-            "What the model gains",
-            f"difference in mean absolute error, {unit}",
-            tuple(found[h][key] for key in ("minus_last", "minus_prior") for h in found),
-            better=BETTER,
-        ),
-    )
+        return answer(frame, rows)

@@ -20,7 +20,9 @@ LINE: Final = (
 )
 
 
-def of_errors(model: str, horizons: Sequence[int], split: Split) -> Contribution:
+def of_errors(
+    model: str, horizons: Sequence[int], bands: Sequence[str], split: Split
+) -> Contribution:
     """Mean absolute errors by horizon, beside two other predictors'."""
     each = (
         "people, each counts at most 0.5",
@@ -28,7 +30,12 @@ def of_errors(model: str, horizons: Sequence[int], split: Split) -> Contribution
         "less the error of the last score carried forward",
         "less the error of the model's prior",
     )
-    slots = [Slot(each, f"{weeks} weeks ahead") for weeks in horizons]
+    places = [
+        f"{weeks} weeks ahead" + (f", from weeks {band}" if band else "")
+        for band in bands
+        for weeks in horizons
+    ]
+    slots = [Slot(tuple(f"{place}: {name}" for place in places)) for name in each]
     return Contribution(
         asked=f"How far the predictions of the model {model!r} are off, for patients who never "
         "trained it.",

@@ -27,6 +27,11 @@ where f, the noised spread over the noised counts, says how much wider patients 
 scales. In means over horizons, sampling correlates by the public `ERRORS_TOGETHER` and
 `DIFFERENCES_TOGETHER` (synthetic worlds: .3 to .7 and .1 to .6); noise does not. A predictor's own
 error is m's less the difference; the two hardly correlate (−.2 to .2), so variances add.
+
+**By the week from which was foretold.** With several `bands` of weeks a patient has these numbers
+once for each band and horizon, the mean over own pairs that begin in the band, all within one
+bound. A horizon's numbers over all bands are sums over them: a patient counts once a band, and
+errors in two bands of one person correlate by the public `BANDS_TOGETHER` (worlds: −.1 to .4).
 """
 
 from __future__ import annotations
@@ -37,6 +42,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cairn_models.disclosure import held_back
 from cairn_models.trajectory.columns import HORIZONS
 
 Vector = NDArray[np.float64]
@@ -50,6 +56,7 @@ COUNT, ERROR, LAST, PRIOR, SPREAD = 0.5, 0.7, 1.0, 0.4, 0.15  # a, b, 1, e, g
 BOUND_PER_HORIZON: Final = 1.3
 ERRORS_TOGETHER: Final = 0.6
 DIFFERENCES_TOGETHER: Final = 0.4
+BANDS_TOGETHER: Final = 0.2
 NARROWEST_SPREAD: Final = 0.25  # f below this is noise
 
 
@@ -71,7 +78,8 @@ class Value:
 class Row:
     """One horizon's (or all horizons') estimates; `count` is the noised weighted patient count.
 
-    `usable` is False where the count is too small to show or to divide by.
+    `usable` is False where the count is too small to show or to divide by, or would let one that
+    is be worked out.
     """
 
     horizon: int | None  # None: the mean over horizons
@@ -82,34 +90,44 @@ class Row:
     minus_prior: Value
     last: Value
     prior: Value
+    band: int | None = None  # None: over all weeks from which was foretold
 
 
 @dataclass(frozen=True)
 class ErrorSums:
-    """The code for `horizons` on an instrument whose range is `span` points wide."""
+    """The code for `horizons` on an instrument whose range is `span` points wide.
+
+    `bands` is into how many parts the weeks are divided from which was foretold.
+    """
 
     horizons: tuple[int, ...]
     span: float
+    bands: int = 1
+
+    @property
+    def cells(self) -> int:
+        """Bands times horizons, band by band."""
+        return self.bands * len(self.horizons)
 
     @property
     def length(self) -> int:
-        """Four numbers a horizon, and the spread."""
-        return 4 * len(self.horizons) + 1
+        """Four numbers a cell, and the spread."""
+        return 4 * self.cells + 1
 
     @property
     def bound(self) -> float:
         """C."""
-        return float(BOUND_PER_HORIZON * np.sqrt(len(self.horizons)))
+        return float(BOUND_PER_HORIZON * np.sqrt(self.cells))
 
-    def _of(self, constant: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(H,) of a constant in points, on this instrument."""
+    def _of(self, constant: NDArray[np.float64], bands: int = 1) -> NDArray[np.float64]:
+        """(bands · H,) of a constant in points, on this instrument."""
         at = [HORIZONS.index(h) for h in self.horizons]
-        return constant[at] * (self.span / REFERENCE_SPAN)
+        return np.tile(constant[at] * (self.span / REFERENCE_SPAN), bands)
 
     def encode(
         self, model: Vector, last: Vector, prior: Vector, known: NDArray[np.bool_]
     ) -> Vector:
-        """(N, length) vectors of norm ≤ C from (N, H) mean absolute errors in points.
+        """(N, length) vectors of norm ≤ C from (N, cells) mean absolute errors in points.
 
         Where not `known` the errors may be anything; where known they are cut to 0..span.
         """
@@ -119,8 +137,11 @@ class ErrorSums:
             return np.clip(finite, 0.0, self.span)
 
         m, gap_last, gap_prior = cut(model), cut(model) - cut(last), cut(model) - cut(prior)
-        error = np.where(known, (m - self._of(CENTRE)) / self._of(SCALE_ERROR), 0.0)
-        to_last, to_prior = gap_last / self._of(SCALE_LAST), gap_prior / self._of(SCALE_PRIOR)
+        centre, of_error, of_last, of_prior = (
+            self._of(c, self.bands) for c in (CENTRE, SCALE_ERROR, SCALE_LAST, SCALE_PRIOR)
+        )
+        error = np.where(known, (m - centre) / of_error, 0.0)
+        to_last, to_prior = gap_last / of_last, gap_prior / of_prior
         spread = (0.5 * (error**2 + to_last**2)).sum(axis=1, keepdims=True)
         parts = [COUNT * known, ERROR * error, LAST * to_last, PRIOR * to_prior, SPREAD * spread]
         # Row-major: NumPy adds a column-major row in another order when it stands alone, and a
@@ -131,58 +152,97 @@ class ErrorSums:
         shrink = np.minimum(1.0, self.bound * (1 - 1e-12) / np.maximum(norm, self.bound / 2))
         return np.asarray(rows * shrink, dtype=np.float64)
 
-    def planned(self, patients: float) -> Vector:
-        """The sum over so many typical patients: no gain, spread as the scales say."""
-        h = len(self.horizons)
+    def planned(self, patients: Vector) -> Vector:
+        """The sum over typical patients, so many in each cell: no gain, spread as the scales say.
+
+        Args:
+            patients: (cells,), or one number for all.
+        """
+        counts = np.broadcast_to(np.asarray(patients, dtype=np.float64), (self.cells,))
         total = np.zeros(self.length)
-        total[:h] = COUNT * patients
-        total[-1] = SPREAD * patients * h
+        total[: self.cells] = COUNT * counts
+        total[-1] = SPREAD * counts.sum()
         return total
 
     def decode(self, total: Vector, noise_variance: float, fewest: int) -> tuple[Row, ...]:
         """A row a horizon and, if all are usable and there are several, the row of their mean.
 
-        `noise_variance` is that of each coordinate of the sum, in the vector's units.
+        With several bands the same follows for each of them. `noise_variance` is that of each
+        coordinate of the sum, in the vector's units.
         """
         h = len(self.horizons)
-        counts, error, last, prior = total[:-1].reshape(4, h)
-        n = counts / COUNT
-        n_noise = noise_variance / COUNT**2
-        floor = max(float(fewest), 2 * float(np.sqrt(n_noise)))
-        usable = n >= floor
+        sums = np.asarray(total[:-1], dtype=np.float64).reshape(4, self.bands, h)
+        one = self._usable(sums[0] / COUNT, noise_variance, fewest)
+        whole = self._usable(sums[0].sum(axis=0) / COUNT, self.bands * noise_variance, fewest)
+        if self.bands > 1:
+            for i in range(h):  # a band that is hidden must not follow from the rest and the whole
+                hidden = held_back(np.where(one[:, i], sums[0, :, i], -1.0), 0.0, totals=True)
+                one[:, i] &= ~hidden
+        there = float(sums[0][one].sum()) / COUNT
+        if not one.any():
+            there = float(sums[0].sum(axis=0)[whole].sum()) / COUNT
+        spread = max(float(total[-1]) / SPREAD / max(there, 1.0), NARROWEST_SPREAD)
+        rows = self._rows(
+            sums.sum(axis=1), whole, self.bands * noise_variance, spread=spread, counts=sums[0]
+        )
+        for band in range(self.bands if self.bands > 1 else 0):
+            part = sums[:, band]
+            rows += self._rows(
+                part, one[band], noise_variance, spread=spread, counts=part[:1], band=band
+            )
+        return tuple(rows)
+
+    def _usable(self, n: Vector, noise_variance: float, fewest: int) -> NDArray[np.bool_]:
+        return n >= max(float(fewest), 2 * float(np.sqrt(noise_variance)) / COUNT)
+
+    def _rows(
+        self,
+        sums: Vector,
+        usable: NDArray[np.bool_],
+        noise_variance: float,
+        *,
+        spread: float,
+        counts: Vector,
+        band: int | None = None,
+    ) -> list[Row]:
+        """Rows of (4, H) `sums`, which are over the bands whose (B, H) sums of people are given."""
+        n, n_noise = sums[0] / COUNT, noise_variance / COUNT**2
         safe = np.where(usable, n, 1.0)
-        spread = max(float(total[-1]) / SPREAD / max(float(n[usable].sum()), 1.0), NARROWEST_SPREAD)
+        wider = _wider(counts)
 
         def ratio(
             sums: Vector, weight: float, scale: NDArray[np.float64]
         ) -> tuple[Vector, Vector, Vector]:
             x = sums / weight * scale / safe
-            sampling = spread * scale**2 / safe
+            sampling = spread * wider * scale**2 / safe
             noise = (noise_variance * (scale / weight) ** 2 + x**2 * n_noise) / safe**2
             return x, sampling, noise
 
-        errors = ratio(error, ERROR, self._of(SCALE_ERROR))
-        to_last = ratio(last, LAST, self._of(SCALE_LAST))
-        to_prior = ratio(prior, PRIOR, self._of(SCALE_PRIOR))
-        errors = (errors[0] + self._of(CENTRE), errors[1], errors[2])
-
-        three = (errors, to_last, to_prior)
+        errors = ratio(sums[1], ERROR, self._of(SCALE_ERROR))
+        to_last = ratio(sums[2], LAST, self._of(SCALE_LAST))
+        to_prior = ratio(sums[3], PRIOR, self._of(SCALE_PRIOR))
+        three = ((errors[0] + self._of(CENTRE), errors[1], errors[2]), to_last, to_prior)
         rows = [
-            _row(
-                k, n[i], bool(usable[i]), (_pick(errors, i), _pick(to_last, i), _pick(to_prior, i))
-            )
+            _row(k, n[i], bool(usable[i]), tuple(_pick(parts, i) for parts in three), band)
             for i, k in enumerate(self.horizons)
         ]
-        if h > 1 and bool(usable.all()):
+        if len(self.horizons) > 1 and bool(usable.all()):
             together = (ERRORS_TOGETHER, DIFFERENCES_TOGETHER, DIFFERENCES_TOGETHER)
-            model, less_last, less_prior = (
-                _mean(parts, n, rho) for parts, rho in zip(three, together, strict=True)
-            )
-            rows.append(_row(None, float(n.min()), True, (model, less_last, less_prior)))
-        return tuple(rows)
+            means = tuple(_mean(p, n, rho) for p, rho in zip(three, together, strict=True))
+            rows.append(_row(None, float(n.min()), True, means, band))
+        return rows
 
 
-def _row(horizon: int | None, count: float, usable: bool, three: tuple[Value, Value, Value]) -> Row:
+def _wider(counts: Vector) -> Vector:
+    """(H,) how much wider a mean over bands varies, whose people are partly the same."""
+    n = np.maximum(counts, 0.0)
+    pairs = np.minimum(n[:, None], n[None]).sum(axis=(0, 1)) - n.sum(axis=0)
+    return np.asarray(1.0 + BANDS_TOGETHER * pairs / np.maximum(n.sum(axis=0), 1e-9))
+
+
+def _row(
+    horizon: int | None, count: float, usable: bool, three: tuple[Value, ...], band: int | None
+) -> Row:
     model, last, prior = three
     return Row(
         horizon,
@@ -193,6 +253,7 @@ def _row(horizon: int | None, count: float, usable: bool, three: tuple[Value, Va
         prior,
         _less(model, last),
         _less(model, prior),
+        band,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cairn_models.questions.error import _verdict
+from cairn_models.questions.error_answer import _verdict
 from cairn_models.trajectory.error_sums import Value
 
 
