@@ -72,7 +72,7 @@ class Doors:
         """The door's clamped sum before noise."""
         if self._at_hand is None or self._at_hand[0] is not records:
             self._at_hand = (records, door_of(records))
-        total = self._at_hand[1]._bounded(self.asked(public), self.bound, self.noise)
+        total = self._at_hand[1]._bounded(self.asked(public))
         return saturate(total, self.terms.scale.clamp)
 
     @property

@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cairn_client.admitted import asked_here
 from cairn_client.askable import Askable
@@ -49,8 +48,8 @@ class OwnSum:
     admitted: int
     contributing: int
     clipped: int
-    total: NDArray[np.float64]
-    example: NDArray[np.float64]
+    total: Vector
+    example: Vector
 
 
 @dataclass
@@ -102,5 +101,5 @@ def own_contribution(
             why=type(error).__name__,
             hint="a round would fail alike; report this with the keeper's log",
         ) from None
-    step = terms.scale.step
-    return OwnSum(len(inside), counted.contributing, counted.clipped, total * step, example * step)
+    units = [np.asarray(s * terms.scale.step, dtype=np.float64) for s in (total, example)]
+    return OwnSum(len(inside), counted.contributing, counted.clipped, *units)

@@ -8,12 +8,14 @@ in bytes. A charge that was committed since, and is not in the log, was held bac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from cairn_client.audit_log.chain import Entry
 from cairn_client.audit_log.log import AuditLog
 from cairn_privacy.ledger import Ledger
 from cairn_privacy.links import Entry as Charge
+
+TO_THE_SECOND: Final = len("2026-01-01T00:00:00")  # as the ledger writes times
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,19 @@ class Sent:
     def logged(cls, entry: Entry) -> Self:
         """As the audit log has it."""
         told = entry.fields
-        texts = {key: str(told[key]) for key in ("study", "name", "question", "run")}
-        digests = {key: str(told[key]) for key in ("sha256", "upload")}
-        numbers = {key: int(told[key]) for key in ("round", "attempt", "bytes", "units")}
-        return cls(at=entry.at, **texts, **digests, **numbers)
+        return cls(
+            at=entry.at,
+            study=str(told["study"]),
+            name=str(told["name"]),
+            question=str(told["question"]),
+            round=int(told["round"]),
+            attempt=int(told["attempt"]),
+            run=str(told["run"]),
+            bytes=int(told["bytes"]),
+            sha256=str(told["sha256"]),
+            upload=str(told["upload"]),
+            units=int(told["units"]),
+        )
 
     @classmethod
     def charged(cls, charge: Charge, name: str) -> Self:
@@ -64,11 +75,14 @@ def sent(audit: AuditLog, ledger: Ledger | None, study: str = "") -> list[Sent]:
     """Every upload, or those of the study with this digest (hexadecimal), oldest first."""
     found = [Sent.logged(entry) for entry in audit.entries(kinds=("upload",))]
     (begun,) = audit.entries(limit=1)
+    since = begun.at[:TO_THE_SECOND]
     if ledger is not None:
         logged, known = {upload.upload for upload in found}, ledger.account.studies
         found += [
             Sent.charged(charge, known[charge.study].name if charge.study in known else "")
             for charge in ledger.entries()
-            if charge.state == "committed" and charge.at < begun.at and charge.upload not in logged
+            if charge.state == "committed"
+            and charge.at[:TO_THE_SECOND] < since
+            and charge.upload not in logged
         ]
     return sorted((s for s in found if study in ("", s.study)), key=lambda s: s.at)

@@ -106,7 +106,10 @@ def test_what_a_pause_held_back_is_not_listed_before_it_leaves(kept: Kept) -> No
     assert [one.bytes for one in kept.sent()] == [len(kept.reply)]
 
 
-def test_what_left_before_there_was_a_log_is_listed_from_the_ledger(kept: Kept) -> None:
+def test_what_left_before_there_was_a_log_is_listed_from_the_ledger(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cairn_privacy.ledger.now", lambda: "2026-01-02T03:04:05+00:00")
     kept.ask(kept.bench.request().to_bytes())
     (before,) = kept.sent()
     kept.stop()
