@@ -1,4 +1,4 @@
-"""A clinic's keeper as a process of its own that ends itself, uncaught, at a named step.
+"""A clinic's keeper behind its audit log, as a process that ends itself, uncaught, at a named step.
 
 Run: keeper_crash.py FOLDER STEP NUMBER. It answers frames (u32 length, bytes) from stdin on stdout
 and kills itself with SIGKILL as it passes STEP for the NUMBER-th time; STEP `never` serves on.
@@ -14,6 +14,9 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
+from cairn_client.audit_log.catching_up import CatchingUp
+from cairn_client.audit_log.log import AuditLog
+from cairn_client.audit_log.passing import Recorded
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.keeper import Keeper
 from cairn_client.keeper_store import KeeperStore
@@ -35,11 +38,15 @@ def main(folder: str, step: str, number: str) -> None:
     clinic = ClinicFolder.open(Path(folder))
     store = KeeperStore.of(clinic)
     keeper = Keeper(clinic, store, passing=passing)
+    audit = AuditLog.of(clinic)
+    catching_up = CatchingUp(clinic, store, audit)
+    recorded = Recorded(keeper, audit, catching_up, catching_up.name, passing=passing)
     while request := _read(sys.stdin.buffer.fileno()):
-        reply = keeper.forward(request)
+        reply = recorded.forward(request)
         sys.stdout.buffer.write(len(reply).to_bytes(4, "big") + reply)
         sys.stdout.buffer.flush()
     keeper.close()
+    audit.close()
 
 
 def _read(handle: int) -> bytes:

@@ -13,9 +13,14 @@ from typing import get_args
 
 import pytest
 
+from cairn_client.audit_log.against_ledger import compared
+from cairn_client.audit_log.export import Whose, verified, written
+from cairn_client.audit_log.log import AuditLog
+from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.keeper import Keeper
 from cairn_client.keeper_steps import Step
 from cairn_client.keeper_store import KeeperStore
+from cairn_privacy.chain import verify_export
 from cairn_privacy.ledger import Ledger
 from cairn_protocol.messages import Closed, Consent, Opening, Refusal, RoundRequest, Upload
 from cairn_protocol.record import Message
@@ -34,7 +39,7 @@ def with_retries(text: str) -> str:
 
 
 RECOVERY: tuple[Step, ...] = ("considered", "survivors kept", "certified", "opening kept")
-STEPS = tuple(step for step in get_args(Step) if step not in RECOVERY)
+STEPS = tuple(step for step in get_args(Step) if step not in (*RECOVERY, "logged"))
 YEW = 4  # the clinic that drops out, of five
 
 
@@ -160,10 +165,24 @@ def check(server: Server, folder: Path, bench: Bench) -> None:
         assert len(committed) >= len(server.left)
         assert len({entry.name for entry in ledger.entries()}) == len(ledger.entries())
         assert ledger.spent() >= sum(entry.rho for entry in committed[: len(server.left)])
+        exported = ledger.export()
     finally:
         keeper.close()
+    check_audit_log(server, clinic, exported)
     with Ledger.open(folder / ".cairn" / "ledger.sqlite") as again:
         assert again.spent() > 0
+
+
+def check_audit_log(server: Server, clinic: ClinicFolder, ledger: str) -> None:
+    """Every upload that left is in the audit log, once, with the charge that the ledger has."""
+    with AuditLog.of(clinic) as audit:
+        whose = Whose(clinic.config.name, clinic.identity().public, b"")
+        lines = written(whose, ((e.text, e.hash.hex()) for e in audit.entries()), ())
+    log = verified("".join(lines))
+    told = [str(entry.fields["upload"]) for entry in log.of("upload")]
+    left = {upload.hex() for uploads in server.left.values() for upload in uploads}
+    assert sorted(told) == sorted(left)
+    assert compared(log, verify_export(ledger)).paid == len(left)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -206,6 +225,14 @@ def test_where_all_uploaded_the_others_open_without_the_one_that_died_at(
     server = Server(b, folder, step, 1)
     assert server.run() == len(PLAN), "no attempt was lost"
     assert (server.deaths, server.after_death) == (1, again)
+    check(server, folder, b)
+
+
+def test_a_death_between_the_audit_log_and_the_reply_is_told_once(bench: Make) -> None:
+    b, folder = prepare(bench)
+    server = Server(b, folder, "logged", 3)  # of keys, their confirmation, the upload
+    server.run()
+    assert (server.deaths, server.after_death) == (1, Upload)
     check(server, folder, b)
 
 

@@ -105,8 +105,8 @@ def verified(text: str) -> Verified:
             receipts.append(_receipt(row, whose, number))
         else:
             entries.append(_entry(row, chain, number))
-    if not entries:
-        raise altered("it holds no entry")
+    if not entries or entries[0].fields["clinic"] != whose.clinic:
+        raise altered("it does not begin with the clinic that it names")
     return _held(whose, chain, tuple(entries), receipts)
 
 
@@ -180,6 +180,8 @@ def _entry(row: dict[str, Any], chain: Chain, number: int) -> Entry:
         body, digest = canonical(row["entry"]), bytes.fromhex(row["hash"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise altered(f"line {number} cannot be read") from None
+    if digest.hex() != row["hash"] or len(row) != 2:
+        raise altered(f"line {number} is not in its one form")
     return chain.take(body, digest)
 
 
@@ -188,6 +190,8 @@ def _receipt(row: dict[str, Any], whose: Whose, number: int) -> AuditReceipt:
         receipt = AuditReceipt.from_body(bytes.fromhex(row["receipt"]))
     except (ValueError, TypeError, PeerFault):
         raise altered(f"line {number} holds no receipt") from None
+    if receipt.body.hex() != row["receipt"] or len(row) != 1:
+        raise altered(f"line {number} is not in its one form")
     if receipt.identity != whose.identity:
         raise altered(f"line {number} holds a receipt of another clinic")
     if not whose.team or not receipt.genuine(whose.team):
