@@ -8,6 +8,7 @@
     writing       mapping.toml as text, with reasons
     proposal      all of it: `propose`
     of_omop       the same for an OMOP database
+    of_fhir       the part [fhir]: fhir_places finds the export, fhir_looking counts it
 
 No patient's value gets into a proposal but words that at least five patients share and that look
 like codes; never an identifier or a date.

@@ -89,9 +89,11 @@ def shown(values: pl.Series, patients: pl.Series) -> Shown:
     words = tuple(
         word
         for word, n in counts.rows()
-        if n >= FEWEST
-        and _CODE.fullmatch(word)
-        and not _LONG_NUMBER.search(word)
-        and word.lower() not in identifiers
+        if n >= FEWEST and is_code(word) and word.lower() not in identifiers
     )
     return Shown(words, counts.height - len(words))
+
+
+def is_code(word: str) -> bool:
+    """Whether it looks like a code: letters in it, not long, no date and no long number."""
+    return bool(_CODE.fullmatch(word)) and not _LONG_NUMBER.search(word)

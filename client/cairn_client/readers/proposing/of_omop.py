@@ -59,6 +59,8 @@ def propose_omop(url_file: str, folder: Path, schema: str = "") -> Proposal:
             people = ", ".join(f"{codes[code]:,}" for code in found)
             page.put(name, f"[{', '.join(map(quoted, found))}]", f"people with it: {people}")
     _entry_and_arms(page, cohorts, int(seen["visits"]))
+    page.say()
+    page.say("Who consents is not in OMOP: export it as a table [consent], docs/clinic-data.md.")
     page.part("omop.variables", "Only what studies ask.")
     page.put("sex", '"gender"')
     page.put("age", '"age"', "years at entry, by the year of birth")

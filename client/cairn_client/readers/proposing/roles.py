@@ -16,13 +16,15 @@ from cairn_client.readers.proposing.words import (
     instrument_of,
     plain,
     roles_of,
+    says_consent,
     variable_of,
 )
 from cairn_client.readers.scales import ENGAGEMENT_RANGES, WEARABLE_RANGES
 
-TableName = Literal["patients", "scores", "engagement", "wearables"]
+TableName = Literal["patients", "consent", "scores", "engagement", "wearables"]
 _MOSTLY: Final = 0.5
 _ONCE: Final = 0.95  # of a patients' table's rows are of a patient of their own
+_OF_PATIENTS: Final = frozenset({"entry", "arm", "discharge"})
 _VAGUE: Final = frozenset({"id", "code", "pid"})
 
 
@@ -62,7 +64,11 @@ def understand(sample: Sample, order: Order | None) -> FileLook:
     _find(roles, looks, "patient", ("number", "words", "text"), _by_precision(names))
     _find(roles, looks, "week", ("number",), names)
     _find(roles, looks, "month", ("number",), names)
-    for role in ("entry", "discharge", "consent_begins", "consent_ends", "date"):
+    for role in ("consent_begins", "consent_ends"):
+        _find(roles, looks, role, ("date",), names)
+        if role not in roles and says_consent(sample.file):  # there, "from" and "until" will do
+            _find(roles, looks, role, ("date",), names, word=role.removeprefix("consent_"))
+    for role in ("entry", "discharge", "date"):
         _find(roles, looks, role, ("date",), names)
     for role in ("value", "coverage"):
         _find(roles, looks, role, ("number",), names)
@@ -87,7 +93,7 @@ def understand(sample: Sample, order: Order | None) -> FileLook:
     if table == "patients" and "entry" not in roles:
         _only_date(roles, unsure, looks, "entry")
     timed = {"week", "month", "date"} & set(roles)
-    if table is not None and table != "patients" and not timed:
+    if table is not None and table not in ("patients", "consent") and not timed:
         _only_date(roles, unsure, looks, "date")
     wide = named if len(named) > 1 and said is None and "value" not in roles else ()
     return FileLook(sample, looks, roles, frozenset(unsure), table, wide, instrument)
@@ -110,9 +116,13 @@ def _find(
     role: str,
     kinds: tuple[str, ...],
     names: Iterable[str],
+    *,
+    word: str | None = None,
 ) -> None:
+    """Gives `role` the first free column that is called so, or as `word` is."""
     for name in names:
-        if role in roles_of(name) and looks[name].kind in kinds and name not in roles.values():
+        called = (word or role) in roles_of(name)
+        if called and looks[name].kind in kinds and name not in roles.values():
             roles[role] = name
             return
 
@@ -179,6 +189,8 @@ def _table(
         return said[0]
     if instrument is not None and {"date", "week", "month"} & set(roles):
         return "scores"
+    if {"consent_begins", "consent_ends"} & set(roles) and not _OF_PATIENTS & set(roles):
+        return "consent"
     patients = sample.column(roles["patient"]).drop_nulls()
     once = patients.len() > 0 and patients.n_unique() >= _ONCE * patients.len()
     if once and {"entry", "arm", "discharge", "consent_begins"} & set(roles):

@@ -20,6 +20,7 @@ from cairn_client.readers.scales import ENGAGEMENT_RANGES, WEARABLE_RANGES
 from cairn_client.readers.values import folded_word
 from cairn_models.measures import INSTRUMENTS
 
+CONSENT = ("consent_begins", "consent_ends")
 _ARMS = {"waiting", "treatment_as_usual", "self_help_book", "dmhi_unguided", "dmhi_guided",
          "blended", "face_to_face"}  # fmt: skip
 
@@ -44,10 +45,16 @@ def write_scores(page: Page, found: FileLook, form: str | None) -> None:
         _codes(page, found)
 
 
-def write_patients(page: Page, found: FileLook, form: str | None) -> None:
-    """`[patients]` with arms and variables; other columns are named as left out."""
+def write_patients(
+    page: Page, found: FileLook, form: str | None, *, consent_beside: bool = False
+) -> None:
+    """`[patients]` with arms and variables; other columns are named as left out.
+
+    Args:
+        consent_beside: whether a table of its own says who consents.
+    """
     _start(page, "patients", found, form)
-    for role in ("entry", "discharge", "consent_begins", "consent_ends"):
+    for role in ("entry", "discharge", *(() if consent_beside else CONSENT)):
         if role in found.roles:
             unsure = "the only date here: is it the entry to the waiting list?"
             page.put(role, quoted(found.roles[role]),
@@ -68,6 +75,24 @@ def write_patients(page: Page, found: FileLook, form: str | None) -> None:
             name = re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_") or "variable"
             page.leave(name if name[0].isalpha() else f"v_{name}", _variable(found, column),
                        "off; take the # away if a study asks for it")  # fmt: skip
+
+
+def write_consent(page: Page, found: FileLook, form: str | None) -> None:
+    """`[consent]`: one row a period of consent, or an end of it."""
+    _start(page, "consent", found, form)
+    begins, ends = (found.roles.get(f"consent_{role}") for role in ("begins", "ends"))
+    if begins is not None:
+        page.put("begins", quoted(begins), "from that day; an empty cell is no consent")
+    else:
+        page.say("No column says when consent begins: every row is consent until it ends.")
+    if ends is not None:
+        page.put("ends", quoted(ends), "the first day without it")
+    else:
+        page.check("no column says when consent ends; how is a withdrawal written down?")
+    for name, how in found.looks.items():
+        if name not in found.roles.values() and how.kind == "words" and plain(name) not in PRIVATE:
+            page.check(f"the column {name!r} is not read: does it say who consents or for what? "
+                       "Then export only the rows that mean consent to research")  # fmt: skip
 
 
 def write_rows(page: Page, name: TableName, found: FileLook, form: str | None) -> None:

@@ -38,11 +38,17 @@ ROLES: Final[dict[str, str]] = {
     "discharge": "discharge dischargedate discharged left dateleft entlassung entlassdatum "
     "entlassungsdatum austritt austrittsdatum abschluss abschlussdatum ontslag ontslagdatum "
     "uitschrijving uitschrijfdatum einddatum sortie datesortie datedesortie",
-    "consent_begins": "consent consentdate consentgiven dateofconsent einwilligung "
-    "einwilligungsdatum einwilligungam toestemming toestemmingsdatum consentement "
-    "dateconsentement",
-    "consent_ends": "withdrawn withdrawal withdrawaldate consentwithdrawn widerruf widerrufsdatum "
-    "widerrufenam ingetrokken intrekking intrekkingsdatum retrait dateretrait",
+    "consent_begins": "consent consentdate consentgiven consentfrom consentstart dateofconsent "
+    "einwilligung einwilligungsdatum einwilligungam einwilligungab toestemming toestemmingsdatum "
+    "toestemmingvanaf consentement dateconsentement dateduconsentement",
+    "consent_ends": "withdrawn withdrawal withdrawaldate consentwithdrawn consentuntil consentend "
+    "revoked revokedon widerruf widerrufsdatum widerrufenam einwilligungbis ingetrokken intrekking "
+    "intrekkingsdatum toestemmingtot retrait dateretrait dateduretrait",
+    # of a file that says in its name that it is about consent
+    "begins": "begins begin from start startdate validfrom given givenon date datum von ab beginn "
+    "gultigab van vanaf begindatum debut du datedebut depuis",
+    "ends": "ends end until enddate to validuntil bis ende gultigbis tot einde einddatum fin "
+    "datefin au jusquau",
     "measure": "measure event indicator variable merkmal ereignis messgrosse kenmerk gebeurtenis "
     "maat mesure indicateur evenement kennzahl",
     "coverage": "coverage abdeckung dekking couverture tragequote",
@@ -130,6 +136,11 @@ _VARIABLE_OF: Final = _by_word(VARIABLES)
 def roles_of(header: str) -> tuple[str, ...]:
     """The roles that a column of this name may have; most have none."""
     return _ROLE_OF.get(plain(header), ())
+
+
+def says_consent(file: str) -> bool:
+    """Whether a file's name says that it is about consent."""
+    return bool(re.search(r"consent|einwillig|toestemm", plain(file)))
 
 
 def variable_of(header: str) -> str | None:
