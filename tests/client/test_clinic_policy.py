@@ -103,6 +103,12 @@ def test_every_setting_is_held_to_in_this_file() -> None:
         assert re.search(rf"\b{name} = ", here), name
 
 
+def test_rounds_that_may_be_asked_again_count(folder: Path) -> None:
+    retried = STUDY.replace("[policy]", "[privacy]\nretries = 1\n[policy]")
+    assert "it may take 4 rounds" in broken(folder, "max_rounds = 3", retried)
+    assert broken(folder, "max_rounds = 4", retried) == ""
+
+
 def test_courses_are_off_until_they_are_turned_on(folder: Path) -> None:
     assert not policy_of(folder, "").courses
     assert policy_of(folder, "courses = true").courses
