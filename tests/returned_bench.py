@@ -151,12 +151,12 @@ def pooled_effect(study: Study) -> Answer:
     )
 
 
-def results_json(study: Study, answers: tuple[Answer, ...], **changes: Any) -> bytes:
+def results_json(study: Study, given: tuple[Answer, ...], **changes: Any) -> bytes:
     """As the server writes it, as far as a clinic reads it."""
     document = {
         "schema": "cairn-results/1",
         "study": {"name": study.name, "source": study.source.decode()},
-        "answers": [answer.to_json() for answer in answers],
+        "answers": [answer.to_json() for answer in given],
         "synthetic": True,
         "stopped": "",
     }
