@@ -19,16 +19,22 @@ from cairn_client.keeper_client import KeeperClient
 from cairn_client.keeper_service import KeeperService
 from cairn_client.link_report import note
 from cairn_client.page.entry import EntryKey
+from cairn_client.page.services import REVIEWERS
 from cairn_client.page.serving import serve_page
 from cairn_client.sockets import Sockets
 from cairn_protocol.identity import Identity, fingerprint
 from cairn_protocol.messages import Message, Offer, decode
 from cairn_protocol.proto import keeper_pb2 as pb
+from cairn_protocol.proto import reviewers_pb2 as reviewers
 from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.server_run import ServerRun
 from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.study import Study
 from keeper_bench import NAMES, STUDY, Bench, write_clinic
+from webdriver import ENTER, Browser
+
+PEOPLE = ("Ada Lovelace", "Grace Hopper")
+PASSWORD = "a long word for the tests only"
 
 WAITING = STUDY.replace('name = "tiny"', 'name = "waiting-and-digital-help"').replace(
     'title = "A tiny study"',
@@ -103,6 +109,7 @@ def page_clinic(root: Path, *, rounds: bool = True) -> Iterator[PageClinic]:
                 clinic=entry.clinic, fingerprint=fingerprint(entry.identity), person="Ada Lovelace"
             )
             p.admin("VerifyMember", heard, pb.VerifyReply)
+        accounts(p)
         approve(p, signed.digest.hex())
         if rounds:
             _answer(clinic)
@@ -112,13 +119,42 @@ def page_clinic(root: Path, *, rounds: bool = True) -> Iterator[PageClinic]:
         keeper.close()
 
 
+def accounts(people: KeeperClient) -> None:
+    """Two reviewers; the second is made by the first."""
+    made = reviewers.AddReviewerRequest(name=PEOPLE[0], password=PASSWORD)
+    people.admin("AddReviewer", made, reviewers.ReviewersReply, service=REVIEWERS)
+    more = reviewers.AddReviewerRequest(
+        name=PEOPLE[1], password=PASSWORD, session=session(people, PEOPLE[0])
+    )
+    people.admin("AddReviewer", more, reviewers.ReviewersReply, service=REVIEWERS)
+
+
+def session(people: KeeperClient, name: str) -> str:
+    """A token of somebody who signed in."""
+    asked = reviewers.SignInRequest(name=name, password=PASSWORD)
+    return people.admin("SignIn", asked, reviewers.Session, service=REVIEWERS).token
+
+
 def approve(people: KeeperClient, study: str) -> None:
-    """A person approves it, as the command would."""
+    """A reviewer approves it, as the command would."""
     view = people.admin("Show", pb.ShowRequest(study=study), pb.StudyView)
     decision = pb.Decision(
-        study=study, roster=view.roster_digest, state="approved", person="Ada Lovelace"
+        study=study,
+        roster=view.roster_digest,
+        state="approved",
+        session=session(people, PEOPLE[0]),
     )
     people.admin("Decide", decision, pb.StudyLine)
+
+
+def sign_in(chromium: Browser, address: str, name: str = "") -> None:
+    """Signs in on the page."""
+    chromium.open(f"{address}/sign-in")
+    chromium.click("#name")
+    chromium.press(name or PEOPLE[0])
+    chromium.click("#password")
+    chromium.press(PASSWORD + ENTER)
+    chromium.until("return location.pathname === '/'")
 
 
 def connected(folder: Path, state: str = "connected", trouble: str = "") -> None:

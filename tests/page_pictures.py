@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from page_clinic import page_clinic, served
+from page_clinic import page_clinic, served, sign_in
 from webdriver import browser
 
 WIDTHS = (1280, 375)
@@ -26,12 +26,22 @@ def main(out: Path, wanted: list[str]) -> None:
             "studies": "/studies",
             "study-offered": f"/studies/{clinic.offered}",
             "study-approved": f"/studies/{clinic.study}",
+            "study-preview": f"/studies/{clinic.offered}/preview/now",
+            "study-leave": f"/studies/{clinic.offered}/leave",
             "pause": "/pause",
+            "sign-in": "/sign-in",
+            "sent": "/sent",
             "budget": "/budget",
+            "results": "/results",
+            "courses": "/courses",
+            "data": "/data",
+            "quarantine": "/quarantine",
+            "audit": "/audit",
             "doctor": "/doctor/findings",
             "no-page": "/nothing-here",
         }
         chromium.open(key.link())
+        sign_in(chromium, key.address)
         for name, path in paths.items():
             if wanted and name not in wanted:
                 continue

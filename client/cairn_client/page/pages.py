@@ -13,10 +13,15 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from cairn_client.page import (
+    routes_audit,
     routes_budget,
+    routes_data,
     routes_doctor,
     routes_entry,
     routes_home,
+    routes_results,
+    routes_reviewers,
+    routes_sent,
     routes_studies,
 )
 from cairn_client.page.entry import Entry
@@ -30,7 +35,12 @@ FILES: Final = Path(__file__).parent / "static"
 PLACES: Final = (
     Place("/", "Home"),
     Place("/studies", "Studies"),
+    Place("/sent", "What left"),
     Place("/budget", "Budget"),
+    Place("/results", "Results"),
+    Place("/data", "Data"),
+    Place("/quarantine", "Quarantine"),
+    Place("/audit", "Audit"),
     Place("/doctor", "Doctor"),
 )
 
@@ -49,10 +59,18 @@ def clinic_pages(
     site, sessions = Site(folder, PLACES), sessions or Sessions()
     app = bare()
     app.include_router(routes_entry.routes(site, sessions, entry, Attempts(10, 60.0)))
-    app.include_router(routes_home.routes(site))
-    app.include_router(routes_studies.routes(site))
-    app.include_router(routes_budget.routes(site))
-    app.include_router(routes_doctor.routes(site))
+    app.include_router(routes_reviewers.routes(site, Attempts(10, 60.0)))
+    for part in (
+        routes_home,
+        routes_studies,
+        routes_sent,
+        routes_budget,
+        routes_results,
+        routes_data,
+        routes_audit,
+        routes_doctor,
+    ):
+        app.include_router(part.routes(site))
     app.mount(STATIC.rstrip("/"), StaticFiles(directory=FILES))
     _tell_refusals(app, site)
     return Guard(app, hosts=hosts, sessions=sessions, refusal=site.refusal)

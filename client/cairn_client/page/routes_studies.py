@@ -9,13 +9,16 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from cairn_client.page.deciding import asked, decider
 from cairn_client.page.refusals import Refused, no_such_page
+from cairn_client.page.services import LEAVING
 from cairn_client.page.site import Site, see_other
-from cairn_protocol.errors import InputError, PolicyRefusal
+from cairn_protocol.errors import InputError
 from cairn_protocol.proto import keeper_pb2 as pb
+from cairn_protocol.proto import leaving_pb2 as leaving
 
 DECISIONS: Final = {"approve": "approved", "refuse": "refused", "pause": "paused"}
-STATES: Final = ("offered", "approved", "paused", "refused")  # in the order of the list
+STATES: Final = ("offered", "approved", "paused", "refused", "left")  # in the order of the list
 
 
 @dataclass(frozen=True)
@@ -42,46 +45,77 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/studies")
     def studies(request: Request) -> Response:
-        offers = site.ask("Offers", pb.OffersRequest(), pb.OffersReply).studies
-        ordered = sorted(offers, key=lambda s: (STATES.index(s.state), -s.offered_at))
+        ordered = sorted(_offers(site), key=lambda s: (STATES.index(s.state), -s.offered_at))
         return site.page(request, "studies", now=site.now(), studies=ordered)
 
     @router.get("/studies/{study}")
     def study(request: Request, study: str) -> Response:
         view = _view(site, study)
-        return site.page(request, "study", now=site.now(), view=view, share=share(view))
+        return site.page(
+            request,
+            "study",
+            now=site.now(),
+            view=view,
+            share=share(view),
+            asked=asked(site, request),
+        )
+
+    @router.get("/studies/{study}/leave")
+    def leave_form(request: Request, study: str) -> Response:
+        view = _view(site, study)
+        return site.page(
+            request, "leave", now=site.now(), line=view.line, asked=asked(site, request)
+        )
+
+    @router.post("/studies/{study}/leave")
+    def leave(request: Request, study: str) -> Response:
+        line, who = _view(site, study).line, decider(request)
+        if request.state.form["typed"].strip() != line.name:
+            raise Refused(400, _not_typed(line.name))
+        site.ask(
+            "LeaveStudy",
+            leaving.LeaveStudyRequest(study=line.digest, session=who.session, person=who.person),
+            leaving.LeaveStudyReply,
+            LEAVING,
+        )
+        return see_other(f"/studies/{line.digest}")
 
     @router.post("/studies/{study}/{act}")
     def decide(request: Request, study: str, act: str) -> Response:
         if act not in DECISIONS:
             raise no_such_page()
-        form, state = request.state.form, DECISIONS[act]
-        view = _view(site, study)
-        if state == "approved":
-            _check_approvable(view, looked=form["looked"] == "yes")
+        form, state, who = request.state.form, DECISIONS[act], decider(request)
+        digest = _view(site, study).line.digest
+        if state == "approved" and form["looked"] != "yes":
+            raise Refused(400, _not_looked())
         decision = pb.Decision(
-            study=view.line.digest,
-            roster=form["roster"],
+            study=digest,
+            roster=form["roster"],  # as it was in view, not as it is now
             state=state,
-            person=_person(form["person"]),
+            person=who.person,
+            session=who.session,
         )
         site.ask("Decide", decision, pb.StudyLine)
-        return see_other(f"/studies/{view.line.digest}")
+        return see_other(f"/studies/{digest}")
 
     @router.get("/pause")
     def pause(request: Request) -> Response:
-        offers = site.ask("Offers", pb.OffersRequest(), pb.OffersReply).studies
-        running = [line for line in offers if line.state == "approved"]
-        return site.page(request, "pause", now=site.now(), running=running)
+        running = [line for line in _offers(site) if line.state == "approved"]
+        return site.page(
+            request, "pause", now=site.now(), running=running, asked=asked(site, request)
+        )
 
     @router.post("/pause")
     def pause_all(request: Request) -> Response:
-        person = _person(request.state.form["person"])
-        for line in site.ask("Offers", pb.OffersRequest(), pb.OffersReply).studies:
+        who = decider(request)
+        for line in _offers(site):
             if line.state == "approved":
-                view = _view(site, line.digest)
                 decision = pb.Decision(
-                    study=line.digest, roster=view.roster_digest, state="paused", person=person
+                    study=line.digest,
+                    roster=_view(site, line.digest).roster_digest,
+                    state="paused",
+                    person=who.person,
+                    session=who.session,
                 )
                 site.ask("Decide", decision, pb.StudyLine)
         return see_other("/studies")
@@ -100,39 +134,27 @@ def share(view: pb.StudyView) -> Share | None:
     return Share(1.0 - budget.left_share, rho_for(view.epsilon, view.delta) / cap)
 
 
+def _offers(site: Site) -> list[pb.StudyLine]:
+    return list(site.ask("Offers", pb.OffersRequest(), pb.OffersReply).studies)
+
+
 def _view(site: Site, study: str) -> pb.StudyView:
     return site.ask("Show", pb.ShowRequest(study=study), pb.StudyView)
 
 
-def _person(name: str) -> str:
-    if not name.strip():
-        raise Refused(
-            400,
-            InputError(
-                "nothing was decided",
-                code="page-person",
-                why="a decision is kept with the name of who made it",
-                hint="go back and write your name",
-            ),
-        )
-    return name.strip()
+def _not_looked() -> InputError:
+    return InputError(
+        "nothing was decided",
+        code="page-not-looked",
+        why="the box 'I have looked at what leaves this clinic' was not ticked",
+        hint="go back, look at the study, and tick it",
+    )
 
 
-def _check_approvable(view: pb.StudyView, *, looked: bool) -> None:
-    if view.obstacle:
-        raise PolicyRefusal(
-            "this clinic could not answer the study",
-            code="study-unanswerable",
-            why=view.obstacle,
-            hint=view.remedy or "the research team has to change it, or this clinic its settings",
-        )
-    if not looked:
-        raise Refused(
-            400,
-            InputError(
-                "nothing was decided",
-                code="page-not-looked",
-                why="the box 'I have looked at what leaves this clinic' was not ticked",
-                hint="go back, look at the study, and tick it",
-            ),
-        )
+def _not_typed(name: str) -> InputError:
+    return InputError(
+        "the study was not left",
+        code="page-not-typed",
+        why="what was typed is not its name",
+        hint=f"go back and type {name}",
+    )

@@ -24,11 +24,14 @@ COOKIE: Final = "cairn-page"
 
 @dataclass(frozen=True)
 class Reviewer:
-    """A person who signed in with an account of the clinic's. `token` is the keeper's."""
+    """A person who signed in with an account of the clinic's. `token` is the keeper's.
+
+    `holds`: for how many seconds without use; the keeper has the last word.
+    """
 
     name: str
     token: str
-    expires: float  # seconds since 1970
+    holds: float
 
 
 @dataclass
@@ -38,12 +41,43 @@ class Session:
     begun: float
     seen: float
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32))
-    signed_in: Reviewer | None = None
+    _reviewer: Reviewer | None = None
+    _used: float = 0.0
+    _handles: dict[str, str] = field(default_factory=dict)
+
+    def sign_in(self, reviewer: Reviewer, now: float | None = None) -> None:
+        """From now on this person decides here."""
+        self._reviewer, self._used = reviewer, time.time() if now is None else now
+
+    def sign_out(self) -> None:
+        """Nobody is signed in any more, and what only they may see has no address."""
+        self._reviewer = None
+        self._handles.clear()
 
     def reviewer(self, now: float | None = None) -> Reviewer | None:
-        """Who signed in here, while that holds."""
+        """Who signed in here, unless that was not used for too long."""
         at = time.time() if now is None else now
-        return self.signed_in if self.signed_in and at < self.signed_in.expires else None
+        if self._reviewer is not None and at >= self._used + self._reviewer.holds:
+            self.sign_out()
+        return self._reviewer
+
+    def token(self) -> str:
+        """The keeper's token of who signed in; empty: nobody did. Counts as use."""
+        reviewer = self.reviewer()
+        if reviewer is None:
+            return ""
+        self._used = time.time()
+        return reviewer.token
+
+    def handle(self, patient: str) -> str:
+        """A word for a patient that may stand in an address: elsewhere it says nothing."""
+        name = hmac.new(self.csrf.encode(), patient.encode(), hashlib.sha256).hexdigest()[:24]
+        self._handles[name] = patient
+        return name
+
+    def patient(self, handle: str) -> str | None:
+        """Whom a handle stands for."""
+        return self._handles.get(handle)
 
     def accepts(self, csrf: str) -> bool:
         """Whether a form was this session's own."""

@@ -18,13 +18,16 @@ from cairn_client.clinic_config import ClinicConfig
 from cairn_client.keeper_client import ADMIN, KeeperClient
 from cairn_client.link_report import LinkStanding, link_standing
 from cairn_client.page import words
+from cairn_client.page.drawings import drawing
 from cairn_client.page.guard import CSRF_FIELD, CSRF_HEADER
 from cairn_client.page.refusals import Refused
+from cairn_client.page.services import REVIEWERS
 from cairn_client.page.sessions import Session
 from cairn_client.page.standing import Standing, of_link, standing
 from cairn_client.sockets import Sockets
 from cairn_protocol.errors import CairnError
 from cairn_protocol.proto import keeper_pb2 as pb
+from cairn_protocol.proto import reviewers_pb2 as reviewers
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 CALL_SECONDS: Final = 20.0
@@ -86,6 +89,13 @@ class Site:
             fault = error
         return Now(status, link, standing(status, fault, link), of_link(link))
 
+    def accounts(self) -> bool:
+        """Whether this clinic has reviewers' accounts, so that a decision needs one."""
+        reply = self.ask(
+            "Reviewers", reviewers.ReviewersRequest(), reviewers.ReviewersReply, REVIEWERS
+        )
+        return bool(reply.reviewers)
+
     def page(
         self,
         request: Request,
@@ -140,6 +150,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["draw"] = drawing
     for name in words.FILTERS:
         environment.filters[name] = getattr(words, name)
     return environment

@@ -10,6 +10,7 @@ from typing import Final
 from markupsafe import Markup, escape
 
 SHORT: Final = 12  # characters of a digest that a person sees
+_BRACKETED: Final = re.compile(r"^\[[a-z.-]+\] ")
 _CODE: Final = re.compile(r"`([^`]+)`")
 
 
@@ -30,6 +31,22 @@ def ago(seconds: float, now: float | None = None) -> str:
         if passed >= 2 * size:
             return f"{passed // size} {unit}s ago"
     return "a minute ago" if passed >= 60 else f"{passed} seconds ago"
+
+
+def clock(seconds: float) -> str:
+    """A time, UTC, to the minute, for a column."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}" if seconds else "–"
+
+
+def day(seconds: float) -> str:
+    """A day, UTC."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    return f"{at.day} {at:%B %Y}"
+
+
+def uncoded(text: str) -> str:
+    """A refusal in one sentence, without the code that stands before it."""
+    return _BRACKETED.sub("", text)
 
 
 def minute(at: str) -> str:
@@ -82,12 +99,18 @@ def short(digest: str) -> str:
     return digest[:SHORT]
 
 
+def sentence(text: str) -> str:
+    """With a capital letter, unless it begins with a name that is written small."""
+    first = text.partition(" ")[0]
+    return f"{text[:1].upper()}{text[1:]}" if first.strip(",:;").isalpha() else text
+
+
 def prose(text: str) -> Markup:
     """Escaped text in which what stands in backticks is shown as code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped here
 
 
 FILTERS: Final = (
-    "ago", "count", "delta", "epsilon", "minute", "percent", "prose", "short", "size", "times",
-    "when",
+    "ago", "clock", "count", "day", "delta", "epsilon", "minute", "percent", "prose", "sentence",
+    "short", "size", "times", "uncoded", "when",
 )  # fmt: skip
