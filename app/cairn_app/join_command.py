@@ -49,9 +49,9 @@ def clinic_join(
     print("If either differs, stop and tell the team: somebody stands in between.")
     print(
         "\nNext\n"
-        f"  connect, and stay so          cairn clinic run {_at(folder)}\n"
-        f"  see how this clinic stands    cairn clinic status {_at(folder)}\n"
-        f"  studies that wait for you     cairn clinic offers {_at(folder)}\n"
+        f"  connect, and stay so          cairn clinic run{_at(folder)}\n"
+        f"  see how this clinic stands    cairn clinic status{_at(folder)}\n"
+        f"  studies that wait for you     cairn clinic offers{_at(folder)}\n"
         f"  this machine connects out to {joined.link.fleet} and needs no open port"
     )
 
@@ -64,4 +64,4 @@ def _asked() -> str:
 
 
 def _at(folder: Path) -> str:
-    return "" if folder == Path() else f"--folder {folder}"
+    return "" if folder == Path() else f" --folder {folder}"

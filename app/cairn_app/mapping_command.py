@@ -102,9 +102,12 @@ def _asked() -> Dates:
 
 
 def _write(target: Path, text: str) -> None:
-    """Write a file that must not exist: O_EXCL, so that not even a race overwrites one."""
+    """Write a file that must not exist: O_EXCL, so that not even a race overwrites one.
+
+    Readable by its owner alone: a link that may read it does not start.
+    """
     try:
-        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise _taken(target) from None
     with os.fdopen(handle, "w", encoding="utf-8") as file:

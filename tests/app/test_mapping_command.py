@@ -45,6 +45,7 @@ def test_it_says_what_it_found_tries_it_and_what_comes_next(clinic: Path) -> Non
     assert "12 synthetic patients" in said
     assert "findings: none" in said
     assert "cairn clinic import --dry-run --folder" in said
+    assert (clinic / "mapping.toml").stat().st_mode & 0o777 == 0o600, "or the link does not start"
 
 
 def test_it_never_overwrites(clinic: Path) -> None:
