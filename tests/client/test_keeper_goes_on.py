@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from cairn_client import restore
+from cairn_client import passwords, restore
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.keeper import Keeper
 from cairn_client.keeper_store import KeeperStore
 from cairn_client.own_mark import OwnMark
+from cairn_client.passwords import Cost
+from cairn_client.reviewer_proof import proved
+from cairn_client.reviewer_reset import reset
+from cairn_client.store_reviewers import Account
 from cairn_protocol.errors import CairnError, InputError, PeerFault, PolicyRefusal
 from cairn_protocol.messages import Confirmation, KeyPackage, Refusal, Upload
 from cairn_protocol.record import Message
@@ -165,3 +170,55 @@ class KeeperStoreOf:
 
     def __exit__(self, *_: object) -> None:
         self.store.close()
+
+
+@pytest.fixture
+def accounts(set_back: SetBack, monkeypatch: pytest.MonkeyPatch) -> SetBack:
+    """The same, of a clinic whose reviewers are Anna and Bob."""
+    monkeypatch.setattr(passwords, "COST", Cost(memory_kib=64, passes=1, lanes=1))
+    with closing(KeeperStore.of(set_back.old)) as store:
+        for name, password in PASSWORDS.items():
+            store.add_account(Account(name, passwords.hash_of(password), 1, ""))
+    return set_back
+
+
+PASSWORDS = {"anna": "annual turnip parade", "bob": "brown lanterns hum"}
+
+
+def test_where_a_clinic_has_accounts_two_of_them_answer_for_the_gap(accounts: SetBack) -> None:
+    clinic = accounts.old
+
+    def propose(by: str, password: str) -> restore.Gap:
+        return restore.propose(
+            clinic, by, files=(), everything=False, today=TODAY, password=lambda: password
+        )
+
+    for by, password in (("Ada", PASSWORDS["anna"]), ("anna", PASSWORDS["bob"]), ("anna", "")):
+        with pytest.raises(PolicyRefusal, match="sign-in-refused"):
+            propose(by, password)
+    with pytest.raises(PolicyRefusal, match="sign-in-refused"):
+        restore.propose(clinic, "anna", files=(), everything=False, today=TODAY)
+    assert propose("Anna", PASSWORDS["anna"]).by == ("anna",)
+    with pytest.raises(PolicyRefusal, match="restore-same-person"):
+        restore.agree(clinic, "ANNA", password=lambda: PASSWORDS["anna"])
+    with pytest.raises(PolicyRefusal, match="sign-in-refused"):
+        restore.agree(clinic, "bob", password=lambda: PASSWORDS["anna"])
+    gap = restore.agree(clinic, "bob", password=lambda: PASSWORDS["bob"])
+    assert gap.by == ("anna", "bob")
+
+
+def test_whoever_owns_the_files_gives_a_new_password_and_nobody_while_the_keeper_runs(
+    accounts: SetBack,
+) -> None:
+    clinic = accounts.old
+    with closing(KeeperStore.of(clinic)), pytest.raises(InputError, match="keeper-running"):
+        reset(clinic, "anna", lambda _: "quiet green afternoon")
+    with pytest.raises(PolicyRefusal, match="reviewer-unknown"):
+        reset(clinic, "carla", lambda _: "quiet green afternoon")
+    with pytest.raises(InputError, match="password-weak"):
+        reset(clinic, "anna", lambda _: "short")
+    reset(clinic, "Anna", lambda _: "quiet green afternoon")
+    with closing(KeeperStore.of(clinic)) as store:
+        assert proved(store, "anna", "quiet green afternoon", 1).name == "anna"
+        with pytest.raises(PolicyRefusal, match="sign-in-refused"):
+            proved(store, "anna", PASSWORDS["anna"], 1)
