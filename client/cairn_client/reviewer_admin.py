@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from typing import Final
 
 from cairn_client.reviewers import Reviewers
+from cairn_protocol.errors import PolicyRefusal
 from cairn_protocol.proto import reviewers_pb2 as pb
 
-SERVICE = "cairn.keeper.v1.Reviewers"
+log = logging.getLogger("cairn.keeper")
+SERVICE: Final = "cairn.keeper.v1.Reviewers"
 
 
 class ReviewerAdmin:
@@ -43,7 +47,12 @@ class ReviewerAdmin:
 
     def sign_in(self, request: pb.SignInRequest) -> pb.Session:
         """A session against a name and a password."""
-        token, person, seconds = self._reviewers.sign_in(request.name, request.password)
+        try:
+            token, person, seconds = self._reviewers.sign_in(request.name, request.password)
+        except PolicyRefusal as error:
+            log.warning("nobody was signed in: %s", error.code)
+            raise
+        log.info("a reviewer signed in")
         return pb.Session(token=token, person=person, expires_at=int(time.time() + seconds))
 
     def sign_out(self, request: pb.SignOutRequest) -> pb.SignOutReply:
