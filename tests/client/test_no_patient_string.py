@@ -8,37 +8,51 @@ and the store that are made of them, are where it may stand.
 from __future__ import annotations
 
 import ast
+import importlib
 import logging
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.protobuf.message_factory import GetMessageClass
+from typer.testing import CliRunner
 
+from cairn_app.cli import app
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.doctor import examine
 from cairn_client.hardened import unforeseen
+from cairn_client.importing import import_records
 from cairn_client.keeper import Keeper
-from cairn_client.keeper_client import KeeperClient
+from cairn_client.keeper_client import OUTGOING, KeeperClient
 from cairn_client.keeper_service import KeeperService
 from cairn_client.log_events import EVENTS, AllowListed, without_words
 from cairn_client.sockets import Sockets
+from cairn_protocol.errors import CairnError
 from cairn_protocol.proto import keeper_pb2 as pb
+from cairn_protocol.proto import outgoing_pb2 as out
 from keeper_bench import Bench, write_clinic
 
 Make = Callable[..., Bench]
 ROOT = Path(__file__).parents[2]
 SEED = "Zwyrtek"  # a surname; it is also written into identifiers
+WEEK = 7.3519  # of a score; no other week is like it
 MAY_HOLD = {"patients.csv", "scores.csv", "quarantine.csv"}  # the clinic's own, and made of them
 
 
 def seeded(folder: Path, name: str = "ash") -> Path:
     """A clinic with the seed in identifiers, in an arm, and where a number should be."""
-    write_clinic(folder, name)
+    return seed_into(write_clinic(folder, name), name)
+
+
+def seed_into(folder: Path, name: str = "ash") -> Path:
+    """The same of a clinic that is there."""
     for file in folder.glob("*.csv"):
         file.write_text(file.read_text().replace("SECRET", SEED))
     with (folder / "scores.csv").open("a") as scores:
@@ -46,6 +60,22 @@ def seeded(folder: Path, name: str = "ash") -> Path:
     with (folder / "patients.csv").open("a") as patients:
         patients.write(f"{SEED}-{name}-9,{SEED}\n")
     return folder
+
+
+def with_a_rare_week(clinic: ClinicFolder) -> Path:
+    """A clinic that is there, seeded, with one score in a week that nothing else could explain,
+    and imported."""
+    folder = seed_into(clinic.path)
+    with (folder / "scores.csv").open("a") as scores:
+        scores.write(f"{SEED}-ash-0,{WEEK},PHQ-9,13\n")
+    import_records(clinic)
+    return folder
+
+
+def traces(of: float) -> tuple[bytes, ...]:
+    """How a number may stand in a file, a line or a message."""
+    digits = str(of)[: len("-0.12345")].encode()  # however many more were printed
+    return digits, *(struct.pack(form, of) for form in ("<d", ">d", "<f"))
 
 
 def files_with_seed(folder: Path) -> set[str]:
@@ -121,6 +151,107 @@ def test_a_keeper_and_its_doctor_say_nothing(tmp_path: Path, written: list[str])
         assert SEED not in str(examine(clinic.path, seconds=0.5).to_json())
     assert files_with_seed(clinic.path) == set()
     assert any(" serving " in line for line in written)
+
+
+# What these do is another process's or for good; what they leave is looked at elsewhere.
+NOT_CALLED = {"DryRun", "Import", "TuneModel", "LeaveTeam", "LeaveStudy"}
+
+
+def methods() -> Iterator[tuple[str, str, Any, Any]]:
+    """Service, method, request and reply of everything on admin.sock, read off the protos."""
+    files = sorted((ROOT / "protocol/cairn_protocol/proto").glob("*_pb2.py"))
+    for module in (importlib.import_module(f"cairn_protocol.proto.{f.stem}") for f in files):
+        for service in module.DESCRIPTOR.services_by_name.values():
+            if not service.full_name.startswith("cairn.keeper.v1."):
+                continue
+            for method in service.methods:
+                if method.name not in NOT_CALLED:
+                    types = (GetMessageClass(t) for t in (method.input_type, method.output_type))
+                    yield service.full_name, method.name, *types
+
+
+def filled(request: Any) -> Any:
+    """A request that names the study and a person, as far as it names anything."""
+    known = {"study": "tiny", "person": "Ada", "name": "Ada", "clinic": "elm"}
+    texts = {f.name for f in request.DESCRIPTOR.fields if f.type == f.TYPE_STRING}
+    return request(**{name: value for name, value in known.items() if name in texts})
+
+
+def test_no_method_of_the_keeper_tells_who_or_when(bench: Make, written: list[str]) -> None:
+    """Every method, of whoever has not signed in: no reply, refusal, line or file has the seed, and
+    neither a patient's number nor a sum of a preview is in a line or a file."""
+    b = bench()
+    b.settle(0)
+    clinic = b.keepers[0].clinic
+    folder = with_a_rare_week(clinic)
+    said, numbers, called = [], {WEEK}, set()
+    with KeeperService(clinic), KeeperClient(Sockets(folder).admin) as keeper:
+        for service, method, request, reply in methods():
+            try:
+                found = keeper.admin(method, filled(request), reply, 60, service)
+            except CairnError as error:
+                said.append(f"{error} {error.hint}".encode())
+                continue
+            called.add(method)
+            said.append(found.SerializeToString())
+            if method == "Preview":
+                effect, course = found.questions
+                numbers |= {*effect.own.sum, course.own.length} - {0.0}
+    assert called >= {"Preview", "Sent", "Show", "Status", "AuditLog"}
+    assert len(numbers) > 5
+    assert not [text for text in said if SEED.encode() in text]
+    assert files_with_seed(folder) == set()
+    lines = "\n".join(written).encode()
+    for number in numbers:
+        for trace in traces(number):
+            assert trace not in lines
+            held = {f.name for f in folder.rglob("*") if f.is_file() and trace in f.read_bytes()}
+            assert held <= MAY_HOLD
+
+
+def test_what_leaves_is_shown_without_a_patient(bench: Make, written: list[str]) -> None:
+    b = bench()
+    b.settle(0)
+    folder = with_a_rare_week(b.keepers[0].clinic)
+    with KeeperService(b.keepers[0].clinic):
+        for words in (
+            "preview tiny",
+            "preview tiny --question effect --json",
+            "preview nobody",
+            "sent",
+            "sent tiny --json",
+            "show tiny",
+        ):
+            done = CliRunner().invoke(app, ["clinic", *words.split(), "--folder", str(folder)])
+            told = done.output + str(done.exception)
+            assert told
+            assert SEED not in told
+            assert str(WEEK) not in told
+    assert str(WEEK) not in "\n".join(written)
+
+
+def test_a_preview_that_breaks_is_told_without_its_words(
+    bench: Make, written: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError(f"could not place {SEED!r} at {WEEK}")
+
+    b = bench()
+    b.settle(0)
+    clinic = b.keepers[0].clinic
+    asked = out.PreviewRequest(study="tiny")
+    with KeeperService(clinic), KeeperClient(Sockets(clinic.path).admin) as keeper:
+        for where in ("cairn_client.preview.asked_here", "cairn_client.outgoing.StudyRecords"):
+            with monkeypatch.context() as patch:
+                patch.setattr(where, broken)
+                try:
+                    told = str(keeper.admin("Preview", asked, out.PreviewReply, 60, OUTGOING))
+                except CairnError as error:
+                    told = f"{error} {error.hint}"
+            assert SEED not in told
+            assert str(WEEK) not in told
+    assert sum("ValueError" in line for line in written) == 3, "two questions, and the records"
+    assert str(WEEK) not in "\n".join(written)
 
 
 def test_a_reader_that_breaks_is_told_without_its_words(
