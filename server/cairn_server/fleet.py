@@ -77,6 +77,7 @@ class FleetEndpoint:
         *,
         largest: int = LARGEST,
     ) -> None:
+        _lead_logs()  # before Flower's state says how it keeps itself
         self._book = NodeBook(database)
         self._state = FlowerState()
         for entry in self._book.entries():
@@ -161,7 +162,6 @@ class FleetEndpoint:
             grid.close()
 
     def __enter__(self) -> FleetEndpoint:
-        _lead_logs()
         settings = self._settings()
         listener = self._listen()
         self._address = listener.getsockname()[:2]
