@@ -7,6 +7,7 @@ policy stops a study at its next request, whoever approved it before.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -75,7 +76,7 @@ class ClinicPolicy(BaseModel):
             InputError: a file that cannot be used, or `input.policy-loosens`.
         """
         file = folder / FILE
-        if not file.exists():
+        if not os.path.lexists(file):
             return cls()
         policy = parse_toml(cls, read_bounded(file, LARGEST_POLICY), where=str(file), page=PAGE)
         for name in ("max_epsilon_study", "max_epsilon_patient"):

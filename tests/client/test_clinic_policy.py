@@ -171,6 +171,17 @@ def test_a_file_that_means_nothing_is_refused(folder: Path, text: str) -> None:
         PolicyFile(ClinicFolder.open(folder)).policy()
 
 
+def test_a_file_that_cannot_be_read_is_not_taken_for_none(folder: Path) -> None:
+    (folder / "policy.toml").symlink_to(folder / "nowhere")
+    file = PolicyFile(ClinicFolder.open(folder))
+    with pytest.raises(InputError):
+        file.policy()
+    with pytest.raises(PolicyRefusal):
+        file.check_readable()
+    (folder / "policy.toml").unlink()
+    assert file.policy() == ClinicPolicy()
+
+
 def test_a_huge_file_is_not_read(folder: Path) -> None:
     (folder / "policy.toml").write_bytes(b"#" * (1 << 20))
     with pytest.raises(InputError) as caught:

@@ -23,6 +23,7 @@ MOST_NAMED: Final = 3
 _RULES: Final = (
     ("clinic.toml", 0o022, "644"),
     ("mapping.toml", 0o022, "644"),
+    ("policy.toml", 0o022, "600"),
     ("link", 0o077, "700"),
     ("link/node.key", 0o077, "600"),
     ("link/ca.pem", 0o022, "600"),
