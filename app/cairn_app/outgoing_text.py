@@ -158,13 +158,17 @@ def _numbers(reply: pb.PreviewReply, q: pb.QuestionPreview, *, in_full: bool) ->
     if shown < len(q.names):
         yield f"  and {len(q.names) - shown:,} numbers more"
     if sums and q.own.cells:
-        people = [[c.cell, _figure(c.people)] for c in q.own.cells]
-        told = [row for row in people if in_full or row[1] != _figure(0.0)]
+        people = [[c.cell, _people(c.people)] for c in q.own.cells]
+        told = [row for row in people if in_full or row[1] != _people(0.0)]
+        more = 0 if in_full else max(0, len(told) - FEW)
+        told = told[: len(told) - more]
         yield ""
         yield "  What the sum here says, cell by cell" + (
             "" if in_full else "; empty cells left out"
         )
-        yield from _table(["cell", "here"], told or [["every cell", "0"]])
+        yield from _table(["cell", "here"], told or [["every cell", _people(0.0)]])
+        if more:
+            yield f"  and {more:,} cells more"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -183,6 +187,11 @@ def _labelled(label: str, text: str) -> Iterator[str]:
 
 def _figure(value: float) -> str:
     return f"{value + 0.0:.3f}".removeprefix("-") if abs(value) < 5e-4 else f"{value:.3f}"
+
+
+def _people(count: float) -> str:
+    """To a tenth: sums stand on a grid, and its steps are not people."""
+    return f"{round(count, 1) + 0.0:.1f}"
 
 
 def _bytes(count: int) -> str:

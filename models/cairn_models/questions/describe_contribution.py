@@ -35,11 +35,11 @@ def _slots(frame: Frame, block: Block) -> Iterator[Slot]:
             yield table(of, _places(frame, block), block.seen, weight)
         elif isinstance(block, Divided):
             for trait in ("not reliably recovered", "reliably recovered"):
-                yield moments(f"{of}, {trait}", title, COUNT_WEIGHT, weight)
+                value = f"the value, 0 to {block.highest:g}"
+                yield moments(f"{of}, {trait}", value, COUNT_WEIGHT, weight)
         else:
-            yield moments(
-                of, f"{title} ({block.lowest:g} to {block.highest:g})", COUNT_WEIGHT, weight
-            )
+            value = f"the value, {block.lowest:g} to {block.highest:g}"
+            yield moments(of, value, COUNT_WEIGHT, weight)
 
 
 def _title(frame: Frame, block: Block) -> str:
