@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Final
 
+from cairn_protocol import code_version
 from cairn_protocol.errors import InputError
 from cairn_protocol.groups import check_named
 from cairn_protocol.roster import Roster, SignedRoster
@@ -29,14 +31,31 @@ def sign(home: ServerHome, store: Store, study: Study) -> StoredStudy:
     """`study` signed by the team and kept; whether it can and should be asked is checked first.
 
     Raises:
+        InputError: the study names a version of Cairn that this server has not.
         CairnError: a question, a setting or the policy cannot be asked.
         PolicyRefusal: noise would swamp an answer, and the study does not insist (`planning`).
     """
+    check_code(study, version("cairn-federated"))
     plan_study(study).check()
     signed = SignedStudy.sign(study, home.team())
     return store.add_study(
         StoredStudy(signed.digest, study.name, signed.body, b"", "signed", datetime.now(UTC))
     )
+
+
+def check_code(study: Study, here: str) -> None:
+    """Refuses a study that names another version than `here`: clinics with that one would have to
+    compute what this server plans and sums.
+
+    Raises:
+        InputError: `input.code-version`.
+    """
+    if not code_version.accepts(study.code, here):
+        raise InputError(
+            f"the study wants Cairn {code_version.words(study.code)}, this server has {here}",
+            code="code-version",
+            hint="install that version here, or name this one in the study's `code`",
+        )
 
 
 def offer(

@@ -1,4 +1,4 @@
-"""The docs name every setting of clinic.toml and policy.toml, with the default that the code has."""
+"""The docs name every setting of clinic.toml and policy.toml, with the default of the code."""
 
 from __future__ import annotations
 
