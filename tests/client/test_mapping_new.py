@@ -217,18 +217,6 @@ def test_dates_that_no_form_reads_are_refused(days: list[str], code: str, tmp_pa
     assert refusal(tmp_path).code == f"input.{code}"
 
 
-@pytest.mark.parametrize(
-    "header", ["patient,date,PHQ9,GAD7", "Pat-Nr,Datum,phq9_1,phq9_2", "id,week,PHQ-9 Summe,WSAS"]
-)
-def test_a_column_for_each_questionnaire_is_refused_with_what_to_do(
-    header: str, tmp_path: Path
-) -> None:
-    rows = [f"p{i},{'2024-01-02' if 'week' not in header else i},{i % 4},{i % 3}" for i in range(9)]
-    error = refusal(long(tmp_path, header, rows))
-    assert error.code == "input.table-wide"
-    assert "pivot_longer" in error.hint
-
-
 def test_one_column_named_after_its_questionnaire_is_that_instrument(tmp_path: Path) -> None:
     long(tmp_path, "client,week,PHQ-9 score", [f"p{i},{i},{i % 20}" for i in range(12)])
     proposal, imported = accept(tmp_path)

@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "clinic-data.md").read_text(encodin
 
 def test_the_example_reads_as_the_page_says(tmp_path: Path) -> None:
     tables = re.findall(r"```csv\n(.*?)```", PAGE, re.DOTALL)
-    (mapping,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    mapping, _ = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     for name, text in (("scores.csv", tables[0]), ("patients.csv", tables[1])):
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "mapping.toml").write_text(mapping, encoding="utf-8")
@@ -27,6 +27,19 @@ def test_the_example_reads_as_the_page_says(tmp_path: Path) -> None:
         ("a-002", 1.0, "GAD-7", 12.0),
     ]
     assert imported.records.patients["arm"].to_list() == ["waiting", "dmhi_guided"]
+
+
+def test_the_wide_example_reads_as_the_page_says(tmp_path: Path) -> None:
+    _, wide = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "mapping.toml").write_text("cairn = 1\n" + wide, encoding="utf-8")
+    (tmp_path / "people.csv").write_text("Pat-Nr,phq9_t0,phq9_t1\na-001,17,9\na-002,12,\n")
+    imported = read_clinic(tmp_path)
+    assert imported.findings == ()
+    assert imported.records.scores.rows() == [
+        ("a-001", 0.0, "PHQ-9", 17.0),
+        ("a-001", 8.0, "PHQ-9", 9.0),
+        ("a-002", 0.0, "PHQ-9", 12.0),
+    ]
 
 
 @pytest.mark.parametrize("code", FAULTS)

@@ -33,6 +33,7 @@ from cairn_client.readers.omop.source import with_omop
 from cairn_client.readers.patients import check_patients
 from cairn_client.readers.raw import Sheet, Source
 from cairn_client.readers.scores import check_scores
+from cairn_client.readers.wide import long_of
 from cairn_models.measures import Instrument
 from cairn_models.records import PATIENT_COLUMNS, Records
 from cairn_protocol.study import CustomInstrument
@@ -73,6 +74,9 @@ def read_source(
     """The import of any source of raw tables: all that follows the reading is here."""
     findings = Findings()
     raw = {name: source.table(name, findings) for name in mapping.tables()}
+    if mapping.scores is not None and mapping.scores.wide and (wide := raw["scores"]) is not None:
+        raw["scores"], long = long_of(wide, mapping.scores, mapping.decimal)
+        mapping = mapping.model_copy(update={"scores": long})
     sheets = {
         name: (table, Sheet(table.file, table.columns, findings, table.stretches))
         for name, table in raw.items()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cairn_client.readers.fhir.mapping import Fhir
 from cairn_client.readers.imported import QUARANTINE_FILE
@@ -78,9 +78,19 @@ class _Timed(_Table):
 
     @model_validator(mode="after")
     def _one_time(self) -> _Timed:
-        if sum(c is not None for c in (self.week, self.month, self.date)) != 1:
+        given = sum(c is not None for c in (self.week, self.month, self.date))
+        if given != (0 if self._times_of_columns() else 1):
             raise ValueError("give exactly one of week, month and date")
         return self
+
+    def _times_of_columns(self) -> bool:
+        """Whether every column of values says its own time."""
+        return False
+
+    @property
+    def dated(self) -> bool:
+        """Whether times are dates, from which weeks are counted."""
+        return self.date is not None
 
     def columns(self) -> dict[str, str]:
         return _filled(
@@ -92,10 +102,32 @@ class _Timed(_Table):
         )
 
 
-class Scores(_Timed):
-    """One row a score, or one row an item."""
+class WideColumn(_Part):
+    """What a column of a wide table holds: a total, or with `PHQ-9/3` an item; and when it was.
 
-    value: Column
+    `week` is the same for every row; `date` is another column. Without both, the row says when.
+    """
+
+    instrument: str = Field(pattern=r"^[^/]{1,60}(/[1-9][0-9]?)?$")
+    week: float | None = Field(default=None, ge=-520, le=2600)
+    date: Column | None = None
+
+    @property
+    def name(self) -> str:
+        """The instrument."""
+        return self.instrument.partition("/")[0]
+
+    @property
+    def item(self) -> str | None:
+        """The item's number; None for a total."""
+        return self.instrument.partition("/")[2] or None
+
+
+class Scores(_Timed):
+    """One row a score, or one row an item; or, with `wide`, a column for each."""
+
+    wide: dict[Column, WideColumn] = {}
+    value: Column | None = None
     instrument: Column | None = None
     instrument_is: str | None = None
     item: Column | None = None
@@ -104,8 +136,37 @@ class Scores(_Timed):
     items: dict[Word, int] = {}
     ignore: tuple[str, ...] = ()
 
+    @field_validator("wide", mode="before")
+    @classmethod
+    def _short(cls, columns: object) -> object:
+        """`"column" = "PHQ-9"` is `{ instrument = "PHQ-9" }`."""
+        if not isinstance(columns, dict):
+            return columns
+        return {k: {"instrument": v} if isinstance(v, str) else v for k, v in columns.items()}
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> Scores:
+        long = ("value", "instrument", "instrument_is", "item", "codes", "items", "ignore")
+        if self.wide and any(getattr(self, name) for name in long):
+            raise ValueError(f"a wide table has none of {', '.join(long)}: wide says it all")
+        if not self.wide and self.value is None:
+            raise ValueError("value is missing, the column of the score")
+        timed = [(c.week is not None) + 2 * (c.date is not None) for c in self.wide.values()]
+        if len(set(timed)) > 1 or 3 in timed:
+            raise ValueError("either every column of wide has a week, or every one a date, or none")
+        return self
+
+    def _times_of_columns(self) -> bool:
+        return any(c.week is not None or c.date is not None for c in self.wide.values())
+
+    @property
+    def dated(self) -> bool:
+        return self.date is not None or any(c.date for c in self.wide.values())
+
     @model_validator(mode="after")
     def _one_instrument(self) -> Scores:
+        if self.wide:
+            return self
         if (self.instrument is None) == (self.instrument_is is None):
             raise ValueError("give exactly one of instrument and instrument_is")
         if self.item is None and (self.items or self.prorate):
@@ -113,8 +174,13 @@ class Scores(_Timed):
         return self
 
     def columns(self) -> dict[str, str]:
-        return super().columns() | _filled(
-            instrument=self.instrument, value=self.value, item=self.item
+        spread = {f"wide{i}": column for i, column in enumerate(self.wide)}
+        days = {f"day{i}": c.date for i, c in enumerate(self.wide.values()) if c.date is not None}
+        return (
+            super().columns()
+            | _filled(instrument=self.instrument, value=self.value, item=self.item)
+            | spread
+            | days
         )
 
 
@@ -231,7 +297,7 @@ class ClinicMapping(_Part):
             raise ValueError("[fhir] has the patients; leave [patients] out")
         if self.fhir is not None and self.consent is not None and self.fhir.consent != "elsewhere":
             raise ValueError('[consent] stands beside [fhir] only with fhir.consent = "elsewhere"')
-        dated = [name for name, t in self.tables().items() if isinstance(t, _Timed) and t.date]
+        dated = [name for name, t in self.tables().items() if isinstance(t, _Timed) and t.dated]
         entries = self.patients.entry if self.patients is not None else None
         if (
             self.omop is not None
@@ -288,6 +354,8 @@ class ClinicMapping(_Part):
     def named_instruments(self) -> set[str]:
         """Cairn's or a study's names of instruments that the mapping speaks of."""
         named = set(self.scores.codes.values()) if self.scores is not None else set()
+        if self.scores is not None:
+            named |= {column.name for column in self.scores.wide.values()}
         if self.scores is not None and self.scores.instrument_is is not None:
             named.add(self.scores.instrument_is)
         if self.omop is not None:

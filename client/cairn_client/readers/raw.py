@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from cairn_client.readers.findings import Findings
+
+SPREAD: Final = "__column"  # of a table that was wide: in which column each value stood
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,20 @@ class Sheet:
     def _add(
         self, frame: pl.DataFrame, code: str, role: str | None, words: Mapping[str, object]
     ) -> None:
-        rows = frame["row"].to_numpy().astype(np.int64)
-        column = None if role is None else self.columns[role]
-        for file, lines in self._in_files(rows):
-            self.findings.add(code, file, lines, column=column, **words)
+        for column, found in self._by_column(frame, role):
+            rows = found["row"].to_numpy().astype(np.int64)
+            for file, lines in self._in_files(rows):
+                self.findings.add(code, file, lines, column=column, **words)
+
+    def _by_column(
+        self, frame: pl.DataFrame, role: str | None
+    ) -> Iterator[tuple[str | None, pl.DataFrame]]:
+        """The rows by the clinic's column in which `role` stands: in a wide table, several."""
+        if role == "value" and SPREAD in frame.columns:
+            for (column,), rows in frame.group_by(SPREAD, maintain_order=True):
+                yield str(column), rows
+        else:
+            yield None if role is None else self.columns[role], frame
 
     def _in_files(self, rows: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.int64]]]:
         if not self.stretches:

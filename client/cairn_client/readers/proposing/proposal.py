@@ -63,7 +63,7 @@ def propose(folder: Path, only: str | None = None, order: Order | None = None) -
         raise no_scores(looked)
     for found in tables.values():
         trouble(found)
-    dated = export is None and "date" in tables["scores"].roles
+    dated = export is None and _dated(tables["scores"])
     if dated and "entry" not in _roles(tables.get("patients")):
         raise no_scores(looked, entry=True)
     part = _export_part(folder, export, tables) if export is not None else None
@@ -148,7 +148,28 @@ def _chosen(looked: Iterable[FileLook]) -> dict[TableName, FileLook]:
         candidates = [f for f in looked if f.table == name]
         if candidates:
             chosen[name] = max(candidates, key=lambda f: f.sample.frame.height)
+    wide = [f for f in looked if "patient" in f.roles and _readable(f)]
+    if "scores" not in chosen and wide:  # a file of patients may hold their scores, too
+        scores = max(wide, key=lambda f: f.sample.frame.height)
+        chosen = {"scores": scores, **chosen}
     return chosen
+
+
+def _readable(found: FileLook) -> bool:
+    """Whether the file is wide, and its names or another column say when each value was."""
+    if found.spread is None or found.spread.trouble:
+        return False
+    timed = any(c.week is not None or c.date for c in found.spread.columns.values())
+    return timed or bool({"date", "week", "month"} & set(found.roles))
+
+
+def _dated(scores: FileLook) -> bool:
+    if scores.spread is None:
+        return "date" in scores.roles
+    columns = scores.spread.columns.values()
+    return any(c.date for c in columns) or (
+        "date" in scores.roles and not any(c.week is not None for c in columns)
+    )
 
 
 def _roles(found: FileLook | None) -> Iterable[str]:
@@ -159,7 +180,7 @@ def _forms(tables: Iterable[FileLook]) -> dict[str, str]:
     """date_format by file, of files whose used dates are not written as 2024-01-31."""
     forms: dict[str, str] = {}
     for found in tables:
-        used = {found.looks[c].form for c in found.roles.values() if found.looks[c].kind == "date"}
+        used = {found.looks[c].form for c in found.used if found.looks[c].kind == "date"}
         if used:
             forms[found.sample.file] = used.pop() or ""
     return forms
@@ -202,10 +223,9 @@ def _head(
     separator = shared("separator", [(s.file, s.separator) for s in samples if s.separator])
     if separator not in (None, ","):
         page.put("separator", quoted(str(separator)), "with it most columns come out")
-    numbers = ("value", "coverage")
     used = [
-        (f.sample.file, f.looks[f.roles[r]].decimal)
-        for f in tables.values() if f.sample.encoding for r in numbers if r in f.roles
+        (f.sample.file, f.looks[column].decimal)
+        for f in tables.values() if f.sample.encoding for column in f.numbers
     ]  # fmt: skip
     decimal = shared("decimal mark", [(file, mark) for file, mark in used if mark])
     if decimal == ",":

@@ -35,7 +35,7 @@ def _plain_enough(by_file: list[tuple[str, str | None]]) -> bool:
 
 def trouble(found: FileLook) -> None:
     """Refuse a file of which a used column's dates cannot be read in one way."""
-    for column in found.roles.values():
+    for column in sorted(found.used):
         match found.looks[column].trouble:
             case "ambiguous":
                 raise InputError(
@@ -72,15 +72,15 @@ def no_scores(looked: Iterable[FileLook], *, entry: bool = False) -> InputError:
             "date d'entrée), or a column of weeks to the scores",
         )
     for found in looked:
-        if found.wide:
-            columns = ", ".join(map(repr, found.wide[:6]))
+        if found.spread is not None:
+            why = found.spread.trouble or "no column says when they were filled in"
             return InputError(
                 f"{found.sample.file} has a column for each questionnaire or item",
                 code="table-wide",
-                why=f"{columns}; Cairn reads one row a score",
-                hint="export it in long form: patient, date, instrument, value (item too, for "
-                "answers). In R: tidyr::pivot_longer; in pandas: melt; in Excel: Power Query, "
-                "Unpivot Columns",
+                why=why,
+                hint="name the columns like phq9_week4 or phq9_week4_3 (the third item), or by "
+                "visit with a column of each visit's date: phq9_t1, date_t1; or write "
+                "[scores.wide] by hand: docs/clinic-data.md",
             )
     seen = [
         f"{f.sample.file}: {', '.join(f'{r} {c!r}' for r, c in f.roles.items())}"

@@ -11,6 +11,7 @@ import polars as pl
 from cairn_client.readers.proposing.columns import Look, look
 from cairn_client.readers.proposing.dates import Order
 from cairn_client.readers.proposing.sampling import Sample
+from cairn_client.readers.proposing.spread import Spread, spread_of
 from cairn_client.readers.proposing.words import (
     PRIVATE,
     instrument_of,
@@ -38,7 +39,7 @@ class FileLook:
         roles: role → column, of the roles that were found.
         unsure: roles that were found by elimination or by values alone.
         table: which table it could be; None for none.
-        wide: columns that hold an instrument each, where there are several.
+        spread: what its columns hold, where several name an instrument each.
         instrument: the one instrument of a file whose value column is named after it.
     """
 
@@ -47,8 +48,21 @@ class FileLook:
     roles: Mapping[str, str]
     unsure: frozenset[str]
     table: TableName | None
-    wide: tuple[str, ...] = ()
+    spread: Spread | None = None
     instrument: str | None = None
+
+    @property
+    def used(self) -> frozenset[str]:
+        """Columns that would be read: of roles, and those that are spread out."""
+        wide = self.spread.columns if self.spread is not None else {}
+        dates = {column.date for column in wide.values() if column.date is not None}
+        return frozenset({*self.roles.values(), *wide, *dates})
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Columns of scores and shares, which are written with the decimal mark."""
+        named = tuple(self.roles[r] for r in ("value", "coverage") if r in self.roles)
+        return (*named, *(self.spread.columns if self.spread is not None else ()))
 
     def values(self, role: str) -> pl.Series:
         """The column of `role`."""
@@ -80,8 +94,10 @@ def understand(sample: Sample, order: Order | None) -> FileLook:
         for name in names
         if looks[name].kind == "number" and instrument_of(name)[0] and name not in roles.values()
     )
-    instrument = None
-    if "value" not in roles and len(named) == 1 and said is None:
+    instrument = spread = None
+    if "value" not in roles and said is None:
+        spread = spread_of(looks, frozenset(roles.values()))
+    if spread is None and "value" not in roles and len(named) == 1 and said is None:
         roles["value"], instrument = named[0], instrument_of(named[0])[0]
     table = _table(sample, roles, said, instrument)
     if said is not None and table in ("scores", "engagement", "wearables"):
@@ -90,13 +106,14 @@ def understand(sample: Sample, order: Order | None) -> FileLook:
             del roles["arm"]
         if not set(roles_of(said[1])) & {"instrument", "measure"}:
             unsure.add("instrument")
+    visits = {c.date for c in spread.columns.values()} if spread is not None else set()
+    free = {name: how for name, how in looks.items() if name not in visits}
     if table == "patients" and "entry" not in roles:
-        _only_date(roles, unsure, looks, "entry")
+        _only_date(roles, unsure, free, "entry")
     timed = {"week", "month", "date"} & set(roles)
     if table is not None and table not in ("patients", "consent") and not timed:
-        _only_date(roles, unsure, looks, "date")
-    wide = named if len(named) > 1 and said is None and "value" not in roles else ()
-    return FileLook(sample, looks, roles, frozenset(unsure), table, wide, instrument)
+        _only_date(roles, unsure, free, "date")
+    return FileLook(sample, looks, roles, frozenset(unsure), table, spread, instrument)
 
 
 def variables(found: FileLook) -> dict[str, str]:
@@ -104,7 +121,7 @@ def variables(found: FileLook) -> dict[str, str]:
     listed: dict[str, str] = {}
     for name, how in found.looks.items():
         variable = variable_of(name)
-        usable = how.kind in ("number", "words") and name not in found.roles.values()
+        usable = how.kind in ("number", "words") and name not in found.used
         if variable is not None and usable and plain(name) not in PRIVATE:
             listed.setdefault(variable, name)
     return listed

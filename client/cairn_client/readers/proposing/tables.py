@@ -9,6 +9,7 @@ import polars as pl
 
 from cairn_client.readers.proposing.columns import FEWEST, shown
 from cairn_client.readers.proposing.roles import FileLook, TableName, variables
+from cairn_client.readers.proposing.spread import Spread
 from cairn_client.readers.proposing.words import (
     PRIVATE,
     arm_of,
@@ -28,6 +29,9 @@ _ARMS = {"waiting", "treatment_as_usual", "self_help_book", "dmhi_unguided", "dm
 def write_scores(page: Page, found: FileLook, form: str | None) -> None:
     """`[scores]` with its codes, and what cannot be told of them."""
     _start(page, "scores", found, form)
+    if found.spread is not None:
+        write_spread(page, found, found.spread)
+        return
     _time(page, found)
     if found.instrument is not None:
         named = found.roles["value"]
@@ -43,6 +47,39 @@ def write_scores(page: Page, found: FileLook, form: str | None) -> None:
         page.put("item", quoted(found.roles["item"]), check=guess)
     if found.instrument is None:
         _codes(page, found)
+
+
+def write_spread(page: Page, found: FileLook, spread: Spread) -> None:
+    """`[scores.wide]`: what each column holds, and when it was."""
+    columns = spread.columns
+    if not any(c.week is not None or c.date for c in columns.values()):
+        _time(page, found)
+    _range_of_columns(page, found, spread)
+    page.part("scores.wide", "your column = what it holds; an empty cell is no score")
+    if any(c.item for c in columns.values()):
+        page.check("that the numbers in these names are the items'")
+    if any(not c.sure for c in columns.values()):
+        page.check("that the first visit is week 0, the entry to the waiting list")
+    for name, column in columns.items():
+        place = column.instrument + (f"/{column.item}" if column.item else "")
+        if column.week is not None:
+            page.put(name, f"{{ instrument = {quoted(place)}, week = {column.week:g} }}")
+        elif column.date is not None:
+            page.put(name, f"{{ instrument = {quoted(place)}, date = {quoted(column.date)} }}")
+        else:
+            page.put(name, quoted(place))
+
+
+def _range_of_columns(page: Page, found: FileLook, spread: Spread) -> None:
+    """Say of which instruments totals lie outside the range; no value is shown."""
+    outside = set()
+    for name, column in spread.columns.items():
+        text = found.sample.column(name).str.replace(",", ".", literal=True)
+        numbers = text.cast(pl.Float64, strict=False).drop_nulls()
+        scale = INSTRUMENTS[column.instrument]
+        if column.item is None and not numbers.is_between(scale.lowest, scale.highest).all():
+            outside.add(f"{scale.name} ({scale.lowest:g} to {scale.highest:g})")
+    _say_outside(page, outside)
 
 
 def write_patients(
@@ -62,7 +99,7 @@ def write_patients(
     if "arm" in found.roles:
         _arms(page, found)
     listed = variables(found)
-    others = [n for n in found.looks if n not in {*found.roles.values(), *listed.values()}]
+    others = [n for n in found.looks if n not in {*found.used, *listed.values()}]
     private = [n for n in others if plain(n) in PRIVATE]
     if private:
         page.say(f"Left out, never read: {', '.join(private)}")
@@ -219,6 +256,10 @@ def _range_checks(page: Page, found: FileLook) -> None:
             scale = INSTRUMENTS[name]
             if lowest < scale.lowest or highest > scale.highest:
                 outside.add(f"{name} ({scale.lowest:g} to {scale.highest:g})")
+    _say_outside(page, outside)
+
+
+def _say_outside(page: Page, outside: set[str]) -> None:
     if outside:
         page.check(f"some scores are outside the range of {', '.join(sorted(outside))}: is it "
                    "another questionnaire, or a code for missing answers?")  # fmt: skip
