@@ -43,27 +43,30 @@ class Kept:
     name: str
     last: AuditReceipt | None = None
     at: int = 1_760_000_000
+    team: Identity = TEAM
 
     @classmethod
     def begun(cls, folder: Path, name: str = "oak", key: bytes = b"k" * 32) -> Kept:
         """A new log in `folder`."""
         clinic = Identity.from_private_bytes(key)
         first = event("begun", clinic=name, identity=clinic.public.hex())
-        return cls(AuditLog(folder / f"{name}.sqlite", clinic.public, first), clinic, name)
+        audit = AuditLog(folder / f"{name}.sqlite", clinic.public, first)
+        audit.append(event("team", once="team", team=TEAM.public.hex()))
+        return cls(audit, clinic, name)
 
     def countersign(self) -> AuditReceipt:
         """The next receipt, kept beside the log."""
-        answer = Countersigned(self.audit, self.clinic, lambda: TEAM.public).answer
+        answer = Countersigned(self.audit, self.clinic, lambda: self.team.public).answer
         number = self.last.number + 1 if self.last else 1
         head = answer(AuditRequest(number, (self.last,) if self.last else ()))
         self.at += 3600
-        self.last = AuditReceipt.sign(head, self.at, TEAM)
+        self.last = AuditReceipt.sign(head, self.at, self.team)
         answer(AuditRequest(number, (self.last,)))
         return self.last
 
     def export(self) -> str:
         """What `cairn clinic log export` writes."""
-        whose = Whose(self.name, self.clinic.public, TEAM.public)
+        whose = Whose(self.name, self.clinic.public)
         entries = [(entry.text, entry.hash.hex()) for entry in self.audit.entries()]
         receipts = [receipt.body for receipt in self.audit.receipts()]
         return "".join(written(whose, entries, receipts))

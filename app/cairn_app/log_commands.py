@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,8 @@ from cairn_app.keeper_calls import AsJson, Folder, json_of, keeper_at
 from cairn_protocol.errors import InputError
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
     from cairn_client.audit_log.export import Verified
     from cairn_client.keeper_client import KeeperClient
     from cairn_protocol.proto import audit_pb2 as pb
@@ -59,23 +60,26 @@ def clinic_log_export(
     as_json: AsJson = False,
 ) -> None:
     """Write the whole log with its receipts into a file that anybody can check."""
-    from cairn_client.audit_log.export import Whose, verified, written
+    from cairn_client.audit_log.admin import SERVICE
+    from cairn_client.audit_log.export import verified
+    from cairn_client.audit_log.fetch import ReplyT, fetched
 
     with keeper_at(folder) as keeper:
-        entries = list(_entries(keeper))
-        receipts = list(_receipts(keeper))
-        standing = _page(keeper, limit=1).standing
-    identity, team = bytes.fromhex(standing.identity), bytes.fromhex(standing.team)
-    whose = Whose(standing.clinic, identity, team)
-    text = "".join(written(whose, ((e.body, e.hash) for e in entries), receipts))
-    log = verified(text)  # the keeper's word is checked like anybody's
+
+        def ask(method: str, request: Message, reply: type[ReplyT]) -> ReplyT:
+            return keeper.admin(method, request, reply, service=SERVICE)
+
+        text = fetched(ask)
+        team = _page(keeper, limit=1).standing.team
     _write(file, text)
+    log = verified(text)
+    entries, receipts = len(log.entries), len(log.receipts) + len(log.lost)
     if as_json:
-        print(json.dumps({"file": str(file), "entries": len(entries), "receipts": len(receipts)}))
+        print(json.dumps({"file": str(file), "entries": entries, "receipts": receipts}))
         return
-    print(f"{file}: {len(entries):,} entries, {len(receipts):,} receipts")
+    print(f"{file}: {entries:,} entries, {receipts:,} receipts")
     print("It names this clinic's people and counts its rows: give it to those who may know that.")
-    print(f"Check it anywhere with  cairn clinic log verify {file}{_team_option(log)}")
+    print(f"Check it anywhere with  cairn clinic log verify {file}{_team_option(team)}")
 
 
 @log_app.command("verify")
@@ -111,7 +115,7 @@ def clinic_log_verify(  # noqa: PLR0917
         log.check_shows(_hexadecimal(head))
     judged = Judged.of(
         log,
-        team_known=_is_team(log, team),
+        team=_team(log, team),
         paid=compared(log, verified_ledger(ledger)) if ledger is not None else None,
         head_known=bool(head),
     )
@@ -141,27 +145,6 @@ def _page(
     return keeper.admin("AuditLog", request, pb.AuditLogReply, service=SERVICE)
 
 
-def _entries(keeper: KeeperClient) -> Iterator[pb.AuditEntry]:
-    after = 0
-    while entries := _page(keeper, after=after).entries:
-        yield from entries
-        after = entries[-1].number
-
-
-def _receipts(keeper: KeeperClient) -> Iterator[bytes]:
-    from cairn_client.audit_log.admin import SERVICE
-    from cairn_protocol.proto import audit_pb2 as pb
-
-    after = 0
-    while True:
-        request = pb.AuditReceiptsRequest(after=after)
-        found = keeper.admin("AuditReceipts", request, pb.AuditReceiptsReply, service=SERVICE)
-        if not found.receipts:
-            return
-        yield from found.receipts
-        after += len(found.receipts)
-
-
 def _write(file: Path, text: str) -> None:
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -186,22 +169,25 @@ def _read(file: Path) -> Verified:
         raise altered("it is not UTF-8") from None
 
 
-def _is_team(log: Verified, typed: str) -> bool:
+def _team(log: Verified, typed: str) -> bytes | None:
+    """The key with that fingerprint, of those that signed; None where nobody gave one."""
     from cairn_client.audit_log.chain import altered
     from cairn_protocol.identity import fingerprint
     from cairn_protocol.member_list import fingerprint_typed
 
     if not typed:
-        return False
-    if not log.whose.team or fingerprint_typed(typed) != fingerprint(log.whose.team):
-        raise altered("its receipts are not signed by the team with that fingerprint")
-    return True
+        return None
+    heard = fingerprint_typed(typed)
+    for key in log.teams:
+        if fingerprint(key) == heard:
+            return key
+    raise altered("this clinic never joined the team with that fingerprint")
 
 
-def _team_option(log: Verified) -> str:
+def _team_option(team: str) -> str:
     from cairn_protocol.identity import fingerprint
 
-    return f" --team {fingerprint(log.whose.team)}" if log.whose.team else ""
+    return f" --team {fingerprint(bytes.fromhex(team))}" if team else ""
 
 
 def _hexadecimal(head: str) -> bytes:

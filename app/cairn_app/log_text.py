@@ -12,7 +12,7 @@ from cairn_protocol.identity import fingerprint
 
 if TYPE_CHECKING:
     from cairn_client.audit_log.against_ledger import Compared
-    from cairn_client.audit_log.export import Verified
+    from cairn_client.audit_log.export import Covered, Verified
     from cairn_protocol.proto import audit_pb2 as pb
 
 WIDTH = 96
@@ -59,29 +59,39 @@ class Judged:
 
     @classmethod
     def of(
-        cls, log: Verified, *, team_known: bool, paid: Compared | None, head_known: bool
+        cls, log: Verified, *, team: bytes | None, paid: Compared | None, head_known: bool
     ) -> Self:
-        """The judgement on a log whose links and receipts hold."""
-        proven, missing = _receipts(log)
-        if log.receipts and not team_known:
+        """The judgement on a log whose links and receipts hold.
+
+        Args:
+            team: the key that a person knows to be the team's.
+            head_known: whether it holds a head that the server showed.
+        """
+        newest = log.newest(team)
+        proven, missing = _receipts(log, newest)
+        if newest is not None and team is None:
             missing.append(
                 "Whose key countersigned it. Compare this fingerprint with the team, by telephone, "
-                f"and give it with --team: {fingerprint(log.whose.team)}"
+                f"and give it with --team: {fingerprint(newest.team)}"
             )
         if paid is not None:
             proven += _paid(paid)
-        return cls(tuple(proven), tuple(missing), tuple(_never(log, head_known=head_known)))
+        never = _never(log, newest, head_known=head_known)
+        return cls(tuple(proven), tuple(missing), tuple(never))
 
 
-def _receipts(log: Verified) -> tuple[list[str], list[str]]:
+def _receipts(log: Verified, newest: Covered | None) -> tuple[list[str], list[str]]:
     proven, missing = [], []
-    if log.newest is None:
-        missing.append("When it was written, and that it was not written anew: there is no receipt")
+    if newest is None:
+        missing.append(
+            "When it was written, and that it was not written anew: there is no receipt."
+        )
     else:
+        receipt = newest.receipt
         proven.append(
-            f"Entries 1 to {log.covered} were so on {_minute(log.newest.at)} UTC, {CLOCK}: the "
-            f"research team signed receipt {log.newest.number}. Nobody can have changed, left out "
-            "or added one of them since."
+            f"Entries 1 to {newest.entry} were so on {_minute(receipt.at)} UTC, {CLOCK}: the "
+            f"research team signed receipt {receipt.number}. Without the team, nobody can have "
+            "changed, left out or added one of them since."
         )
     missing += [
         f"What stood in the log for which the team signed receipt {receipt.number}, on "
@@ -97,23 +107,26 @@ def _receipts(log: Verified) -> tuple[list[str], list[str]]:
 
 
 def _paid(paid: Compared) -> list[str]:
-    told = [f"Each of {paid.paid} uploads about patients has its own charge in the ledger."]
+    uploads = _many(paid.paid, "upload", "uploads").capitalize()
+    told = [f"{uploads} about patients, each with a charge of its own in the ledger."]
     if paid.public:
-        told.append(f"{paid.public} uploads of public data have none.")
+        told.append(f"{_many(paid.public, 'upload', 'uploads').capitalize()} of public data.")
     if paid.unsent:
+        charges = _many(paid.unsent, "charge", "charges").capitalize()
         told.append(
-            f"{paid.unsent} more were charged: they never left, or left before the log began or "
-            "after it was exported."
+            f"{charges} for what the log does not have: it never left, or left before the log "
+            "began or after it was exported."
         )
     return told
 
 
-def _never(log: Verified, *, head_known: bool) -> list[str]:
+def _never(log: Verified, newest: Covered | None, *, head_known: bool) -> list[str]:
     """What no such check can show, and what shows it."""
-    after = len(log.entries) - log.covered
+    after = len(log.entries) - newest.entry if newest else 0
     told = []
-    if log.receipts and after:
-        told.append(f"The {after} entries after the last receipt are the clinic's word alone.")
+    if after:
+        many = _many(after, "entry", "entries").capitalize()
+        told.append(f"{many} after the last receipt: the clinic's word alone.")
     if not head_known:
         told.append(
             "Whether entries were cut off at the end: `cairn server audit` shows the newest head "
@@ -129,7 +142,7 @@ def verdict_text(name: str, log: Verified, judged: Judged) -> str:
     lines = [
         f"{name}: the audit log of {log.whose.clinic}",
         f"  clinic   {fingerprint(log.whose.identity)}",
-        f"  team     {fingerprint(log.whose.team) if log.whose.team else 'none yet'}",
+        *(f"  team     {fingerprint(team)}" for team in sorted(log.teams)),
         f"  {len(log.entries):,} entries, {first.replace('T', ' ')} to {last.replace('T', ' ')}: "
         + ", ".join(_counts(log)),
         "",
@@ -146,8 +159,16 @@ def verdict_text(name: str, log: Verified, judged: Judged) -> str:
 
 
 def _counts(log: Verified) -> list[str]:
-    kinds = (("decided", "decisions"), ("upload", "uploads"), ("patient-view", "patient views"))
-    return [f"{len(log.of(kind))} {word}" for kind, word in kinds]
+    kinds = (
+        ("decided", "decision", "decisions"),
+        ("upload", "upload", "uploads"),
+        ("patient-view", "view of patients", "views of patients"),
+    )
+    return [_many(len(log.of(kind)), one, more) for kind, one, more in kinds]
+
+
+def _many(count: int, one: str, more: str) -> str:
+    return f"one {one}" if count == 1 else f"{count or 'no'} {more}"
 
 
 def _item(text: str) -> list[str]:

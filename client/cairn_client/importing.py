@@ -23,6 +23,7 @@ from typing import Literal
 
 import polars as pl
 
+from cairn_client.audit_log.imports import tell_import
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.free_text import check_no_free_text
 from cairn_client.loss import Loss, check_loss, losses
@@ -138,7 +139,7 @@ def keep(
     try:
         reading.check(clinic.config.loss_limit, accept_loss=accept_loss)
     except CairnError:
-        _without(store, before, reads[0].left_out)  # I2
+        _without(clinic, store, before, reads[0].left_out)  # I2
         raise
     kept = [Kept.of(read) for read in reads]
     manifest = Manifest(
@@ -152,6 +153,7 @@ def keep(
     if before and (before.records, before.sets) == (manifest.records, manifest.sets):
         return Imported(reads[0], before, "nothing", quarantine)
     store.write(manifest, kept)
+    tell_import(clinic, manifest)
     change: Literal["first", "changed"] = "changed" if before else "first"
     return Imported(reads[0], manifest, change, quarantine, reading.gone)
 
@@ -164,7 +166,9 @@ def _lost(store: RecordStore, sets: Sequence[Own], reads: Sequence[Import]) -> l
     return found
 
 
-def _without(store: RecordStore, before: Manifest | None, left_out: pl.DataFrame) -> None:
+def _without(
+    clinic: ClinicFolder, store: RecordStore, before: Manifest | None, left_out: pl.DataFrame
+) -> None:
     """Takes those who are left out from what is kept (I2)."""
     if before is None:
         return
@@ -180,10 +184,11 @@ def _without(store: RecordStore, before: Manifest | None, left_out: pl.DataFrame
         return
     log.warning("patients whom the refused files leave out were taken from what is kept")
     counts = {**before.counts, **_rows(sets[0])}
-    store.write(
-        Manifest(before.number + 1, datetime.now(UTC), before.source, now, counts, before.sets),
-        sets,
+    manifest = Manifest(
+        before.number + 1, datetime.now(UTC), before.source, now, counts, before.sets
     )
+    store.write(manifest, sets)
+    tell_import(clinic, manifest)
 
 
 def _list_faults(read: Import, folder: Path) -> Path | None:

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from cairn_client.askable import askable, study_cap
+from cairn_client.audit_log.kinds import event
+from cairn_client.audit_log.log import AuditLog
 from cairn_client.charged import study_account
 from cairn_client.clinic_config import DEFAULT_DELTA
 from cairn_client.clinic_folder import ClinicFolder
@@ -89,6 +91,8 @@ def propose(
             ledger.declare(account)
         restore = ledger.propose_restore(by, everything=everything, today=today)
         known = verify_export(ledger.export())
+        with AuditLog.of(clinic) as audit:
+            audit.append(event("restore-proposed", person=restore.by))
         return Gap((restore.by,), _costs(known, known.worst_case()), _until(restore))
 
 
@@ -109,6 +113,8 @@ def agree(clinic: ClinicFolder, by: str, *, password: Password | None = None) ->
         store.skip_to(epoch)  # first: a crash in between costs numbers only
         adopted = ledger.adopt_restore(by, epoch=epoch)
         known, restore = verify_export(ledger.export()), adopted.restore
+        with AuditLog.of(clinic) as audit:
+            audit.append(event("restored", persons=f"{restore.by} and {adopted.by}"))
         return Gap((restore.by, adopted.by), _costs(known, adopted.charged), _until(restore))
 
 

@@ -69,52 +69,57 @@ def rehashed(lines: Lines) -> Lines:
 
 def test_an_export_holds_and_says_how_far(lines: Lines) -> None:
     log = verified("\n".join(lines))
-    assert [receipt.number for receipt in log.receipts] == [1, 2]
-    assert (len(log.entries), log.covered) == (8, 6)
+    assert [(c.receipt.number, c.entry) for c in log.receipts] == [(1, 4), (2, 7)]
+    assert len(log.entries) == 9
     assert (log.lost, log.twice) == ((), ())
+    assert log.newest() == log.newest(TEAM.public) == log.receipts[-1]
+    assert log.newest(Identity.generate().public) is None
 
 
 def test_an_entry_changed(lines: Lines) -> None:
     changed = [line.replace("Grace", "Eve") for line in lines]
-    assert "entry 5 does not follow" in refused(changed)
+    assert "entry 6 does not follow" in refused(changed)
     assert "receipt 2 was signed for another log" in refused(rehashed(changed))
 
 
 def test_an_entry_dropped(lines: Lines) -> None:
-    for number in range(1, 7):
+    for number in range(1, 8):
         dropped = lines[:number] + lines[number + 1 :]
         refused(dropped)
         refused(rehashed(dropped))
 
 
 def test_entries_reordered(lines: Lines) -> None:
-    swapped = [*lines[:4], lines[5], lines[4], *lines[6:]]
-    assert "entry 4 does not follow" in refused(swapped)
+    swapped = [*lines[:5], lines[6], lines[5], *lines[7:]]
+    assert "entry 5 does not follow" in refused(swapped)
     assert "receipt 2" in refused(rehashed(swapped))
 
 
 def test_an_entry_put_in(lines: Lines) -> None:
     row = '{"entry":{"at":"2026-01-01","kind":"signed-in","person":"Eve"},"hash":""}'
-    assert "receipt 2" in refused(rehashed([*lines[:4], row, *lines[4:]]))
+    assert "receipt 2" in refused(rehashed([*lines[:5], row, *lines[5:]]))
 
 
 def test_an_entry_appended_is_the_clinics_word(lines: Lines) -> None:
     row = '{"entry":{"at":"2026-01-01","kind":"signed-in","person":"Eve"},"hash":""}'
-    log = verified("\n".join(rehashed([*lines[:9], row, *lines[9:]])))
-    assert log.covered == 6
-    assert len(log.entries) == 9
+    log = verified("\n".join(rehashed([*lines[:10], row, *lines[10:]])))
+    newest = log.newest()
+    assert newest is not None
+    assert newest.entry == 7
+    assert len(log.entries) == 10
 
 
 def test_the_end_cut_off_before_a_receipts_entry(lines: Lines) -> None:
-    for most in range(2, 7):
-        assert "receipt" in refused([*lines[:most], *lines[9:]])
+    for most in range(2, 8):
+        assert "receipt" in refused([*lines[:most], *lines[10:]])
 
 
 def test_cut_after_a_receipt_shows_only_against_what_was_known(kept: Kept, lines: Lines) -> None:
     """The limit of what a file can prove of itself; the server's newest head shows it."""
-    cut = verified("\n".join([*lines[:4], lines[9]]))
-    assert cut.newest is not None
-    assert cut.newest.number == 1
+    cut = verified("\n".join([*lines[:5], lines[10]]))
+    newest = cut.newest()
+    assert newest is not None
+    assert newest.receipt.number == 1
     assert kept.last is not None
     with pytest.raises(LogAltered):
         cut.check_shows(kept.last.head)
@@ -126,8 +131,8 @@ def test_cut_after_a_receipt_shows_only_against_what_was_known(kept: Kept, lines
 
 
 def test_all_receipts_taken_away_prove_nothing(lines: Lines) -> None:
-    log = verified("\n".join(rehashed(lines[:9])))
-    assert (log.newest, log.covered) == (None, 0)
+    log = verified("\n".join(rehashed(lines[:10])))
+    assert log.newest() is None
 
 
 def test_receipts_of_another_clinic(lines: Lines, tmp_path: Path) -> None:
@@ -135,7 +140,7 @@ def test_receipts_of_another_clinic(lines: Lines, tmp_path: Path) -> None:
     other.audit.append(event("signed-in", person="Ada"))
     other.countersign()
     theirs = other.export().splitlines()
-    assert "a receipt of another clinic" in refused([*lines[:9], theirs[-1]])
+    assert "a receipt of another clinic" in refused([*lines[:10], theirs[-1]])
     header = [theirs[0], *lines[1:]]
     refused(header)
     other.audit.close()
@@ -148,7 +153,7 @@ def test_a_receipt_made_up(lines: Lines, kept: Kept, key: Identity) -> None:
     unsigned = AuditReceipt(*what, bytes(64))
     made = AuditReceipt(*what, key.sign("audit receipt", unsigned.signed))
     why = refused([*lines, f'{{"receipt":"{made.body.hex()}"}}'])
-    assert ("for another log" if key is TEAM else "did not sign") in why
+    assert ("for another log" if key is TEAM else "no research team of its signed") in why
 
 
 def test_a_receipt_whose_past_is_another(lines: Lines, kept: Kept) -> None:
@@ -157,12 +162,31 @@ def test_a_receipt_whose_past_is_another(lines: Lines, kept: Kept) -> None:
     what = kept.clinic.public, 2, head, b"y" * 32, 5
     unsigned = AuditReceipt(*what, bytes(64))
     made = AuditReceipt(*what, TEAM.sign("audit receipt", unsigned.signed))
-    assert "continues another log" in refused([*lines[:10], f'{{"receipt":"{made.body.hex()}"}}'])
+    assert "continues another log" in refused([*lines[:11], f'{{"receipt":"{made.body.hex()}"}}'])
 
 
-def test_another_team_in_the_first_line(lines: Lines) -> None:
-    first = json.loads(lines[0]) | {"team": Identity.generate().public.hex()}
-    assert "did not sign" in refused([json.dumps(first), *lines[1:]])
+def test_another_team_in_the_log(lines: Lines) -> None:
+    other = Identity.generate().public.hex()
+    changed = [line.replace(TEAM.public.hex(), other) for line in lines]
+    assert "no research team of its signed" in refused(rehashed(changed))
+
+
+def test_a_log_of_two_teams_one_after_the_other(tmp_path: Path) -> None:
+    """A clinic left its team and joined another, whose server begins to count at 1."""
+    kept = Kept.begun(tmp_path)
+    first = [kept.countersign() for _ in range(2)][-1]
+    second = Identity.generate()
+    kept.audit.append(event("team", team=second.public.hex()))
+    kept.last, kept.team = None, second
+    for _ in range(3):
+        newest = kept.countersign()
+    assert newest.number == 3
+    log = verified(kept.export())
+    assert [c.team for c in log.receipts] == [TEAM.public, TEAM.public, second.public]
+    by_first = log.newest(TEAM.public)
+    assert by_first is not None
+    assert by_first.receipt == first
+    kept.audit.close()
 
 
 def test_the_clinics_name_exchanged(lines: Lines) -> None:
@@ -195,7 +219,7 @@ def test_a_log_written_anew_with_gaps_for_every_receipt_is_not_proven(
         anew.audit.keep_receipt(receipt)
     log = verified(anew.export())
     assert log.lost == tuple(receipts)
-    assert log.newest is None
+    assert log.newest() is None
     with pytest.raises(LogAltered):
         log.check_shows(receipts[-1].head)
     anew.audit.close()

@@ -176,7 +176,7 @@ def check(server: Server, folder: Path, bench: Bench) -> None:
 def check_audit_log(server: Server, clinic: ClinicFolder, ledger: str) -> None:
     """Every upload that left is in the audit log, once, with the charge that the ledger has."""
     with AuditLog.of(clinic) as audit:
-        whose = Whose(clinic.config.name, clinic.identity().public, b"")
+        whose = Whose(clinic.config.name, clinic.identity().public)
         lines = written(whose, ((e.text, e.hash.hex()) for e in audit.entries()), ())
     log = verified("".join(lines))
     told = [str(entry.fields["upload"]) for entry in log.of("upload")]

@@ -12,13 +12,13 @@ import hashlib
 import threading
 from contextlib import suppress
 
+from cairn_client.audit_log.imports import imported
 from cairn_client.audit_log.kinds import Event, event
 from cairn_client.audit_log.log import AuditLog
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.clinic_policy import FILE as POLICY
 from cairn_client.clinic_policy import LARGEST_POLICY
 from cairn_client.keeper_store import KeeperStore
-from cairn_client.manifest import Manifest
 from cairn_client.record_store import RecordStore, Stamp
 from cairn_client.store_trail import Decided, MemberSaid, RegistrySaid
 from cairn_protocol.errors import InputError
@@ -47,8 +47,7 @@ class CatchingUp:
         """
         with self._lock:
             if (team := self._store.team()) is not None:
-                mark = fingerprint(team)
-                self._tell(event("team", once=f"team:{mark}", team=mark))
+                self._tell(event("team", once=f"team:{team.hex()}", team=team.hex()))
             self._offers()
             for decided in self._store.decided_after(self._seen["decision"]):
                 self._row("decision", decided.number, self._decision(decided))
@@ -143,16 +142,4 @@ def _registry(said: RegistrySaid) -> Event:
         issue=said.issue,
         pinned=said.pinned,
         person=said.person,
-    )
-
-
-def imported(manifest: Manifest) -> Event:
-    """An import that was kept: its digest and counts of rows."""
-    counts = ", ".join(f"{name} {count}" for name, count in sorted(manifest.counts.items()))
-    return event(
-        "import",
-        once=f"import:{manifest.number}:{manifest.at.isoformat()}",
-        number=manifest.number,
-        records=manifest.records[0].hex(),
-        counts=counts,
     )

@@ -12,11 +12,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
 from cairn_client.audit_log.kinds import Event, Value, fault_of, in_words
 from cairn_protocol.errors import InputError
 from cairn_protocol.record import hashed
+
+DIGEST_BYTES: Final = 32
+_DIGESTS: Final = {"gap": ("head",), "team": ("team",)}  # which other code relies on
 
 
 class LogAltered(InputError):
@@ -65,8 +68,9 @@ class Entry:
             at, kind = body.pop("at"), body.pop("kind")
             if type(at) is not str or type(kind) is not str or fault_of(kind, body):
                 raise altered(f"entry {number} is of no kind that this version of Cairn knows")
-            if kind == "gap":
-                bytes.fromhex(body["head"])
+            for name in _DIGESTS.get(kind, ()):
+                if len(bytes.fromhex(body[name])) != DIGEST_BYTES:
+                    raise altered(f"entry {number} holds no digest where one belongs")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise altered(f"entry {number} cannot be read") from None
         return cls(number, text, digest, at, kind, body)
@@ -80,6 +84,7 @@ class Chain:
         identity: the clinic's public key.
         heads: entries by the number under which their hash was shown to the team.
         gaps: (number, head) of receipts for what this log does not hold.
+        teams: public keys of the teams that the clinic joined.
     """
 
     identity: bytes
@@ -87,6 +92,7 @@ class Chain:
     hash: bytes = b""
     heads: dict[int, Entry] = field(default_factory=dict)
     gaps: set[tuple[int, bytes]] = field(default_factory=set)
+    teams: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.hash = self.hash or hashed("audit log", self.identity)
@@ -128,6 +134,8 @@ class Chain:
         elif entry.kind == "gap":
             number, head = int(entry.fields["number"]), str(entry.fields["head"])
             self.gaps.add((number, bytes.fromhex(head)))
+        elif entry.kind == "team":
+            self.teams.add(bytes.fromhex(str(entry.fields["team"])))
         self.number, self.hash = entry.number, entry.hash
 
 

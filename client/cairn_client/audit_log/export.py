@@ -1,8 +1,9 @@
 """`written`: an audit log as one text file; `verified` reads one and checks all of it, offline.
 
-The file is JSON lines: `{"audit": 1, "clinic", "identity", "team"}`, then for each entry
+The file is JSON lines: `{"audit": 1, "clinic", "identity"}`, then for each entry
 `{"entry": body, "hash"}`, in order, and `{"receipt": body}` in hexadecimal for each receipt. It
-needs no keeper, no server and no key to be checked: whose the two public keys are, people compare.
+needs no keeper, no server and no key to be checked. The teams' public keys are those that the log
+says the clinic joined; whose they are, people compare.
 """
 
 from __future__ import annotations
@@ -19,15 +20,24 @@ from cairn_protocol.identity import PUBLIC_BYTES
 from cairn_protocol.messages import AuditReceipt
 
 FORMAT: Final = 1
+_Line = tuple[int, AuditReceipt]  # number of the line, and what it holds
 
 
 @dataclass(frozen=True)
 class Whose:
-    """Whose log it is: the clinic's name and public key, and the team's (empty: none pinned)."""
+    """Whose log it is: the clinic's name and public key."""
 
     clinic: str
     identity: bytes
+
+
+@dataclass(frozen=True)
+class Covered:
+    """A receipt for a head of the log: who signed it (a public key), and up to which entry."""
+
+    receipt: AuditReceipt
     team: bytes
+    entry: int
 
 
 @dataclass(frozen=True)
@@ -37,21 +47,22 @@ class Verified:
     Args:
         entries: all, in order.
         receipts: those for heads of this log, in order of their numbers.
+        teams: public keys of the teams that the clinic joined.
         lost: receipts for what this log says itself that it does not hold.
         twice: numbers for which the team signed two heads.
     """
 
     whose: Whose
     entries: tuple[Entry, ...]
-    receipts: tuple[AuditReceipt, ...]
-    covered: int
+    receipts: tuple[Covered, ...]
+    teams: frozenset[bytes]
     lost: tuple[AuditReceipt, ...]
     twice: tuple[int, ...]
 
-    @property
-    def newest(self) -> AuditReceipt | None:
-        """The receipt that covers most."""
-        return self.receipts[-1] if self.receipts else None
+    def newest(self, team: bytes | None = None) -> Covered | None:
+        """The receipt that covers most, of all or of one team's."""
+        by = [covered for covered in self.receipts if team in (None, covered.team)]
+        return by[-1] if by else None
 
     def of(self, kind: str) -> tuple[Entry, ...]:
         """The entries of one kind."""
@@ -81,7 +92,7 @@ def written(
     whose: Whose, entries: Iterable[tuple[str, str]], receipts: Iterable[bytes]
 ) -> Iterator[str]:
     """The file's lines. An entry is its body and its hash, a receipt its body."""
-    first = {"clinic": whose.clinic, "identity": whose.identity.hex(), "team": whose.team.hex()}
+    first = {"clinic": whose.clinic, "identity": whose.identity.hex()}
     yield json.dumps({"audit": FORMAT, **first}, ensure_ascii=True) + "\n"
     for body, digest in entries:
         yield f'{{"entry":{body},"hash":"{digest}"}}\n'
@@ -102,7 +113,7 @@ def verified(text: str) -> Verified:
     for number, line in enumerate(lines[1:], start=2):
         row = _object(line, number)
         if "receipt" in row:
-            receipts.append(_receipt(row, whose, number))
+            receipts.append((number, _receipt(row, whose, number)))
         else:
             entries.append(_entry(row, chain, number))
     if not entries or entries[0].fields["clinic"] != whose.clinic:
@@ -111,26 +122,29 @@ def verified(text: str) -> Verified:
 
 
 def _held(
-    whose: Whose, chain: Chain, entries: tuple[Entry, ...], receipts: Sequence[AuditReceipt]
+    whose: Whose, chain: Chain, entries: tuple[Entry, ...], receipts: Sequence[_Line]
 ) -> Verified:
-    held, lost, heads = {}, [], dict[int, set[bytes]]()
-    for receipt in receipts:
+    held: dict[int, Covered] = {}
+    lost, heads = [], dict[int, set[bytes]]()
+    for line, receipt in receipts:
+        team = next((key for key in chain.teams if receipt.genuine(key)), None)
+        if team is None:
+            raise altered(f"line {line} holds a receipt that no research team of its signed")
         heads.setdefault(receipt.number, set()).add(receipt.head)
         shown = chain.heads.get(receipt.number)
         if shown is not None and shown.hash == receipt.head:
             if receipt.previous not in _before(chain, receipt.number):
                 raise altered(f"receipt {receipt.number} continues another log than this")
-            held[receipt.number] = receipt
+            held[receipt.number] = Covered(receipt, team, shown.number)
         elif (receipt.number, receipt.head) in chain.gaps:
             lost.append(receipt)
         else:
             raise altered(f"receipt {receipt.number} was signed for another log than this")
-    numbers = sorted(held)
     return Verified(
         whose,
         entries,
-        tuple(held[number] for number in numbers),
-        chain.heads[numbers[-1]].number if numbers else 0,
+        tuple(held[number] for number in sorted(held)),
+        frozenset(chain.teams),
         tuple(lost),
         tuple(sorted(number for number, said in heads.items() if len(said) > 1)),
     )
@@ -149,12 +163,10 @@ def _whose(line: str) -> Whose:
         row = json.loads(line)
         if row["audit"] != FORMAT:
             raise ValueError
-        whose = Whose(
-            str(row["clinic"]), bytes.fromhex(row["identity"]), bytes.fromhex(row["team"])
-        )
+        whose = Whose(str(row["clinic"]), bytes.fromhex(row["identity"]))
     except (ValueError, KeyError, TypeError, RecursionError):
-        whose = Whose("", b"", b"")
-    if len(whose.identity) != PUBLIC_BYTES or len(whose.team) not in (0, PUBLIC_BYTES):
+        whose = Whose("", b"")
+    if len(whose.identity) != PUBLIC_BYTES:
         raise InputError(
             "this is no export of an audit log",
             code="audit-log-foreign",
@@ -194,6 +206,4 @@ def _receipt(row: dict[str, Any], whose: Whose, number: int) -> AuditReceipt:
         raise altered(f"line {number} is not in its one form")
     if receipt.identity != whose.identity:
         raise altered(f"line {number} holds a receipt of another clinic")
-    if not whose.team or not receipt.genuine(whose.team):
-        raise altered(f"line {number} holds a receipt that the research team did not sign")
     return receipt

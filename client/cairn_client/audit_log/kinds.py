@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cairn_protocol.errors import OurFault
+from cairn_protocol.identity import fingerprint
 
 Value = str | int
 LONGEST: Final = 500  # characters of a value
@@ -80,6 +81,8 @@ def in_words(kind: str, fields: Mapping[str, Value]) -> str:
 def _derived(kind: str, fields: Mapping[str, Value]) -> dict[str, str]:
     """Words that depend on a value."""
     match kind:
+        case "team":
+            return {"mark": fingerprint(bytes.fromhex(str(fields["team"])))}
         case "member":
             return {"becomes": "is verified" if fields["stands"] else "is verified no longer"}
         case "registry":
@@ -101,7 +104,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "The keeper started, boot {boot}, Cairn {version}; the clinic says its data are {data}",
     ),
     "stopped": Kind({"boot": int}, "The keeper stopped, boot {boot}"),
-    "team": Kind({"team": str}, "The research team with the fingerprint {team} was pinned"),
+    "team": Kind({"team": str}, "The research team with the fingerprint {mark} was pinned"),
     "offered": Kind(
         {"study": str, "name": str, "roster": str, "clinics": int},
         "Study {name} ({study:.8}) was offered, to {clinics} clinics (roster {roster:.8})",

@@ -110,6 +110,7 @@ class Recorded:
         try:
             message = decode(request)
             assert isinstance(message, AuditRequest)  # noqa: S101 — of its kind
+            self._catching_up()
             return self._countersigned.answer(message).to_bytes()
         except CairnError as error:
             if isinstance(error, OurFault):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from fastapi import APIRouter
+from google.protobuf.message import Message
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -35,13 +35,12 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/audit/log.jsonl")
     def export(request: Request) -> Response:
-        from cairn_client.audit_log.export import Whose, verified, written  # noqa: PLC0415
+        from cairn_client.audit_log.fetch import ReplyT, fetched  # noqa: PLC0415
 
-        standing = _read(site, pb.AuditLogRequest(limit=1)).standing
-        identity, team = bytes.fromhex(standing.identity), bytes.fromhex(standing.team)
-        entries = ((entry.body, entry.hash) for entry in _entries(site))
-        text = "".join(written(Whose(standing.clinic, identity, team), entries, _receipts(site)))
-        verified(text)  # the keeper's word is checked like anybody's
+        def ask(method: str, wanted: Message, reply: type[ReplyT]) -> ReplyT:
+            return site.ask(method, wanted, reply, AUDIT)
+
+        text = fetched(ask)
         return Response(
             text,
             media_type="application/jsonl",
@@ -64,21 +63,3 @@ def newest(site: Site, below: int) -> tuple[list[pb.AuditEntry], pb.AuditStandin
 
 def _read(site: Site, request: pb.AuditLogRequest) -> pb.AuditLogReply:
     return site.ask("AuditLog", request, pb.AuditLogReply, AUDIT)
-
-
-def _entries(site: Site) -> Iterator[pb.AuditEntry]:
-    after = 0
-    while entries := _read(site, pb.AuditLogRequest(after=after)).entries:
-        yield from entries
-        after = entries[-1].number
-
-
-def _receipts(site: Site) -> Iterator[bytes]:
-    after = 0
-    while True:
-        request = pb.AuditReceiptsRequest(after=after)
-        receipts = site.ask("AuditReceipts", request, pb.AuditReceiptsReply, AUDIT).receipts
-        if not receipts:
-            return
-        yield from receipts
-        after += len(receipts)
