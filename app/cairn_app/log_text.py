@@ -143,8 +143,8 @@ def verdict_text(name: str, log: Verified, judged: Judged) -> str:
         f"{name}: the audit log of {log.whose.clinic}",
         f"  clinic   {fingerprint(log.whose.identity)}",
         *(f"  team     {fingerprint(team)}" for team in sorted(log.teams)),
-        f"  {len(log.entries):,} entries, {first.replace('T', ' ')} to {last.replace('T', ' ')}: "
-        + ", ".join(_counts(log)),
+        f"  {len(log.entries):,} entries, {first.replace('T', ' ')} to {last.replace('T', ' ')}",
+        f"  {', '.join(_counts(log))}",
         "",
         "Every entry follows from the one before it, and every receipt is genuine.",
     ]
