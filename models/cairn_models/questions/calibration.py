@@ -26,7 +26,12 @@ from cairn_models.questions.judged import BLOCK, HeldOut, Judged, JudgedSettings
 from cairn_models.questions.judged_contribution import of_bands
 from cairn_models.questions.trajectory import known_horizons
 from cairn_models.records import Records
-from cairn_models.trajectory.calibration_sums import BANDS, ZONES, CalibrationSums
+from cairn_models.trajectory.calibration_sums import (
+    BANDS,
+    TYPICAL_D,
+    ZONES,
+    CalibrationSums,
+)
 from cairn_models.trajectory.columns import HORIZONS
 from cairn_models.trajectory.features import companion_of
 from cairn_models.trajectory.network import check_places, predict
@@ -36,21 +41,27 @@ from cairn_protocol.study import QuestionSpec, Study
 WITH_SCORES: Final = 0.85  # of held-out people who have a pair of scores, in synthetic worlds
 AT_A_HORIZON: Final = 0.6
 MAIN_FIRST: Final = (1, 0, 2)  # the 80 % band is what a plan judges
-D_OVERALL, D_AT_A_HORIZON = 0.28, 0.4  # how shares vary between patients there
+D_AT_A_HORIZON: Final = 0.4  # how shares vary between patients there
 
 
 class CalibrationSettings(JudgedSettings):
     """Settings of a "calibration" question.
 
     Args:
-        horizons: weeks ahead to judge; fewer are judged more precisely.
+        horizons: weeks ahead to judge.
         companion: whether the companion scale is judged too.
+        line: whether slope, mean difference and intercept of the medians are told.
+        by_horizon: whether coverage is told at each horizon too.
+
+    What is left out is spared by the noise in what is asked.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     horizons: tuple[int, ...] = HORIZONS
-    companion: bool = True
+    companion: bool = False
+    line: bool = True
+    by_horizon: bool = False
 
     @field_validator("horizons")
     @classmethod
@@ -70,11 +81,17 @@ class Calibration(Judged):
         asked = self.settings
         both = (self.instrument, companion_of(self.instrument))
         self.scales = both if asked.companion else both[:1]
-        self.sums = CalibrationSums(len(self.scales), len(asked.horizons), max(len(self.levels), 1))
+        self.sums = CalibrationSums(
+            len(self.scales),
+            len(asked.horizons),
+            max(len(self.levels), 1),
+            line=asked.line,
+            by_horizon=asked.by_horizon,
+        )
 
     @property
     def shape(self) -> Shape:
-        """Twelve numbers a scale and level, seven a scale and horizon, in one round."""
+        """Up to twelve numbers a scale and level, seven a scale and horizon, in one round."""
         return Shape(self.sums.length, self.sums.bound)
 
     @property
@@ -82,7 +99,9 @@ class Calibration(Judged):
         """Shares within the bands, and one point of the calibration line."""
         scales = [scale.name for scale in self.scales]
         asked = self.settings
-        return of_bands(asked.model, scales, asked.horizons, self.levels, self.split)
+        return of_bands(
+            asked.model, scales, asked.horizons, self.levels, split=self.split, sums=self.sums
+        )
 
     def prepare(self, records: Records) -> HeldOut:
         """The held-out patients, once this machine's arithmetic has proved even."""
@@ -128,25 +147,29 @@ class Calibration(Judged):
     @property
     def frame(self) -> Frame:
         """The public facts that an answer is worded with."""
+        asked = self.settings
         return Frame(
             question=self.name,
-            model=self.settings.model,
+            model=asked.model,
             scales=self.scales,
-            horizons=self.settings.horizons,
-            by=self.settings.by,
+            horizons=asked.horizons,
+            by=asked.by,
             levels=self.levels,
             held_out=self.split.words,
             synthetic=self.study.synthetic,
             fewest=self.study.disclosure.patients,
             noised=self.study.noised,
+            line=asked.line,
+            by_horizon=self.sums.parted > 0,
         )
 
     def expected(self, noise: SumNoise) -> tuple[Expected, ...]:
         """Coverage over all horizons, slopes, and coverage by horizon, of a calibrated model."""
         there = self.sums.planned(self.planned * AT_A_HORIZON, D_AT_A_HORIZON)
         part = self.sums.decode(there, noise.sd, 1)
-        everybody = self.sums.planned(self.planned * WITH_SCORES, D_OVERALL)
-        whole = self.sums.decode(everybody, noise.sd, 1) if self.sums.parted else part
+        everybody = self.sums.planned(self.planned * WITH_SCORES, TYPICAL_D)
+        several = len(self.settings.horizons) > 1
+        whole = self.sums.decode(everybody, noise.sd, 1) if several else part
         found = []
         for s, scale in enumerate(self.scales):
             for b in MAIN_FIRST:

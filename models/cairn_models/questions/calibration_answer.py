@@ -11,14 +11,15 @@ import numpy as np
 from cairn_models.answers import SHARE, Answer, Bars, Cell, Estimate, Figure, Forest, Table
 from cairn_models.disclosure import held_back
 from cairn_models.measures import Instrument
-from cairn_models.proportions import NORMAL_95, Proportion, least_count, noise_share
-from cairn_models.trajectory.calibration_sums import BANDS, ZONES, Decoded, Line
+from cairn_models.proportions import NORMAL_95, Proportion, noise_share
+from cairn_models.trajectory.calibration_sums import BANDS, Decoded, Line
 
 KIND: Final = "calibration"
 TOO_FEW: Final = "too few people to tell through the noise"
 WOULD_TELL: Final = "held back, since a smaller group could be worked out from it"
 TOO_ALIKE: Final = "foretold medians spread too little to tell through the noise"
 MAIN: Final = 0.8  # the band that sentences are about
+COLUMNS: Final = {"slope": "slope", "gap": "mean difference", "intercept": "intercept"}
 LINE_WORDS: Final = {
     "slope": "calibration slope",
     "gap": "what came less what was foretold, mean",
@@ -40,6 +41,8 @@ class Frame:
     synthetic: bool
     fewest: int
     noised: bool
+    line: bool
+    by_horizon: bool
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def answer(frame: Frame, decoded: Decoded) -> Answer:
     scales = range(len(frame.scales))
     wholes = [_group(frame, decoded, s, None, "") for s in scales]
     parts = [g for s in scales for g in _levels(frame, decoded, s)]
-    by_horizon = {s: _by_horizon(frame, decoded, s) for s in scales if len(frame.horizons) > 1}
+    by_horizon = {s: _by_horizon(frame, decoded, s) for s in scales if frame.by_horizon}
     every = [e for g in (*wholes, *parts) for e in g.every]
     every += [e for rows in by_horizon.values() for row in rows for e in row]
     return Answer(
@@ -102,7 +105,8 @@ def _group(frame: Frame, decoded: Decoded, scale: int, level: int | None, why: s
     )
     line = None if why else decoded.line(scale, level)
     suffix = "" if level is None else f"-{name}"
-    return Group(instrument, name, coverage, _line(instrument, line, suffix, where, why))
+    told = _line(instrument, line, suffix, where, why) if frame.line else {}
+    return Group(instrument, name, coverage, told)
 
 
 def _coverage(name: str, label: str, p: Proportion, why: str) -> Estimate:
@@ -159,7 +163,7 @@ def _levels(frame: Frame, decoded: Decoded, scale: int) -> Iterator[Group]:
     if not frame.levels:
         return
     counts = np.array([decoded.count(scale, k) for k in range(len(frame.levels))])
-    least = least_count(frame.fewest, ZONES, decoded.noise_sd)
+    least = decoded.least(0)
     hidden = held_back(counts, least, totals=True)
     for k, hide in enumerate(hidden):
         why = "" if not hide else (TOO_FEW if counts[k] < least else WOULD_TELL)
@@ -203,6 +207,8 @@ def _sentences(group: Group) -> Iterator[str]:
             f"{100 * MAIN:.0f} % (95 % interval {100 * band.low:.0f} to {100 * band.high:.0f} %): "
             f"the bands are {verdict}."
         )
+    if not group.line:
+        return
     gap, slope = group.line["gap"], group.line["slope"]
     if gap.value is not None and gap.low is not None and gap.high is not None:
         yield (
@@ -247,18 +253,18 @@ def _tables(
     bands = tuple(f"within the {100 * band:g} % band, %" for band in BANDS)
     yield Table(
         "Calibration over all horizons",
-        ("scale and group", "people (noised)", *bands, "slope", "mean difference", "intercept"),
+        ("scale and group", "people (noised)", *bands, *(COLUMNS.values() if frame.line else ())),
         tuple(
             (
                 g.scale.name if g.level == "all" else f"{g.scale.name}, {g.level}",
                 None if g.coverage[0].count is None else round(g.coverage[0].count),
                 *(_words(e, 100.0) for e in g.coverage),
-                *(_words(g.line[what], 1.0) for what in ("slope", "gap", "intercept")),
+                *(_words(g.line[what], 1.0) for what in (COLUMNS if frame.line else ())),
             )
             for g in (*wholes, *parts)
         ),
-        note="With 95 % intervals, noise included. Right are 50, 80 and 95 %, slope 1, difference "
-        "and intercept 0 (points).",
+        note="With 95 % intervals, noise included. Right are 50, 80 and 95 %"
+        + (", slope 1, difference and intercept 0 (points)." if frame.line else "."),
     )
     for s, rows in by_horizon.items():
         yield Table(
@@ -298,12 +304,13 @@ def _figures(
             tuple(str(h) for h in frame.horizons),
             {name: tuple(row[b] for row in rows) for b, name in enumerate(bands)},
         )
-    yield Forest(
-        "Calibration slope of the median",
-        "slope (1 is right)",
-        tuple(g.line["slope"] for g in (*wholes, *parts)),
-        no_difference=1.0,
-    )
+    if frame.line:
+        yield Forest(
+            "Calibration slope of the median",
+            "slope (1 is right)",
+            tuple(g.line["slope"] for g in (*wholes, *parts)),
+            no_difference=1.0,
+        )
 
 
 def _notes(frame: Frame) -> Iterator[str]:
@@ -314,12 +321,13 @@ def _notes(frame: Frame) -> Iterator[str]:
         "counts once, with the share of own scores within the band; a score on the band's end is "
         "within it."
     )
-    yield (
-        "Slope, difference and intercept: least squares with one point a person, the mean of what "
-        "came on the mean of what was foretold over own pairs of weeks. Differences beyond a third "
-        "of the scale's range count as a third, medians in the highest tenth of the range as its "
-        "start."
-    )
+    if frame.line:
+        yield (
+            "Slope, difference and intercept: least squares with one point a person, the mean of "
+            "what came on the mean of what was foretold over own pairs of weeks. Differences "
+            "beyond a quarter of the scale's range count as a quarter, medians below 7 % and above "
+            "77 % of the range as these; where medians are right that changes nothing."
+        )
     if frame.by:
         yield (
             f"People whose {frame.by.replace('_', ' ')} is not one of the study's levels are in "

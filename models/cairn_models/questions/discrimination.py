@@ -60,11 +60,11 @@ RARE: Final = (0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.4)
 # A public rate, and the share of held-out people of whom the outcome is known from such an anchor:
 # NHS Talking Therapies 2024-25 for the first three rates, synthetic worlds for the rest.
 TYPICAL: Final = {
-    "reliable_improvement": (0.475, 0.45),
-    "reliable_deterioration": (0.07, 0.45),
-    "recovery": (0.418, 0.4),
-    "measurement_lost": (0.15, 0.75),
-    "programme_left": (0.15, 0.35),
+    "reliable_improvement": (0.475, 0.5),
+    "reliable_deterioration": (0.07, 0.5),
+    "recovery": (0.418, 0.44),
+    "measurement_lost": (0.15, 0.8),
+    "programme_left": (0.15, 0.36),
 }
 MOST_BINS: Final = 24
 
@@ -77,7 +77,7 @@ class DiscriminationSettings(JudgedSettings):
     outcome: OutcomeName
     horizon: int = 8
     anchor: int = Field(default=4, ge=0, le=24)
-    within: int = Field(default=2, ge=0, le=8)
+    within: int = Field(default=4, ge=0, le=8)
     edges: tuple[float, ...] = ()
     floor: float = Field(default=0.6, ge=0.5, lt=1)
     typical: float | None = Field(default=None, ge=0.01, le=0.99)

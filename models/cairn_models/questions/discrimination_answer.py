@@ -155,9 +155,10 @@ def _reliability(frame: Frame, found: Found) -> Table:
                 *_cells(e, 100.0),
                 e.suppressed,
             )
-            for name, e in zip(frame.bins, found.observed, strict=True)
+            for name, e in zip(found.bins, found.observed, strict=True)
         ),
-        note="a lower end belongs to its bin",
+        note="A lower end belongs to its bin. Neighbouring bins stand together, by a public rule "
+        "on noised counts, where one alone would tell too little.",
     )
 
 
@@ -180,7 +181,7 @@ def _figures(frame: Frame, found: Found) -> Iterator[Figure]:
         f"Reliability: {frame.label}",
         "foretold probability; right is a share within the bin",
         "share of people who had it",
-        frame.bins,
+        found.bins,
         {"observed": found.observed},
     )
     yield Course(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -43,6 +42,7 @@ PHRASES: Final = {
     "measurement_lost": "was lost to measurement",
     "programme_left": "left the programme",
 }
+WIDEST: Final = 0.3  # of the interval of a share in a bin, were it one half
 NEAREST: Final = 1e-4  # to 0 or 1, where an area's log odds would run away
 
 
@@ -75,16 +75,18 @@ class Frame:
         """Completes 'one who …'."""
         return PHRASES[self.outcome]
 
-    @property
-    def bins(self) -> tuple[str, ...]:
-        """Each bin in per cent."""
-        ends = [f"{100 * e:g}" for e in (0.0, *self.edges, 1.0)]
-        return tuple(f"{low} to {high} %" for low, high in pairwise(ends))
+    def told_as(self, bins: range) -> str:
+        """What these neighbouring bins foretold, in per cent."""
+        ends = (0.0, *self.edges, 1.0)
+        return f"{100 * ends[bins.start]:g} to {100 * ends[bins.stop]:g} %"
 
 
 @dataclass(frozen=True)
 class Found:
-    """All estimates. `model` and `treat_all` are net benefits, one a threshold of the frame."""
+    """All estimates. `model` and `treat_all` are net benefits, one a threshold of the frame.
+
+    `bins` are the table's bins as they were put together for `observed`, in per cent.
+    """
 
     area: Estimate
     by_level: tuple[Estimate, ...]
@@ -93,6 +95,7 @@ class Found:
     slope: Estimate
     intercept: Estimate
     score: Estimate
+    bins: tuple[str, ...]
     observed: tuple[Estimate, ...]
     model: tuple[Estimate, ...]
     treat_all: tuple[Estimate, ...]
@@ -128,6 +131,7 @@ def estimates_of(frame: Frame, seen: Binned, levels: Sequence[Binned]) -> Found:
         row = Estimate(name, f"{label}: {words}", None, unit=unit, suppressed=why)
         return row if told is None else _with_interval(row, told, n)
 
+    together = put_together(seen, frame.fewest)
     safe = seen if not few else Binned(np.ones_like(seen.table), seen.covariance)
     all_of = {edge: net_benefit(safe, 0, edge) for _, edge in edges}
     model = {edge: net_benefit(safe, k, edge) for k, edge in edges}
@@ -153,7 +157,8 @@ def estimates_of(frame: Frame, seen: Binned, levels: Sequence[Binned]) -> Found:
             few or rare or _unfit(intercept),
         ),
         score=one("brier", "Brier score", brier(safe, frame.middles), "", few),
-        observed=_observed(frame, seen),
+        bins=tuple(frame.told_as(bins) for bins in together),
+        observed=tuple(_observed(frame, seen, k, bins) for k, bins in enumerate(together, 1)),
         model=tuple(
             one(f"net_benefit-model-{e:g}", f"net benefit at {100 * e:g} %", model[e], "", few)
             for _, e in edges
@@ -253,35 +258,58 @@ def _by_level(frame: Frame, levels: Sequence[Binned]) -> tuple[Estimate, ...]:
     return tuple(found)
 
 
-def _observed(frame: Frame, seen: Binned) -> tuple[Estimate, ...]:
-    """The share with the outcome in each bin."""
-    k = seen.covariance
-    bins = range(seen.bins)
-    cells = [Cells(k[2 * b + 1, 2 * b + 1], k[2 * b, 2 * b], k[2 * b + 1, 2 * b]) for b in bins]
-    told = [
-        proportion(seen.having[b], seen.without[b], cells[b], noise_sd=1.0, fewest=frame.fewest)
-        for b in bins
-    ]
-    counts = np.array([float(p.count) if p.readable else -np.inf for p in told])
-    hidden = held_back(counts, 0.0, totals=True)
-    found = []
-    for b, p in enumerate(told):
-        name, label = f"observed-{b + 1}", f"{frame.label}: foretold {frame.bins[b]}"
-        if hidden[b]:
-            why = WOULD_TELL if p.readable else TOO_FEW
-            found.append(Estimate(name, label, None, unit=SHARE, suppressed=why))
-            continue
-        found.append(
-            Estimate(
-                name,
-                label,
-                float(p.value),
-                float(p.low),
-                float(p.high),
-                float(np.sqrt(p.sampling + p.noise)),
-                float(noise_share(p.sampling, p.noise)),
-                SHARE,
-                count=float(p.count),
-            )
-        )
-    return tuple(found)
+def put_together(seen: Binned, fewest: float) -> tuple[range, ...]:
+    """Neighbouring bins, together until the share that had the outcome can be told well.
+
+    From the lowest bin up, by noised counts alone: until there are enough people to be shown and,
+    were the share one half, the interval were no wider than `WIDEST`. What is left at the upper
+    end goes to the last. So no bin is held back beside a total that would tell it.
+    """
+    groups: list[range] = []
+    start = 0
+    for stop in range(1, seen.bins + 1):
+        bins = range(start, stop)
+        having, lacking, cells = _of(seen, bins)
+        n = having + lacking
+        reach = NORMAL_95 * float(np.sqrt(0.25 / max(n, 1.0) + cells.apart / 4 / max(n, 1.0) ** 2))
+        if n >= least_count(fewest, cells.whole, 1.0) and reach <= WIDEST / 2:
+            groups.append(bins)
+            start = stop
+    if start < seen.bins:
+        first = groups.pop().start if groups else 0
+        groups.append(range(first, seen.bins))
+    return tuple(groups)
+
+
+def _of(seen: Binned, bins: range) -> tuple[float, float, Cells]:
+    """People with and without the outcome in `bins`, and the noise of both numbers."""
+    k, cells = seen.covariance, np.array(bins)
+    one, zero = 2 * cells + 1, 2 * cells
+    noise = Cells(
+        float(k[np.ix_(one, one)].sum()),
+        float(k[np.ix_(zero, zero)].sum()),
+        float(k[np.ix_(one, zero)].sum()),
+    )
+    return float(seen.having[cells].sum()), float(seen.without[cells].sum()), noise
+
+
+def _observed(frame: Frame, seen: Binned, number: int, bins: range) -> Estimate:
+    """The share with the outcome in `bins`."""
+    having, lacking, cells = _of(seen, bins)
+    p = proportion(
+        np.asarray(having), np.asarray(lacking), cells, noise_sd=1.0, fewest=frame.fewest
+    )
+    name, label = f"observed-{number}", f"{frame.label}: foretold {frame.told_as(bins)}"
+    if not p.readable:
+        return Estimate(name, label, None, unit=SHARE, suppressed=TOO_FEW)
+    return Estimate(
+        name,
+        label,
+        float(p.value),
+        float(p.low),
+        float(p.high),
+        float(np.sqrt(p.sampling + p.noise)),
+        float(noise_share(p.sampling, p.noise)),
+        SHARE,
+        count=float(p.count),
+    )

@@ -8,7 +8,12 @@ from typing import Final
 
 from cairn_models.contribution import MIXED, Contribution, Slot, table
 from cairn_models.questions.held_out import Split
-from cairn_models.trajectory.calibration_sums import BANDS
+from cairn_models.trajectory.calibration_sums import (
+    BANDS,
+    ONE_HORIZON,
+    ZONES_SEEN,
+    CalibrationSums,
+)
 from cairn_models.trajectory.prediction_table import PredictionTable
 
 LINE: Final = (
@@ -51,29 +56,35 @@ def of_bands(
     scales: Sequence[str],
     horizons: Sequence[int],
     levels: Sequence[str],
+    *,
     split: Split,
+    sums: CalibrationSums,
 ) -> Contribution:
     """Shares within the bands, and a point of the calibration line."""
     zones = [f"scores within the {band:.0%} band" for band in BANDS[:1]]
     zones += [f"between the {a:.0%} and the {b:.0%} band" for a, b in pairwise(BANDS)]
     zones += [f"outside the {BANDS[-1]:.0%} band"]
-    spread = [f"spread of the share within the {band:.0%} band" for band in BANDS]
-    own = (*zones, *spread)
-    slots = [
-        Slot((*own, *LINE), ", ".join(filter(None, (scale, level))))
-        for scale in scales
-        for level in levels or ("",)
-    ]
-    if len(horizons) > 1:
-        slots += [
-            Slot(own, f"{scale}, {weeks} weeks ahead") for scale in scales for weeks in horizons
-        ]
+    spread = tuple(f"spread of the share within the {band:.0%} band" for band in BANDS)
+
+    def slots(of: str, weight: float = 1.0) -> tuple[Slot, Slot]:
+        return table(of, tuple(zones), ZONES_SEEN, weight), Slot(spread, of, weight)
+
+    found: list[Slot] = []
+    for scale in scales:
+        for level in levels or ("",):
+            of = ", ".join(filter(None, (scale, level)))
+            found += [*slots(of), *((Slot(LINE, of),) if sums.line else ())]
+    if sums.parted:
+        for scale in scales:
+            for weeks in horizons:
+                found += slots(f"{scale}, {weeks} weeks ahead", ONE_HORIZON)
+    point = ", and the means of what was foretold and of what came" if sums.line else ""
     return Contribution(
         asked=f"Whether bands and medians that the model {model!r} foretells are right.",
         who=_who(split),
-        how="The shares of this patient's own scores in and outside the bands, and the means of "
-        "what was foretold and of what came.",
-        slots=tuple(slots),
+        how="The shares of this patient's own scores in and outside the bands, mixed by a public "
+        f"matrix so that the noise spares what is asked{point}.",
+        slots=tuple(found),
     )
 
 

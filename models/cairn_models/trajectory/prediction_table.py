@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 NOWHERE: Final = -1
 SPREAD: Final = 1.5  # standard deviation of the public cohort's log odds; synthetic: .4 to 2.2
 GRID: Final = np.linspace(-4.0, 4.0, 161)  # in standard deviations
-AREA, BIN, BENEFIT, COUNT, EVERY_CELL = 1.0, 0.3, 0.3, 0.2, 0.02  # weights in the shaping
+AREA, BIN, BENEFIT, COUNT, EVERY_CELL = 1.0, 0.1, 0.1, 0.05, 0.01  # weights in the shaping
 
 
 @dataclass(frozen=True)

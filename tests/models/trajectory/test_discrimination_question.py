@@ -11,7 +11,12 @@ from cairn_models.answers import Bars, Course, Forest
 from cairn_models.questions import build
 from cairn_models.questions.base import KeyedSplit, SumNoise
 from cairn_models.questions.discrimination import COMMON, RARE
-from cairn_models.questions.discrimination_estimates import estimates_of
+from cairn_models.questions.discrimination_estimates import (
+    WIDEST,
+    _observed,
+    estimates_of,
+    put_together,
+)
 from cairn_models.records import Records
 from cairn_models.statistics.binned import (
     Binned,
@@ -153,11 +158,41 @@ def test_without_noise_all_numbers_are_those_of_the_pooled_patients(
     for name, at in (("calibration_slope", 1), ("calibration_intercept", 0)):
         assert found[name].value == pytest.approx(fit.params[at], rel=1e-5)
         assert found[name].standard_error == pytest.approx(fit.bse[at], rel=1e-5)
-    for b in range(q.table.bins):
-        e = found[f"observed-{b + 1}"]
-        if e.value is not None:
-            assert e.value == pytest.approx(y[bin_ == b].mean(), rel=1e-6, abs=1e-9)
-            assert e.count == pytest.approx(np.sum(bin_ == b), rel=1e-6)
+    observed = [e for name, e in found.items() if name.startswith("observed-")]
+    assert sum(e.count for e in observed) == pytest.approx(len(y), rel=1e-6)
+    for e in observed:
+        low, high = (float(v) / 100 for v in e.label.split("foretold ")[1][:-2].split(" to "))
+        there = (p >= low) & ((p < high) | (high == 1))
+        assert e.value == pytest.approx(y[there].mean(), rel=1e-6, abs=1e-9)
+        assert e.count == pytest.approx(there.sum(), rel=1e-6)
+
+
+@pytest.mark.parametrize("rare", [False, True])
+@pytest.mark.parametrize("sd", [0.0, 5.5])
+def test_bins_stand_together_until_each_can_be_told(rare, sd):
+    """Chosen by the noised counts, so the intervals must hold although the noise chose the bins."""
+    table = PredictionTable(RARE if rare else COMMON, 0.1 if rare else 0.475)
+    truth = np.maximum(table.planned(1.0), 0.0)
+    truth[1::2] *= 1.2
+    truth /= truth.sum()
+    q = question("reliable_deterioration" if rare else "reliable_improvement")
+    rng = np.random.default_rng(7 + rare)
+    hits, alone, widths = [], 0, []
+    for _ in range(300):
+        cells = rng.multinomial(600, truth).astype(float)
+        seen = table.read(table.shaping.seen @ cells + rng.normal(0, sd, table.cells), sd)
+        groups = put_together(seen, 10)
+        assert [b for bins in groups for b in bins] == list(range(table.bins))
+        for k, bins in enumerate(groups, 1):
+            e = _observed(q.frame, seen, k, bins)
+            without, having = (truth[2 * np.array(bins) + y].sum() for y in (0, 1))
+            assert e.value is not None
+            widths.append(e.high - e.low)
+            hits.append(e.low <= having / (having + without) <= e.high)
+        alone += len(groups) > 1
+    assert 0.93 <= np.mean(hits) <= 0.98
+    assert alone > 290, "one bin for everybody tells nothing about reliability"
+    assert np.mean(widths) < WIDEST
 
 
 def test_by_a_variable_each_level_has_its_own_area(clinics, released):
