@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cairn_app.keeper_calls import json_of, keeper_at
+from cairn_app.sign_in import deciding
 from cairn_protocol.errors import OurFault
 from cairn_protocol.messages import Refusal
 
@@ -33,12 +34,15 @@ def import_by_keeper(
     from cairn_protocol.proto import records_pb2 as pb
 
     with keeper_at(folder) as keeper:
-        person = getpass.getuser()
         if dry_run:
-            asked = pb.DryRunRequest(person=person)
+            asked = pb.DryRunRequest(person=getpass.getuser())
             run = keeper.admin("DryRun", asked, pb.ImportRun, service=SERVICE)
+        elif accept_loss:  # a decision, of a reviewer where there are accounts
+            with deciding(keeper, "", None) as who:
+                wanted = pb.ImportRequest(person=who.person, session=who.session, accept_loss=True)
+                run = keeper.admin("Import", wanted, pb.ImportRun, service=SERVICE)
         else:
-            wanted = pb.ImportRequest(person=person, accept_loss=accept_loss)
+            wanted = pb.ImportRequest(person=getpass.getuser())
             run = keeper.admin("Import", wanted, pb.ImportRun, service=SERVICE)
         while run.state == "running":
             time.sleep(LOOK_SECONDS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cairn_app.keeper_calls import AsJson, Folder, json_of, keeper_at
+from cairn_app.sign_in import PasswordFile, deciding
 
 if TYPE_CHECKING:
     from cairn_protocol.proto import records_pb2 as pb
@@ -74,6 +75,30 @@ def records_consent(folder: Folder = Path(), tried: Tried = False, as_json: AsJs
     with keeper_at(folder) as keeper:
         reply = keeper.admin("Consent", request, pb.ConsentReply, service=SERVICE)
     print(json_of(reply) if as_json else consent_text(reply))
+
+
+@records_app.command("quarantine")
+def records_quarantine(  # noqa: PLR0917
+    folder: Folder = Path(),
+    tried: Tried = False,
+    file: Annotated[str, typer.Option("--file", help="Only rows of this file.")] = "",
+    code: Annotated[str, typer.Option("--code", help="Only with this reason.")] = "",
+    after: Annotated[int, typer.Option("--after", help="Leave out so many.", min=0)] = 0,
+    person: Annotated[str, typer.Option("--person", help="Your account.")] = "",
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the rows that were set aside, by file, line and reason. For reviewers who sign in."""
+    from cairn_app.records_text import quarantine_text
+    from cairn_client.records_admin import SERVICE
+    from cairn_protocol.proto import records_pb2 as pb
+
+    with keeper_at(folder) as keeper, deciding(keeper, person, password_file) as who:
+        request = pb.QuarantineRequest(
+            session=who.session, of=_attempt(tried=tried), file=file, code=code, after=after
+        )
+        reply = keeper.admin("Quarantine", request, pb.QuarantineReply, service=SERVICE)
+    print(json_of(reply) if as_json else quarantine_text(reply, after))
 
 
 def _attempt(*, tried: bool) -> pb.Attempt:

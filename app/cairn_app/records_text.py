@@ -111,17 +111,18 @@ def consent_text(reply: pb.ConsentReply) -> str:
     return "\n".join(lines)
 
 
-def quarantine_text(reply: pb.QuarantineReply) -> str:
-    """Rows that were set aside, one a line."""
+def quarantine_text(reply: pb.QuarantineReply, after: int = 0) -> str:
+    """Rows that were set aside, one a line, of those behind the first `after`."""
     if not reply.total:
-        return "No row was set aside."
-    lines = [f"{reply.total:,} rows were set aside."]
+        return "No such row was set aside."
+    rows = "1 row was" if reply.total == 1 else f"{reply.total:,} rows were"
+    lines = [f"{rows} set aside."]
     for row in reply.rows:
         column = f" · {row.column}" if row.column else ""
         lines.append(f"{row.file}:{row.row}{column}  {row.code}\n    {row.reason}\n"
                      f"    hint: {row.remedy}")  # fmt: skip
-    if len(reply.rows) < reply.total:
-        lines.append(f"… and {reply.total - len(reply.rows):,} more: --after {len(reply.rows)}")
+    if (seen := after + len(reply.rows)) < reply.total:
+        lines.append(f"… and {reply.total - seen:,} more: --after {seen}")
     return "\n".join(lines)
 
 

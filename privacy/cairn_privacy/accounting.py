@@ -17,8 +17,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-from scipy.special import log_ndtr, ndtr, ndtri
-
 from cairn_protocol.errors import OurFault
 
 RHO_UNIT: Final = 2.0**-50
@@ -28,6 +26,8 @@ _STEPS: Final = 200  # bisection steps: float64 is exhausted before
 
 def delta_of_mu(mu: float, epsilon: float) -> float:
     """δ of a μ-GDP mechanism at `epsilon`."""
+    from scipy.special import log_ndtr, ndtr  # noqa: PLC0415 - half a second, which most commands spare
+
     _positive(mu=mu)
     if not epsilon >= 0:
         raise _wrong("epsilon", epsilon)
@@ -161,6 +161,8 @@ def tell_rho(rho: float, delta: float) -> Meaning:
     privacy loss is N(μ²/2, μ²), so odds rise by more than exp(μ²/2 + μ·z₁₋δ) in a share δ of
     cases; e^ε itself is exceeded more often than δ, for (ε, δ) weighs the excess.
     """
+    from scipy.special import ndtr, ndtri  # noqa: PLC0415
+
     _probability(delta)
     if not 0 <= rho <= LARGEST_RHO:
         raise _wrong("rho", rho)

@@ -136,8 +136,29 @@ def test_the_page_names_rows_to_a_reviewer_only(served: Served) -> None:
     assert served.ask("Quarantine", one, pb.QuarantineReply).total == 1
     rest = pb.QuarantineRequest(session=token, after=1)
     assert len(served.ask("Quarantine", rest, pb.QuarantineReply).rows) == 1
+    (served.folder / "password").write_text(PASSWORD)
+    (served.folder / "password").chmod(0o600)
+    words = ["clinic", "records", "quarantine", "--folder", str(served.folder), "--person", "Ada"]
+    said = CliRunner().invoke(app, [*words, "--password-file", str(served.folder / "password")])
+    assert "2 rows were set aside" in said.output
+    assert f"scores.csv:{lines - 1}" in said.output
     with pytest.raises(PolicyRefusal, match="session"):
         served.ask("Import", pb.ImportRequest(person="Ada", accept_loss=True), pb.ImportRun)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("imports", "import 1  4 patients  2 rows aside"),
+        ("quality", "2 rows were set aside"),
+        ("consent", "The mapping names no consent"),
+    ],
+)
+def test_the_commands_say_the_same(served: Served, command: str, words: str) -> None:
+    asked = ["clinic", "records", command, "--folder", str(served.folder)]
+    said = CliRunner().invoke(app, asked).output
+    assert words in said
+    assert "SECRET" not in said
 
 
 def test_the_link_socket_serves_none_of_it(served: Served) -> None:
@@ -208,7 +229,7 @@ def test_findings_come_back_as_they_were(clinic: ClinicFolder) -> None:
     assert FOUND.validate_json(FOUND.dump_json(ran.found)) == ran.found
     assert findings.quarantine().equals(ran.read.quarantine)
     assert findings.history() == (ran.found.line,)
-    for file in clinic.state.iterdir():
+    for file in clinic.state.glob("*.sealed"):
         data = file.read_bytes()
         assert b"SECRET" not in data
         assert b"score" not in data
