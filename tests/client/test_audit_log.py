@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,11 +20,13 @@ from cairn_client.audit_log import kinds, log, passing
 from cairn_client.audit_log.bounded import MOST_NAMES, OTHERS, Bounded
 from cairn_client.audit_log.catching_up import CatchingUp
 from cairn_client.audit_log.chain import Entry
+from cairn_client.audit_log.commands import told
 from cairn_client.audit_log.countersigned import MOST_A_DAY
 from cairn_client.audit_log.kinds import KINDS, LONGEST, event, fit, in_words
 from cairn_client.audit_log.log import AuditLog
 from cairn_client.audit_log.passing import Recorded
 from cairn_client.importing import import_records
+from cairn_protocol import proto
 from cairn_protocol.errors import InputError, OurFault
 from cairn_protocol.identity import Identity
 from cairn_protocol.messages import (
@@ -328,6 +333,32 @@ def test_no_kind_has_room_for_a_patient() -> None:
         *("records", "roster", "round", "run", "sha256", "source", "stands", "state", "study"),
         *("team", "times", "units", "upload", "version", "view", "what", "when"),
     }
+
+
+ELSEWHERE = {  # methods with a session whose entry comes from the table that they write
+    *("Decide", "VerifyMember", "TakeList", "PinRegistry", "LeaveStudy"),
+    "DryRun",  # keeps nothing, shows counts
+}
+
+
+def test_every_method_that_asks_who_it_is_leaves_an_entry() -> None:
+    """A new view of patients shows up here before it can be opened unnoticed."""
+    importlib.import_module("cairn_client.keeper_service")  # and with it every service
+    silent = set()
+    for file in (Path(proto.__file__).parent).glob("*_pb2.py"):
+        module = importlib.import_module(f"cairn_protocol.proto.{file.stem}")
+        for service in module.DESCRIPTOR.services_by_name.values():
+            for method in service.methods:
+                if "session" not in method.input_type.fields_by_name:
+                    continue
+                name = f"/{service.full_name}/{method.name}"
+                if told(name, message_of(method.input_type), "Ada") is None:
+                    silent.add(method.name)
+    assert silent == ELSEWHERE
+
+
+def message_of(kind: Descriptor) -> object:
+    return GetMessageClass(kind)()
 
 
 @given(st.text(max_size=700))

@@ -2,7 +2,8 @@
 
 It wraps every method of that socket. Decisions and verified members are taken over from the tables
 that they stand in (`CatchingUp`); here is the rest: sign-ins, accounts, leaving, and who opened
-what shows single patients. Of those the log has the person and the view, never the patient.
+what shows single patients, or sums of this clinic without noise. Of those the log has the person
+and the view, never the patient. Where a clinic has no accounts nobody knows who opened a sum.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _RESULTS: Final = "/cairn.keeper.v1.Results/"
 _RECORDS: Final = "/cairn.keeper.v1.Records/"
 _REVIEWERS: Final = "/cairn.keeper.v1.Reviewers/"
 _LEAVING: Final = "/cairn.keeper.v1.Leaving/"
+_OUTGOING: Final = "/cairn.keeper.v1.Outgoing/"
+NOBODY: Final = "somebody without an account"
 PERSONAL: Final[Mapping[str, str]] = {
     f"{_RESULTS}Patients": "the list of current patients",
     f"{_RESULTS}Course": "a patient's course",
@@ -33,7 +36,12 @@ PERSONAL: Final[Mapping[str, str]] = {
     f"{_RESULTS}Acknowledge": "a flag, and acknowledged it",
     f"{_RECORDS}Quarantine": "the rows that were set aside",
 }
-ASKS: Final = (_LEAVING, _REVIEWERS)  # whose methods say who asks
+OWN: Final[Mapping[str, str]] = {
+    f"{_OUTGOING}Preview": "what this clinic would add to a study",
+    f"{_RESULTS}OwnBeside": "this clinic's figures beside the pooled ones",
+    f"{_RESULTS}TuneModel": "the fitting of a model to this clinic's patients",
+    f"{_RECORDS}ReadinessPage": "the page on how ready the data are",
+}
 PersonOf = Callable[[str], str]
 """A session's token to the person who signed in under it; raises a refusal where nobody did."""
 
@@ -52,7 +60,7 @@ class Commands(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc has no typ
             return handler
 
         def recorded(request: Any, context: grpc.ServicerContext) -> Any:
-            person = self._person(method, request)  # before: it may end the session
+            person = self._person(request)  # before: it may end the session
             try:
                 reply = handler.unary_unary(request, context)
             finally:
@@ -82,14 +90,12 @@ class Commands(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc has no typ
             if write:
                 self._audit.append(event("not-signed-in", code=code, times=times))
 
-    def _person(self, method: str, request: Any) -> str:
+    def _person(self, request: Any) -> str:
         session, person = getattr(request, "session", ""), getattr(request, "person", "")
-        if method in PERSONAL or method.startswith(ASKS):
-            try:
-                return self._person_of(session) if session else person
-            except CairnError:
-                return ""  # the method itself refuses
-        return ""
+        try:
+            return self._person_of(session) if session else person
+        except CairnError:
+            return ""  # the method itself refuses
 
 
 _TOLD: Final[Mapping[str, Callable[[Any, str], Event]]] = {
@@ -104,6 +110,7 @@ _TOLD: Final[Mapping[str, Callable[[Any, str], Event]]] = {
     f"{_REVIEWERS}ChangePassword": lambda asked, _: event(
         "account", act="given a new password", person=asked.name, by=asked.name
     ),
+    f"{_RECORDS}Import": lambda _, person: event("import-asked", person=person or NOBODY),
     f"{_LEAVING}LeaveTeam": lambda _, person: event(
         "left", what="the research team and all its studies", person=person
     ),
@@ -114,6 +121,8 @@ def told(method: str, request: Any, person: str) -> Event | None:
     """What the log has to say of a command that was carried out; None: nothing of its own."""
     if method in PERSONAL:
         return event("patient-view", person=person, view=PERSONAL[method])
+    if method in OWN:
+        return event("own-view", person=person or NOBODY, view=OWN[method])
     tell = _TOLD.get(method)
     return tell(request, person) if tell else None
 

@@ -175,6 +175,10 @@ KINDS: Final[Mapping[str, Kind]] = {
         {"person": str, "view": str},
         "{person} opened {view}, which shows single patients of this clinic",
     ),
+    "own-view": Kind(
+        {"person": str, "view": str}, "{person} opened {view}: own figures, without noise"
+    ),
+    "import-asked": Kind({"person": str}, "{person} asked for an import"),
     "head": Kind(
         {"number": int, "nonce": str}, "The log was shown to the research team, number {number}"
     ),
