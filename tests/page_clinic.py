@@ -8,12 +8,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import patch
 
 import uvicorn
 
+from cairn_client import passwords
 from cairn_client.clinic_folder import ClinicFolder
+from cairn_client.imports.run import run_import
 from cairn_client.keeper import Keeper
 from cairn_client.keeper_client import KeeperClient
 from cairn_client.keeper_service import KeeperService
@@ -22,32 +25,52 @@ from cairn_client.page.entry import EntryKey
 from cairn_client.page.services import REVIEWERS
 from cairn_client.page.serving import serve_page
 from cairn_client.sockets import Sockets
+from cairn_models.export.bundle import contents
+from cairn_models.export.model import Model
+from cairn_protocol.findings import RESULTS, FoundFile
 from cairn_protocol.identity import Identity, fingerprint
-from cairn_protocol.messages import Message, Offer, decode
+from cairn_protocol.messages import Findings, Message, Offer, decode
 from cairn_protocol.proto import keeper_pb2 as pb
 from cairn_protocol.proto import reviewers_pb2 as reviewers
 from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.server_run import ServerRun
 from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.study import Study
-from keeper_bench import NAMES, STUDY, Bench, write_clinic
+from cairn_protocol.wire_types import UNSIGNED
+from export_models import all_usable, model
+from keeper_bench import Bench
+from keeper_bench import write_clinic as tiny_clinic
+from returned_bench import (
+    EVERYBODY,
+    POLICY,
+    STUDY,
+    TODAY,
+    Patient,
+    pooled_effect,
+    results_json,
+    write_clinic,
+)
 from webdriver import ENTER, Browser
 
 PEOPLE = ("Ada Lovelace", "Grace Hopper")
 PASSWORD = "a long word for the tests only"
 
-WAITING = STUDY.replace('name = "tiny"', 'name = "waiting-and-digital-help"').replace(
-    'title = "A tiny study"',
-    'title = "Does a digital programme help people who wait for therapy?"\n'
-    'purpose = "Services differ in what they offer people on a waiting list. This asks what '
-    'helps, and for how long."\nteam = "Department of Psychology, Example University"\n'
-    "synthetic = true",
+SEED = "Zwyrtek"  # a surname; a patient has it, and rows that were set aside hold it
+ABOUT = """title = "Does a digital programme help people who wait for therapy?"
+purpose = "Services differ in what they offer people on a waiting list. This asks what helps."
+team = "Department of Psychology, Example University"
+"""
+SAFE = "[policy]\nclinics = 3\nsurvivors = 3\nthreshold = 3\n[release]"
+WAITING = (
+    STUDY.replace('title = "Waiting and what helps"\n', ABOUT)
+    .replace('"waits"', '"waiting-and-digital-help"')
+    .replace("[release]", SAFE)
 )
 DROPOUT = (
     WAITING.replace("waiting-and-digital-help", "who-stays")
     .replace("Does a digital programme help people who wait for therapy?", "Who stays, and when?")
     .replace("Services differ in what they offer people on a waiting list. This asks what ", "")
-    .replace("helps, and for how long.", "When people stop answering, or stop using a programme.")
+    .replace("helps.", "This asks when people stop answering, or stop using a programme.")
 )
 
 
@@ -82,41 +105,70 @@ class PageClinic:
         return str(view.line.state)
 
 
+def own_folder(folder: Path) -> ClinicFolder:
+    """A synthetic clinic of thirty, some of whose rows cannot be used, and which was imported."""
+    people = (*EVERYBODY, Patient(f"{SEED}-1", "waiting", 60, ((0, 15), (4, 12))))
+    clinic = write_clinic(folder, people)
+    with (folder / "scores.csv").open("a") as scores:
+        scores.write(f"{SEED}-1,6,PHQ-9,{SEED},\n{SEED}-2,4,PHQ-9,11,\nk-liv,2,PHQ-9,99,\n")
+    (folder / "policy.toml").write_text(POLICY + "approvals = 2\n")
+    run_import(clinic, PEOPLE[0], lambda: None, day=TODAY)
+    return clinic
+
+
 @contextmanager
-def page_clinic(root: Path, *, rounds: bool = True) -> Iterator[PageClinic]:
-    """The clinic in `root`/ash, synthetic; with `rounds`, one question was answered."""
+def page_clinic(root: Path) -> Iterator[PageClinic]:
+    """The clinic in `root`/ash; its first study's first question was answered, and came back."""
     team = Identity.generate()
     study = Study.parse(WAITING.encode())
     signed = SignedStudy.sign(study, team)
-    clinics = [ClinicFolder.open(write_clinic(root / n, n, data="synthetic")) for n in NAMES[:3]]
-    keepers = [Keeper(clinic) for clinic in clinics]
-    keys = {k.clinic.config.name: k.identity.public for k in keepers}
+    own = own_folder(root / "ash")
+    others = [Keeper(ClinicFolder.open(tiny_clinic(root / n, n))) for n in ("elm", "oak")]
+    keys = {"ash": own.identity().public}
+    keys |= {keeper.clinic.config.name: keeper.identity.public for keeper in others}
     roster = SignedRoster.sign(Roster.first(signed, keys), team)
     server, opening = ServerRun.open(bytes(16), signed, roster)
-    bench = Bench(study, signed, roster, server, opening, keepers, team)
-    for keeper in keepers[1:]:
+    for keeper in others:
         keeper.approve(signed)
         keeper.read_records(study)
-    keepers[0].close()
     other = SignedStudy.sign(Study.parse(DROPOUT.encode()), team)
-    with KeeperService(clinics[0]) as service, KeeperClient(Sockets(clinics[0].path).admin) as p:
-        clinic = PageClinic(clinics[0].path, service, p, bench, other)
-        p.admin("PinTeam", pb.PinTeamRequest(public=team.public), pb.PinTeamReply)
+    cheap = passwords.Cost(memory_kib=64, passes=1, lanes=1)
+    with (
+        patch.object(passwords, "COST", cheap),
+        KeeperService(own) as service,
+        KeeperClient(Sockets(own.path).admin) as people,
+    ):
+        bench = Bench(study, signed, roster, server, opening, others, team)
+        clinic = PageClinic(own.path, service, people, bench, other)
+        people.admin("PinTeam", pb.PinTeamRequest(public=team.public), pb.PinTeamReply)
         clinic.ask(Offer(signed, roster))
         clinic.ask(Offer(other, SignedRoster.sign(Roster.first(other, keys), team)))
         for entry in roster.roster.entries[1:]:
             heard = pb.VerifyRequest(
-                clinic=entry.clinic, fingerprint=fingerprint(entry.identity), person="Ada Lovelace"
+                clinic=entry.clinic, fingerprint=fingerprint(entry.identity), person=PEOPLE[0]
             )
-            p.admin("VerifyMember", heard, pb.VerifyReply)
-        accounts(p)
-        approve(p, signed.digest.hex())
-        if rounds:
-            _answer(clinic)
+            people.admin("VerifyMember", heard, pb.VerifyReply)
+        accounts(people)
+        approve(people, signed.digest.hex())
+        _answer(clinic)
+        clinic.ask(_findings(clinic))
         connected(clinic.folder)
         yield clinic
-    for keeper in keepers[1:]:
+    for keeper in others:
         keeper.close()
+
+
+def _findings(clinic: PageClinic) -> Findings:
+    """The first question's answer, and a model that foretells."""
+    study, team = clinic.bench.study, clinic.bench.team
+    released = model(heads=all_usable())
+    card = replace(released.card, digest=study.digest.hex())
+    made = contents(Model(released.parameters, card), onnx=False)
+    files = {RESULTS: results_json(study, (pooled_effect(study),))}
+    files |= {f"course/{name}": data for name, data in made.items()}
+    found = tuple(FoundFile(name, files[name]) for name in sorted(files))
+    unsigned = Findings(study.digest, found, UNSIGNED)
+    return unsigned.with_signature(team.sign("findings", unsigned.signed))
 
 
 def accounts(people: KeeperClient) -> None:
@@ -136,15 +188,16 @@ def session(people: KeeperClient, name: str) -> str:
 
 
 def approve(people: KeeperClient, study: str) -> None:
-    """A reviewer approves it, as the command would."""
+    """Both reviewers approve it, as the command would."""
     view = people.admin("Show", pb.ShowRequest(study=study), pb.StudyView)
-    decision = pb.Decision(
-        study=study,
-        roster=view.roster_digest,
-        state="approved",
-        session=session(people, PEOPLE[0]),
-    )
-    people.admin("Decide", decision, pb.StudyLine)
+    for name in PEOPLE:
+        decision = pb.Decision(
+            study=study,
+            roster=view.roster_digest,
+            state="approved",
+            session=session(people, name),
+        )
+        people.admin("Decide", decision, pb.StudyLine)
 
 
 def sign_in(chromium: Browser, address: str, name: str = "") -> None:
@@ -173,7 +226,8 @@ def _answer(clinic: PageClinic) -> None:
     def everyone(messages: object) -> None:
         for index in range(3):
             own = messages[index] if isinstance(messages, dict) else messages
-            reply = clinic.ask(own) if index == 0 else bench.ask(messages, index)  # type: ignore[arg-type]
+            keeper = bench.keepers[index - 1]
+            reply = decode(keeper.forward(own.to_bytes())) if index else clinic.ask(own)
             bench.server.receive(index, reply)  # type: ignore[arg-type]
 
     everyone(bench.opening)

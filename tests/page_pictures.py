@@ -9,6 +9,7 @@ from pathlib import Path
 from page_clinic import page_clinic, served, sign_in
 from webdriver import browser
 
+FIRST_COURSE = "return document.querySelector('tbody a').getAttribute('href')"
 WIDTHS = (1280, 375)
 
 
@@ -33,7 +34,12 @@ def main(out: Path, wanted: list[str]) -> None:
             "sent": "/sent",
             "budget": "/budget",
             "results": "/results",
+            "result": f"/results/{clinic.study}",
+            "result-own": f"/results/{clinic.study}/own",
+            "courses-worse": "/courses?which=worse",
+            "flags": "/courses/flags",
             "courses": "/courses",
+            "course": "",
             "data": "/data",
             "quarantine": "/quarantine",
             "audit": "/audit",
@@ -42,14 +48,17 @@ def main(out: Path, wanted: list[str]) -> None:
         }
         chromium.open(key.link())
         sign_in(chromium, key.address)
-        for name, path in paths.items():
+        for name in list(paths):
             if wanted and name not in wanted:
                 continue
             for dark in (False, True):
+                if name == "course":
+                    chromium.open(f"{key.address}/courses")
+                    paths[name] = chromium.run(FIRST_COURSE)
                 chromium.dark(dark)
                 for width in WIDTHS:
                     chromium.size(width)
-                    chromium.open(key.address + path)
+                    chromium.open(key.address + paths[name])
                     tall = chromium.run("return document.documentElement.scrollHeight")
                     chromium.size(width, max(tall, 700))
                     chromium.picture(out / f"{name}-{width}{'-dark' if dark else ''}.png")

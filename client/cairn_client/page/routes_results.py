@@ -31,6 +31,10 @@ def routes(site: Site) -> APIRouter:
     """`/results`, a page a study, `/courses` and a page a person."""
     router = APIRouter()
 
+    def own_beside(request: Request, study: str) -> pb.OwnBesideReply:
+        wanted = pb.OwnBesideRequest(study=study, session=request.state.session.token())
+        return site.ask("OwnBeside", wanted, pb.OwnBesideReply, RESULTS, OWN_SECONDS)
+
     @router.get("/results")
     def results(request: Request) -> Response:
         reply = site.ask("Results", pb.ResultsRequest(), pb.ResultsReply, RESULTS)
@@ -43,11 +47,13 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/parts/own/{study}")
     def own(request: Request, study: str) -> Response:
-        return site.page(request, "result_own", own=_own(site, study))
+        return site.page(request, "result_own", own=own_beside(request, study))
 
     @router.get("/results/{study}/own")
     def own_whole(request: Request, study: str) -> Response:
-        return site.page(request, "result_own_whole", now=site.now(), own=_own(site, study))
+        return site.page(
+            request, "result_own_whole", now=site.now(), own=own_beside(request, study)
+        )
 
     @router.get("/courses")
     def courses(request: Request, which: str = "current") -> Response:
@@ -89,11 +95,6 @@ def routes(site: Site) -> APIRouter:
         return site.page(request, "course", now=site.now(), reply=reply)
 
     return router
-
-
-def _own(site: Site, study: str) -> pb.OwnBesideReply:
-    request = pb.OwnBesideRequest(study=study)
-    return site.ask("OwnBeside", request, pb.OwnBesideReply, RESULTS, OWN_SECONDS)
 
 
 def _no_handle() -> InputError:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from google.protobuf.message import Message
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from cairn_client.clinic_config import ClinicConfig
 from cairn_client.keeper_client import ADMIN, KeeperClient
@@ -31,6 +31,7 @@ from cairn_protocol.proto import reviewers_pb2 as reviewers
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 CALL_SECONDS: Final = 20.0
+LOCKED: Final = 401
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,26 @@ class Site:
         )
         return HTMLResponse(text, status_code)
 
-    def refusal(self, request: Request, refused: Refused) -> HTMLResponse:
-        """The page that says why there is none."""
-        return self.page(request, "refused", status_code=refused.status, error=refused.error)
+    def refusal(self, request: Request, refused: Refused) -> Response:
+        """The page that says why there is none; to a page that asked for a part of itself, a part.
+
+        One whose session has ended is told to load itself anew, so that it does not stay in sight.
+        """
+        if not is_part(request):
+            return self.page(request, "refused", status_code=refused.status, error=refused.error)
+        if refused.status == LOCKED:
+            return load_anew()
+        return self.page(request, "refused_part", error=refused.error)
+
+
+def is_part(request: Request) -> bool:
+    """Whether HTMX asks, for a part of the page that is open."""
+    return "hx-request" in request.headers
+
+
+def load_anew() -> Response:
+    """What makes HTMX load the whole page again."""
+    return Response(status_code=204, headers={"hx-refresh": "true"})
 
 
 def see_other(path: str) -> RedirectResponse:

@@ -1,0 +1,284 @@
+"""The page over a real keeper: what it shows, what it does, and what it holds back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+import pytest
+from starlette.testclient import TestClient
+
+from cairn_client.audit_log.export import verified
+from cairn_client.page.entry import Entry, EntryKey
+from cairn_client.page.pages import PLACES, clinic_pages
+from cairn_client.page.routes_reviewers import own_path
+from cairn_privacy.chain import verify_export
+from page_clinic import PASSWORD, PEOPLE, SEED, PageClinic, connected, page_clinic
+
+HOST = "127.0.0.1:8470"
+OWN = {"origin": f"http://{HOST}", "sec-fetch-site": "same-origin"}
+ABOUT_PATIENTS = ("/quarantine", "/courses")
+LOCAL = re.compile(r"(/(?!/)|#|\?)")
+
+
+class Page(HTMLParser):
+    """What a page is made of, as far as the tests ask."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.faults: list[str] = []
+        self.labelled: set[str] = set()
+        self.fields: list[str] = []
+        self.lang = self.title = ""
+        self._in = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.tags.append(tag)
+        self._in = tag
+        for name, value in given.items():
+            if name in ("href", "src", "action", "formaction", "hx-get", "hx-post"):
+                self.addresses.append(value)
+                if not LOCAL.match(value):
+                    self.faults.append(f"{name}={value}")
+            elif name == "style" or name.startswith("on") or name.startswith("hx-on"):
+                self.faults.append(name)
+            elif "://" in value:
+                self.faults.append(f"{name}={value}")
+        if tag in ("style", "iframe", "object", "embed", "base"):
+            self.faults.append(tag)
+        if tag == "script" and given != {"src": "/static/htmx.min.js", "defer": ""}:
+            self.faults.append("script")
+        if tag == "html":
+            self.lang = given.get("lang", "")
+        if tag == "label":
+            self.labelled.add(given.get("for", ""))
+        if tag in ("input", "select", "textarea") and given.get("type") != "hidden":
+            self.fields.append(given.get("id", ""))
+
+    def handle_data(self, data: str) -> None:
+        if self._in == "title" and not self.title:
+            self.title = data
+        self._in = ""
+
+
+class Visitor:
+    """A browser that was let in, without a browser."""
+
+    def __init__(self, clinic: PageClinic) -> None:
+        key = EntryKey.fresh(f"http://{HOST}")
+        app = clinic_pages(clinic.folder, Entry(key), frozenset({HOST}))
+        self.client = TestClient(app, base_url=f"http://{HOST}", follow_redirects=False)
+        self.client.get(key.link().partition(HOST)[2])
+        self.csrf = re.search(r'name="csrf" value="([^"]+)"', self.get("/").text)[1]  # type: ignore[index]
+
+    def get(self, path: str, status: int = 200) -> Page:
+        reply = self.client.get(path)
+        assert reply.status_code == status, f"{path}: {reply.status_code} {reply.text[-900:]}"
+        return Page(reply.text)
+
+    def post(self, path: str, status: int = 303, **fields: str) -> str:
+        reply = self.client.post(path, data={"csrf": self.csrf, **fields}, headers=OWN)
+        assert reply.status_code == status, f"{path}: {reply.status_code} {reply.text[-1500:]}"
+        return reply.headers.get("location", "") if status == 303 else reply.text
+
+    def sign_in(self, name: str = PEOPLE[0]) -> None:
+        assert self.post("/sign-in", name=name, password=PASSWORD, back="/data") == "/data"
+
+    def paths(self, clinic: PageClinic) -> list[str]:
+        """Every page there is to see."""
+        studies = [f"/studies/{clinic.study}", f"/studies/{clinic.offered}"]
+        return [
+            *(place.path for place in PLACES),
+            *studies,
+            *(f"{study}/{more}" for study in studies for more in ("preview/now", "leave")),
+            "/pause",
+            "/sign-in",
+            "/doctor/findings",
+            f"/results/{clinic.study}",
+            f"/results/{clinic.study}/own",
+            "/courses",
+            "/courses?which=worse",
+            "/courses?which=not-seen",
+            "/courses/flags",
+        ]
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageClinic]:
+    with page_clinic(tmp_path_factory.mktemp("page")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def ada(clinic: PageClinic) -> Visitor:
+    visitor = Visitor(clinic)
+    visitor.sign_in()
+    return visitor
+
+
+def test_every_page_is_whole_and_holds_nothing_foreign(clinic: PageClinic, ada: Visitor) -> None:
+    for path in ada.paths(clinic):
+        page = ada.get(path)
+        assert page.faults == [], path
+        assert page.lang == "en", path
+        assert page.title.strip(" ·"), path
+        assert page.tags.count("h1") == 1, path
+        assert {"header", "main", "nav", "footer"} <= set(page.tags), path
+        assert set(page.fields) <= page.labelled, path
+        assert "/pause" in page.addresses, f"{path}: the pause is in sight"
+        assert "Synthetic data" in page.text, path
+
+
+def test_nobody_but_who_signed_in_sees_a_patient(clinic: PageClinic, ada: Visitor) -> None:
+    nobody = Visitor(clinic)
+    for path in nobody.paths(clinic):
+        refused = path.startswith(ABOUT_PATIENTS) or path.endswith("/own")
+        page = nobody.get(path, 403 if refused else 200)
+        assert SEED.lower() not in page.text.lower(), path
+        if refused:
+            assert "policy.session-needed" in page.text
+    for path in ada.paths(clinic):
+        if not path.startswith(ABOUT_PATIENTS):
+            assert SEED.lower() not in ada.get(path).text.lower(), path
+    assert SEED.lower() in ada.get("/courses").text.lower()
+
+
+def test_a_patient_is_in_no_address_and_no_title(ada: Visitor, clinic: PageClinic) -> None:
+    listed = ada.get("/courses")
+    courses = [a for a in listed.addresses if a.startswith("/courses/of/")]
+    assert len(courses) == 30
+    for address in courses[:5]:
+        course = ada.get(address)
+        for found in (listed, course):
+            assert not [a for a in found.addresses if SEED.lower() in a.lower() or "k-" in a]
+            assert "k-" not in found.title
+            assert SEED.lower() not in found.title.lower()
+        assert "Research use only" in course.text
+    other = Visitor(clinic)
+    other.sign_in(PEOPLE[1])
+    other.get(courses[0], 404)
+    ada.client.post("/sign-out", data={"csrf": ada.csrf}, headers=OWN)
+    ada.get(courses[0], 403)
+    ada.sign_in()
+    ada.get(courses[0], 404)
+
+
+def test_every_page_of_results_says_what_it_is_for(ada: Visitor, clinic: PageClinic) -> None:
+    for path in ada.paths(clinic):
+        if path.startswith(("/results", "/courses")):
+            assert "Research use only" in ada.get(path).text, path
+
+
+def test_what_is_shown_is_what_the_keeper_says(clinic: PageClinic, ada: Visitor) -> None:
+    home = ada.get("/").text
+    for words in ("One study waits for your decision", "Connected", "cairn.example.org", "effect"):
+        assert words in home
+    study = ada.get(f"/studies/{clinic.offered}").text
+    for words in ("Who stays, and when?", "Example University", "your noise on each", "elm", "oak"):
+        assert words in study
+    preview = ada.get(f"/studies/{clinic.offered}/preview/now").text
+    assert "an example, noised" in preview
+    assert "For the people of this clinic alone" in preview
+    sent = ada.get("/sent").text
+    assert re.search(r"<code>[0-9a-f]{64}</code>", sent)
+    own = ada.get(f"/results/{clinic.study}/own").text
+    assert "(-3.1 to -0.9)" in own
+    data = ada.get("/data").text
+    assert "3 rows were set aside" in data
+    assert "scores.csv" in ada.get("/quarantine").text
+
+
+def test_who_has_not_signed_in_decides_nothing(clinic: PageClinic) -> None:
+    nobody = Visitor(clinic)
+    roster = "00" * 32
+    for path in (f"/studies/{clinic.offered}/refuse", "/pause", "/data/look"):
+        text = nobody.post(path, 403 if "data" not in path else 303, person="Eve", roster=roster)
+        assert "policy.session-needed" in text or path == "/data/look"
+        nobody.post(path, 400, person=" ", roster=roster)
+    assert clinic.state(clinic.offered) == "offered"
+    assert clinic.state(clinic.study) == "approved"
+
+
+def test_a_wrong_password_signs_nobody_in(clinic: PageClinic) -> None:
+    nobody = Visitor(clinic)
+    assert "sign-in-refused" in nobody.post("/sign-in", 403, name="Grace Hopper", password="x")
+    nobody.get("/quarantine", 403)
+
+
+@pytest.mark.parametrize("back", ["//evil.example", "https://evil.example", "/\\evil", "x", ""])
+def test_signing_in_leads_nowhere_else(back: str) -> None:
+    assert own_path(back) == "/"
+    assert own_path("/studies/ab-c_1") == "/studies/ab-c_1"
+
+
+def test_two_reviewers_approve_what_each_has_seen(clinic: PageClinic, ada: Visitor) -> None:
+    at = f"/studies/{clinic.offered}"
+    roster = re.search(r'name="roster" value="([0-9a-f]+)"', ada.get(at).text)[1]  # type: ignore[index]
+    assert "page-not-looked" in ada.post(f"{at}/approve", 400, roster=roster)
+    assert "roster-changed" in ada.post(f"{at}/approve", 409, roster="00" * 32, looked="yes")
+    assert ada.post(f"{at}/approve", roster=roster, looked="yes") == at
+    page = ada.get(at).text
+    assert "approved by <b>ada lovelace</b>" in page
+    assert "another reviewer's approval is needed" in page
+    assert clinic.state(clinic.offered) == "offered"
+    grace = Visitor(clinic)
+    grace.sign_in(PEOPLE[1])
+    grace.post(f"{at}/approve", roster=roster, looked="yes")
+    assert clinic.state(clinic.offered) == "approved"
+
+
+def test_the_pause_stops_everything_and_one_study_can_go_on(
+    clinic: PageClinic, ada: Visitor
+) -> None:
+    assert ada.post("/pause") == "/studies"
+    assert {clinic.state(s) for s in (clinic.study, clinic.offered)} == {"paused"}
+    assert "nothing to pause" in ada.get("/pause").text
+    ada.post(f"/studies/{clinic.study}/nothing", 404)
+
+
+def test_a_study_is_left_when_its_name_was_typed(clinic: PageClinic, ada: Visitor) -> None:
+    at = f"/studies/{clinic.offered}"
+    assert "page-not-typed" in ada.post(f"{at}/leave", 400, typed="another")
+    assert clinic.state(clinic.offered) == "paused"
+    ada.post(f"{at}/leave", typed="who-stays")
+    assert clinic.state(clinic.offered) == "left"
+    assert "For good" in ada.get(at).text
+
+
+def test_the_ledger_and_the_log_can_be_taken_away_and_checked(ada: Visitor) -> None:
+    ledger = ada.client.get("/budget/ledger.jsonl")
+    assert verify_export(ledger.text).head.number > 0
+    log = ada.client.get("/audit/log.jsonl")
+    assert verified(log.text).entries
+    for reply in (ledger, log, ada.client.get("/data/readiness.html")):
+        assert reply.headers["content-disposition"].startswith("attachment; ")
+
+
+def test_a_part_whose_session_has_ended_loads_the_page_anew(clinic: PageClinic) -> None:
+    visitor = Visitor(clinic)
+    part = {"hx-request": "true"}
+    refused = visitor.client.get(f"/parts/own/{clinic.study}", headers=part)
+    assert (refused.status_code, "session-needed" in refused.text) == (200, True)
+    assert "<html" not in refused.text
+    gone = visitor.client.get("/parts/standing?seen=Connected&signed_in=1", headers=part)
+    assert gone.headers["hx-refresh"] == "true"
+    same = visitor.client.get("/parts/standing?seen=Connected", headers=part)
+    assert (same.status_code, same.content) == (204, b"")
+    visitor.client.cookies.clear()
+    locked = visitor.client.get("/parts/home", headers=part)
+    assert locked.headers["hx-refresh"] == "true"
+
+
+def test_a_link_in_trouble_is_told_with_its_remedy(clinic: PageClinic) -> None:
+    visitor = Visitor(clinic)
+    connected(clinic.folder, "waiting", "the proxy asks for a password")
+    home = visitor.get("/").text
+    for words in ("No connection", "asks for a password", "check the proxy"):
+        assert words in home
+    connected(clinic.folder)
