@@ -26,7 +26,9 @@ DEFINITION: Final = (
     "from earlier scores. About one in ten people who are on track is flagged by chance; who is "
     "not flagged may be unwell all the same."
 )
-ASK: Final = "A named reviewer looks at this person's notes, decides, and acknowledges the flag."
+ASK: Final = (
+    "A named reviewer is asked to look at this person's notes, and to acknowledge having done so."
+)
 
 
 @dataclass(frozen=True)
