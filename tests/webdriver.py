@@ -98,12 +98,11 @@ class Browser:
         )
 
     def dark(self, wanted: bool) -> None:
-        """Whether the person's system is dark."""
-        value = "dark" if wanted else "light"
-        self.cdp(
-            "Emulation.setEmulatedMedia",
-            features=[{"name": "prefers-color-scheme", "value": value}],
-        )
+        """Whether the person's system is dark; it also says that nothing should move."""
+        scheme = "dark" if wanted else "light"
+        wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in wishes.items()]
+        self.cdp("Emulation.setEmulatedMedia", features=features)
 
     def scripts(self, wanted: bool) -> None:
         """Whether pages may run scripts; `run` goes on working."""
