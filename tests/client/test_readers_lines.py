@@ -5,13 +5,20 @@ from __future__ import annotations
 import csv
 import io
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from cairn_client.readers.csv_folder import frame_of
-from cairn_client.readers.lines import Scan, records, scan
+from cairn_client.readers.lines import (
+    Scan,
+    _shape_of_lines,
+    _shape_of_uneven,
+    records,
+    scan,
+)
 
 CELL = st.text(alphabet='ab1 .,;"\n\r\té😀', max_size=6)
 
@@ -52,6 +59,25 @@ def test_well_formed_files_read_as_the_standard_library_reads_them(
     frame = frame_of(scanned, ",", {"a": 2, "b": 0})
     kept = [(r, f) for r, f in expected if stripped(f[2]) or stripped(f[0])]
     assert frame.rows() == [(r, stripped(f[2]), stripped(f[0])) for r, f in kept]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.text(alphabet='a,"\r', max_size=9), min_size=1, max_size=6),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_the_quick_look_at_quotes_is_the_careful_one(lines: list[str], end: str) -> None:
+    """The file as a whole is looked at where every line has an even number of quotes."""
+    even = [line if line.count('"') % 2 == 0 else line + '"' for line in lines]
+    buf = np.frombuffer("".join(line + end for line in even).encode(), np.uint8)
+    ends = np.flatnonzero(buf == 10)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    stops = ends - ((buf[ends - 1] == 13) & (ends > starts))
+    quick, careful = _shape_of_lines, _shape_of_uneven
+    for one, other in zip(
+        quick(buf, starts, stops, 44), careful(buf, starts, stops, 44), strict=True
+    ):
+        assert one.tolist() == other.tolist()
 
 
 def stripped(text: str) -> str | None:

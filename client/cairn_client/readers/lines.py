@@ -115,13 +115,44 @@ def _shape_of_lines(
     an opening one must follow the line's start, a separator or a quote, a closing one must stand
     before the line's end, a separator or a quote.
     """
+    quote = buf == _QUOTE
+    if not quote.any():
+        return np.ones(len(starts), np.bool_), _fields(buf == separator, starts)
+    open_ = np.bitwise_xor.accumulate(quote)  # an odd number of quotes so far, this byte included
+    if open_[np.append(starts[1:] - 1, len(buf) - 1)].any():
+        return _shape_of_uneven(buf, starts, stops, separator)
+    # Every line has an even number, so that what was counted from the file's start holds in each.
+    edge = (buf == separator) | quote
+    follows = np.empty_like(edge)  # an edge, or the line's start, stands before this byte
+    follows[0] = True
+    np.bitwise_or(edge[:-1], buf[:-1] == _NEWLINE, out=follows[1:])
+    stray = quote & open_ & ~follows
+    before = np.empty_like(edge)  # an edge, or the line's end, stands behind it
+    before[-1] = True
+    np.bitwise_or(edge[1:], buf[1:] == _NEWLINE, out=before[:-1])
+    returns = np.flatnonzero(buf[:-1] == _RETURN)
+    before[returns[buf[returns + 1] == _NEWLINE] - 1] = True
+    stray |= quote & ~open_ & ~before
+    well = np.ones(len(starts), np.bool_)
+    well[np.searchsorted(starts, np.flatnonzero(stray), "right") - 1] = False
+    return well, _fields((buf == separator) & ~open_, starts)
+
+
+def _fields(separating: NDArray[np.bool_], starts: Lines) -> Lines:
+    """(L,) how many fields the separators of each line make."""
+    separators = np.flatnonzero(separating)
+    first = np.searchsorted(separators, starts)  # a search a line, not a search a separator
+    return np.diff(first, append=len(separators)) + 1
+
+
+def _shape_of_uneven(
+    buf: NDArray[np.uint8], starts: Lines, stops: Lines, separator: int
+) -> tuple[NDArray[np.bool_], Lines]:
+    """The same where a line has an odd number of quotes: each is counted from its line's start."""
     count = len(starts)
     separators = np.flatnonzero(buf == separator)
     line = np.searchsorted(starts, separators, "right") - 1
     quotes = np.flatnonzero(buf == _QUOTE)
-    if not quotes.size:
-        return np.ones(count, np.bool_), np.bincount(line, minlength=count) + 1
-
     home = np.searchsorted(starts, quotes, "right") - 1
     per_line = np.bincount(home, minlength=count)
     before = np.cumsum(per_line) - per_line  # quotes on earlier lines
