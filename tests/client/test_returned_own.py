@@ -136,15 +136,16 @@ def test_nothing_is_charged_or_written_for_them(own: Own) -> None:
 
 
 def test_an_answer_of_many_rounds_or_of_a_model_has_no_own_figure(own: Own) -> None:
-    from cairn_client.askable import askable
     from cairn_client.returned.own import _without
 
-    asked = askable(own.bench.study, 3)
-    assert "trained a model" in _without(asked["course"])
-    assert not _without(asked["effect"])
-    many = replace(asked["effect"].question.shape, rounds=5)
+    trained, effect = (build(own.bench.study.questions[i], own.bench.study) for i in (2, 0))
+    assert "trained a model" in _without(trained)
+    assert not _without(effect)
+    many = replace(effect.shape, rounds=5)
     stand_in = SimpleNamespace(kind="regression", builds_on=(), shape=many)
-    assert "5 rounds" in _without(SimpleNamespace(question=stand_in))  # type: ignore[arg-type]
+    assert "5 rounds" in _without(stand_in)  # type: ignore[arg-type]
+    judge = SimpleNamespace(kind="error", builds_on=("course",), shape=many)
+    assert "judges a model" in _without(judge)  # type: ignore[arg-type]
 
 
 def drawings(own: Own) -> list[pb.Drawing]:

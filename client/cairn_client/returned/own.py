@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from cairn_client.admitted import admitted
-from cairn_client.askable import Askable, askable
+from cairn_client.askable import Askable
 from cairn_client.entry_pins import EntryPins
 from cairn_client.preview import own_contribution
-from cairn_client.returned.pooled import Pooled
+from cairn_client.returned.pooled import TRAINED, Pooled
 from cairn_models.answers import Answer
 from cairn_models.percentages import in_per_cent
-from cairn_models.questions.base import SumNoise
+from cairn_models.questions import build
+from cairn_models.questions.base import Question, SumNoise
 from cairn_models.records import Records
+from cairn_privacy.question_terms import QuestionTerms
 from cairn_protocol.errors import CairnError
 
 
@@ -59,15 +62,16 @@ def own_beside(
 def _answers(
     pooled: Pooled, records: Records, clinics: int, pins: EntryPins | None, clinic: str
 ) -> Iterator[Beside]:
-    asked = askable(pooled.study, clinics)
+    specs = {spec.name: spec for spec in pooled.study.questions}
     for answer in pooled.answers:
         shown = in_per_cent(answer)
-        if without := _without(asked[answer.question]):
-            yield Beside(shown, None, without)
-            continue
-        question = asked[answer.question].question
         try:
-            own = own_contribution(asked[answer.question], records, pins, clinic)
+            question = build(specs[answer.question], pooled.study)
+            if without := _without(question):
+                yield Beside(shown, None, without)
+                continue
+            terms = QuestionTerms.of(pooled.study, question.spec, question.shape, clinics)
+            own = own_contribution(Askable(question, terms), records, pins, clinic)
             exact = question.estimate(question.start({}), own.total, SumNoise(0.0))
         except CairnError as error:
             yield Beside(shown, None, f"it could not be worked out: {error.what}")
@@ -75,9 +79,8 @@ def _answers(
         yield Beside(shown, in_per_cent(exact))
 
 
-def _without(asked: Askable) -> str:
-    question = asked.question
-    if question.kind == "trajectory":
+def _without(question: Question[Any]) -> str:
+    if question.kind == TRAINED:
         return "it trained a model; `cairn clinic model error` says how far that is off here"
     if question.builds_on:
         return "it judges a model; `cairn clinic model error` does so by your own patients"
