@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ import typer
 
 from cairn_app.clinic_commands import StudyName
 from cairn_app.keeper_calls import AsJson, Folder, at, json_of, keeper_at
-from cairn_app.sign_in import PasswordFile, deciding
+from cairn_app.sign_in import PasswordFile, Who, deciding
 
 PREVIEW_SECONDS = 600.0  # a training round over many patients, behind a round that is at hand
 
@@ -22,7 +23,7 @@ def clinic_preview(  # noqa: PLR0917
     ] = "",
     folder: Folder = Path(),
     person: Annotated[
-        str, typer.Option("--person", help="Your account; where there are any, sums need one.")
+        str, typer.Option("--person", help="Your account, where there are any; else your name.")
     ] = "",
     password_file: PasswordFile = None,
     as_json: AsJson = False,
@@ -33,10 +34,12 @@ def clinic_preview(  # noqa: PLR0917
     from cairn_protocol.proto import outgoing_pb2 as pb
 
     with keeper_at(folder) as keeper, ExitStack() as signed_in:
-        session = ""
+        who = Who("", getpass.getuser())
         if person or password_file:
-            session = signed_in.enter_context(deciding(keeper, person, password_file)).session
-        request = pb.PreviewRequest(study=study, question=question, session=session)
+            who = signed_in.enter_context(deciding(keeper, person, password_file))
+        request = pb.PreviewRequest(
+            study=study, question=question, session=who.session, person=who.person
+        )
         reply = keeper.admin("Preview", request, pb.PreviewReply, PREVIEW_SECONDS, OUTGOING)
     if as_json:
         print(json_of(reply))

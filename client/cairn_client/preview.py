@@ -3,7 +3,8 @@
 It is worked out by the door's own steps (`asked_here`, `prepare`, `contributions`, `own_sum`,
 `noised`), for people at the clinic who decide about a study. Rules:
 
-W1  Nothing is charged, written down or pinned: no ledger is opened, and pins are only looked at.
+W1  Nothing is charged or pinned: no ledger is opened, and pins are only looked at. All that is
+    written down is, in the audit log, who looked.
 W2  It goes to admin.sock alone. The sum has no noise, and an example has this clinic's share of it
     alone, so neither may leave; what leaves in a round has fresh noise, and a mask.
 W3  What the clinic cannot know yet is not shown: a question that builds on another's release has

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from cairn_client.askable import Askable, askable
+from cairn_client.audit_log.log import FILE as AUDIT_LOG
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.door import Asked, Door
 from cairn_client.entry_pins import EntryPins, UnchangedPins
@@ -160,10 +161,11 @@ class Here:
         return self.signed.study()
 
     def files(self) -> dict[str, bytes]:
+        """All but the audit log, which has who looked."""
         return {
             str(file): hashlib.sha256(file.read_bytes()).digest()
             for file in self.clinic.path.rglob("*")
-            if file.is_file()
+            if file.is_file() and not file.name.startswith(AUDIT_LOG)
         }
 
     def stop(self) -> None:
@@ -212,7 +214,6 @@ def test_a_preview_says_what_leaves_and_what_this_clinic_would_add(
 def test_nothing_is_charged_pinned_or_written(here: Callable[..., Here]) -> None:
     window = "entry_from = 2020-01-01\nentry_until = 2026-12-31"
     one = here(STUDY.replace("[cohort]", f"[cohort]\n{window}"))
-    one.people.admin("Status", keeper_pb2.StatusRequest(), keeper_pb2.StatusReply)  # logs catch up
     before = one.files()
     one.preview()
     assert one.files() == before
@@ -237,6 +238,16 @@ def test_one_question_is_shown_by_its_name_and_no_other_exists(here: Callable[..
     assert "effect, course" in caught.value.hint
 
 
+def test_outside_the_group_that_is_asked_a_clinic_adds_nobody(
+    here: Callable[..., Here], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cairn_models.questions.effect.Effect.counts_at", lambda _, c: c != "oak")
+    (question,) = here().preview("effect").questions
+    assert question.own.admitted == 0
+    assert set(question.own.sum) == {0.0}
+    assert "asked of other clinics" in question.not_own
+
+
 def test_an_empty_clinic_adds_zeros(here: Callable[..., Here]) -> None:
     (question,) = here(empty=True).preview("effect").questions
     assert (question.own.admitted, question.own.contributing) == (0, 0)
@@ -246,7 +257,6 @@ def test_an_empty_clinic_adds_zeros(here: Callable[..., Here]) -> None:
 
 def test_before_the_first_import_the_files_are_read(here: Callable[..., Here]) -> None:
     one = here(imported=False)
-    one.people.admin("Status", keeper_pb2.StatusRequest(), keeper_pb2.StatusReply)
     before = one.files()
     reply = one.preview("effect")
     assert one.files() == before

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from cairn_protocol.proto import keeper_pb2 as cairn__protocol_dot_proto_dot_keeper__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#cairn_protocol/proto/outgoing.proto\x12\x0f\x63\x61irn.keeper.v1\x1a!cairn_protocol/proto/keeper.proto\"B\n\x0ePreviewRequest\x12\r\n\x05study\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\x0f\n\x07session\x18\x03 \x01(\t\"\x86\x02\n\x0cPreviewReply\x12(\n\x04line\x18\x01 \x01(\x0b\x32\x1a.cairn.keeper.v1.StudyLine\x12\x0e\n\x06noised\x18\x02 \x01(\x08\x12\x11\n\tsynthetic\x18\x03 \x01(\x08\x12\x0f\n\x07\x63linics\x18\x04 \x01(\r\x12\x0f\n\x07\x65psilon\x18\x05 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x06 \x01(\x01\x12\x0e\n\x06\x61\x64mits\x18\x07 \x01(\t\x12\x0f\n\x07records\x18\x08 \x01(\t\x12\x12\n\nno_records\x18\t \x01(\t\x12\x0e\n\x06remedy\x18\n \x01(\t\x12\x33\n\tquestions\x18\x0b \x03(\x0b\x32 .cairn.keeper.v1.QuestionPreview\"\xac\x01\n\x0fQuestionPreview\x12+\n\x04view\x18\x01 \x01(\x0b\x32\x1d.cairn.keeper.v1.QuestionView\x12\r\n\x05names\x18\x02 \x03(\t\x12\x13\n\x0bround_bytes\x18\x03 \x01(\x04\x12\x11\n\tall_bytes\x18\x04 \x01(\x04\x12$\n\x03own\x18\x05 \x01(\x0b\x32\x17.cairn.keeper.v1.OwnSum\x12\x0f\n\x07not_own\x18\x06 \x01(\t\"\xb1\x01\n\x06OwnSum\x12\x10\n\x08\x61\x64mitted\x18\x01 \x01(\r\x12\x14\n\x0c\x63ontributing\x18\x02 \x01(\r\x12\x0f\n\x07\x63lipped\x18\x03 \x01(\r\x12\x0e\n\x06length\x18\x04 \x01(\x01\x12\x0b\n\x03sum\x18\x05 \x03(\x01\x12\x0f\n\x07\x65xample\x18\x06 \x03(\x01\x12(\n\x05\x63\x65lls\x18\x07 \x03(\x0b\x32\x19.cairn.keeper.v1.PeopleIn\x12\x16\n\x0e\x65xample_length\x18\x08 \x01(\x01\"(\n\x08PeopleIn\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0e\n\x06people\x18\x02 \x01(\x01\"\x1c\n\x0bSentRequest\x12\r\n\x05study\x18\x01 \x01(\t\"9\n\tSentReply\x12,\n\x07uploads\x18\x01 \x03(\x0b\x32\x1b.cairn.keeper.v1.SentUpload\"\xb4\x01\n\nSentUpload\x12\r\n\x05study\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08question\x18\x03 \x01(\t\x12\r\n\x05round\x18\x04 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\r\x12\n\n\x02\x61t\x18\x06 \x01(\x03\x12\r\n\x05\x62ytes\x18\x07 \x01(\x04\x12\x0e\n\x06sha256\x18\x08 \x01(\t\x12\x0e\n\x06upload\x18\t \x01(\t\x12\x0f\n\x07\x65psilon\x18\n \x01(\x01\x12\x0b\n\x03run\x18\x0b \x01(\t2\x97\x01\n\x08Outgoing\x12I\n\x07Preview\x12\x1f.cairn.keeper.v1.PreviewRequest\x1a\x1d.cairn.keeper.v1.PreviewReply\x12@\n\x04Sent\x12\x1c.cairn.keeper.v1.SentRequest\x1a\x1a.cairn.keeper.v1.SentReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#cairn_protocol/proto/outgoing.proto\x12\x0f\x63\x61irn.keeper.v1\x1a!cairn_protocol/proto/keeper.proto\"R\n\x0ePreviewRequest\x12\r\n\x05study\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\x0f\n\x07session\x18\x03 \x01(\t\x12\x0e\n\x06person\x18\x04 \x01(\t\"\x86\x02\n\x0cPreviewReply\x12(\n\x04line\x18\x01 \x01(\x0b\x32\x1a.cairn.keeper.v1.StudyLine\x12\x0e\n\x06noised\x18\x02 \x01(\x08\x12\x11\n\tsynthetic\x18\x03 \x01(\x08\x12\x0f\n\x07\x63linics\x18\x04 \x01(\r\x12\x0f\n\x07\x65psilon\x18\x05 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x06 \x01(\x01\x12\x0e\n\x06\x61\x64mits\x18\x07 \x01(\t\x12\x0f\n\x07records\x18\x08 \x01(\t\x12\x12\n\nno_records\x18\t \x01(\t\x12\x0e\n\x06remedy\x18\n \x01(\t\x12\x33\n\tquestions\x18\x0b \x03(\x0b\x32 .cairn.keeper.v1.QuestionPreview\"\xac\x01\n\x0fQuestionPreview\x12+\n\x04view\x18\x01 \x01(\x0b\x32\x1d.cairn.keeper.v1.QuestionView\x12\r\n\x05names\x18\x02 \x03(\t\x12\x13\n\x0bround_bytes\x18\x03 \x01(\x04\x12\x11\n\tall_bytes\x18\x04 \x01(\x04\x12$\n\x03own\x18\x05 \x01(\x0b\x32\x17.cairn.keeper.v1.OwnSum\x12\x0f\n\x07not_own\x18\x06 \x01(\t\"\xb1\x01\n\x06OwnSum\x12\x10\n\x08\x61\x64mitted\x18\x01 \x01(\r\x12\x14\n\x0c\x63ontributing\x18\x02 \x01(\r\x12\x0f\n\x07\x63lipped\x18\x03 \x01(\r\x12\x0e\n\x06length\x18\x04 \x01(\x01\x12\x0b\n\x03sum\x18\x05 \x03(\x01\x12\x0f\n\x07\x65xample\x18\x06 \x03(\x01\x12(\n\x05\x63\x65lls\x18\x07 \x03(\x0b\x32\x19.cairn.keeper.v1.PeopleIn\x12\x16\n\x0e\x65xample_length\x18\x08 \x01(\x01\"(\n\x08PeopleIn\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0e\n\x06people\x18\x02 \x01(\x01\"\x1c\n\x0bSentRequest\x12\r\n\x05study\x18\x01 \x01(\t\"9\n\tSentReply\x12,\n\x07uploads\x18\x01 \x03(\x0b\x32\x1b.cairn.keeper.v1.SentUpload\"\xb4\x01\n\nSentUpload\x12\r\n\x05study\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08question\x18\x03 \x01(\t\x12\r\n\x05round\x18\x04 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\r\x12\n\n\x02\x61t\x18\x06 \x01(\x03\x12\r\n\x05\x62ytes\x18\x07 \x01(\x04\x12\x0e\n\x06sha256\x18\x08 \x01(\t\x12\x0e\n\x06upload\x18\t \x01(\t\x12\x0f\n\x07\x65psilon\x18\n \x01(\x01\x12\x0b\n\x03run\x18\x0b \x01(\t2\x97\x01\n\x08Outgoing\x12I\n\x07Preview\x12\x1f.cairn.keeper.v1.PreviewRequest\x1a\x1d.cairn.keeper.v1.PreviewReply\x12@\n\x04Sent\x12\x1c.cairn.keeper.v1.SentRequest\x1a\x1a.cairn.keeper.v1.SentReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,21 +33,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cairn_protocol.proto.outgoi
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PREVIEWREQUEST']._serialized_start=91
-  _globals['_PREVIEWREQUEST']._serialized_end=157
-  _globals['_PREVIEWREPLY']._serialized_start=160
-  _globals['_PREVIEWREPLY']._serialized_end=422
-  _globals['_QUESTIONPREVIEW']._serialized_start=425
-  _globals['_QUESTIONPREVIEW']._serialized_end=597
-  _globals['_OWNSUM']._serialized_start=600
-  _globals['_OWNSUM']._serialized_end=777
-  _globals['_PEOPLEIN']._serialized_start=779
-  _globals['_PEOPLEIN']._serialized_end=819
-  _globals['_SENTREQUEST']._serialized_start=821
-  _globals['_SENTREQUEST']._serialized_end=849
-  _globals['_SENTREPLY']._serialized_start=851
-  _globals['_SENTREPLY']._serialized_end=908
-  _globals['_SENTUPLOAD']._serialized_start=911
-  _globals['_SENTUPLOAD']._serialized_end=1091
-  _globals['_OUTGOING']._serialized_start=1094
-  _globals['_OUTGOING']._serialized_end=1245
+  _globals['_PREVIEWREQUEST']._serialized_end=173
+  _globals['_PREVIEWREPLY']._serialized_start=176
+  _globals['_PREVIEWREPLY']._serialized_end=438
+  _globals['_QUESTIONPREVIEW']._serialized_start=441
+  _globals['_QUESTIONPREVIEW']._serialized_end=613
+  _globals['_OWNSUM']._serialized_start=616
+  _globals['_OWNSUM']._serialized_end=793
+  _globals['_PEOPLEIN']._serialized_start=795
+  _globals['_PEOPLEIN']._serialized_end=835
+  _globals['_SENTREQUEST']._serialized_start=837
+  _globals['_SENTREQUEST']._serialized_end=865
+  _globals['_SENTREPLY']._serialized_start=867
+  _globals['_SENTREPLY']._serialized_end=924
+  _globals['_SENTUPLOAD']._serialized_start=927
+  _globals['_SENTUPLOAD']._serialized_end=1107
+  _globals['_OUTGOING']._serialized_start=1110
+  _globals['_OUTGOING']._serialized_end=1261
 # @@protoc_insertion_point(module_scope)

@@ -8,14 +8,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PreviewRequest(_message.Message):
-    __slots__ = ("study", "question", "session")
+    __slots__ = ("study", "question", "session", "person")
     STUDY_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
+    PERSON_FIELD_NUMBER: _ClassVar[int]
     study: str
     question: str
     session: str
-    def __init__(self, study: _Optional[str] = ..., question: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
+    person: str
+    def __init__(self, study: _Optional[str] = ..., question: _Optional[str] = ..., session: _Optional[str] = ..., person: _Optional[str] = ...) -> None: ...
 
 class PreviewReply(_message.Message):
     __slots__ = ("line", "noised", "synthetic", "clinics", "epsilon", "delta", "admits", "records", "no_records", "remedy", "questions")
