@@ -92,7 +92,8 @@ def _facts(name: str, scores: pl.DataFrame, records: Records, day: date) -> Inst
     highest = known.highest if known else _number(value.max())
     whole = math.ceil(highest - lowest) + 1
     width = -(-whole // MOST_BINS)
-    place = np.floor_divide(value.to_numpy() - lowest, width).astype(int).tolist()
+    classes = -(-whole // width)
+    place = np.floor_divide(value.to_numpy() - lowest, width).astype(np.int64)
     gaps = _gaps(scores)
     quarters = _quarters(scores, records, day)
     return InstrumentFacts(
@@ -104,9 +105,9 @@ def _facts(name: str, scores: pl.DataFrame, records: Records, day: date) -> Inst
         quartiles=(_at(value, 0.25), _at(value, 0.5), _at(value, 0.75)),
         mean=_number(value.mean()),
         sd=_number(value.std()) if scores.height > 1 else 0.0,
-        at_floor=value.to_list().count(lowest) / scores.height,
-        at_ceiling=value.to_list().count(highest) / scores.height,
-        bins=tuple(place.count(i) for i in range(-(-whole // width))),
+        at_floor=int((value == lowest).sum()) / scores.height,
+        at_ceiling=int((value == highest).sum()) / scores.height,
+        bins=tuple(np.bincount(place, minlength=classes)[:classes].tolist()),
         bin_width=width,
         weeks=_weeks(scores, records, day),
         gaps=_binned(gaps),
