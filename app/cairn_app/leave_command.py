@@ -91,8 +91,10 @@ def _leave_team(
     gone, there = forget_registration(folder)
     print(f"{status.clinic} has left the research team; {_erased(reply.runs)}")
     if gone:
-        print(f"The link's registration is gone: {', '.join(gone)}. Stop the link: it is connected")
-        print("until then, and is refused everything.")
+        print(
+            "The link's registration is gone. Stop the link: until then it stays connected, and is"
+        )
+        print("refused everything.")
     for name in there:
         print(f"Your user may not remove {name}; as its owner: rm {name}")
     print("\nTell the research team, so that they revoke this clinic on their server.")

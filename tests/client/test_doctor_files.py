@@ -16,6 +16,7 @@ from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.doctor.finding import Level
 from cairn_client.doctor.keys import keys
 from cairn_client.doctor.permissions import Running, permissions, separation
+from cairn_client.doctor.policy import policy
 from cairn_client.doctor.records import records
 from cairn_client.doctor.site import Site
 from cairn_client.key_source import CREDENTIAL
@@ -247,3 +248,19 @@ def test_no_mapping_a_broken_one_a_missing_file_and_old_ones(oak: Site) -> None:
     assert Level.PROBLEM in levels(records(oak)).values()
     (oak.path / "mapping.toml").unlink()
     assert one(records(oak), "records.mapping-missing").level == Level.WARNING
+
+
+def test_a_policy_that_the_keeper_cannot_use_is_a_problem_with_its_remedy(oak: Site) -> None:
+    assert one(policy(oak), "policy.file").what == "policy.toml sets nothing"
+    file = oak.path / "policy.toml"
+    file.write_text("approvals = 2\nmin_clinics = 4\n")
+    assert one(policy(oak), "policy.file").what == "policy.toml sets approvals, min_clinics"
+    for text, code in (
+        ("approvals = three", "input.not-toml"),
+        ("max_epsilon_study = 19.0", "input.policy-loosens"),
+        ("min_clinic = 4", "input.file-invalid"),
+    ):
+        file.write_text(text)
+        found = one(policy(oak), code)
+        assert found.level == Level.PROBLEM
+        assert found.remedy

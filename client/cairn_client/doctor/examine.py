@@ -9,6 +9,7 @@
     separation   two users, of whom the link's can read no record
     database     every page of the keeper's files
     ledger       the chain, its witness, the cap
+    policy       policy.toml
     records      the mapping and the clinic's files
     network      proxy, name, connection, TLS, fleet, registry
     clock        against the server's, and whether anything keeps it
@@ -32,6 +33,7 @@ from cairn_client.doctor.ledger import ledger
 from cairn_client.doctor.machine import resources, versions
 from cairn_client.doctor.network import reach
 from cairn_client.doctor.permissions import permissions, separation
+from cairn_client.doctor.policy import policy
 from cairn_client.doctor.records import records
 from cairn_client.doctor.site import STEP_SECONDS, Site
 from cairn_protocol.errors import InputError
@@ -62,6 +64,7 @@ def examine(folder: Path, *, seconds: float = STEP_SECONDS) -> Report:
         ("separation", lambda: separation(site, running(site, keeper))),
         ("database", lambda: databases(site, answers=keeper.answers)),
         ("ledger", lambda: ledger(site, keeper)),
+        ("policy", lambda: policy(site)),
         ("records", lambda: records(site)),
         ("network", lambda: server.findings),
         ("clock", lambda: clock(server.ahead)),
