@@ -23,7 +23,7 @@ from cairn_client.keeper_service import KeeperService
 from cairn_client.link_report import note
 from cairn_client.page.entry import EntryKey
 from cairn_client.page.services import REVIEWERS
-from cairn_client.page.serving import serve_page
+from cairn_client.page.serving import listen, serve_page
 from cairn_client.sockets import Sockets
 from cairn_models.export.bundle import contents
 from cairn_models.export.model import Model
@@ -249,7 +249,7 @@ def served(folder: Path) -> Iterator[EntryKey]:
 
     def serve() -> None:
         try:
-            serve_page(folder, "127.0.0.1", 0, started)
+            serve_page(folder, listen("127.0.0.1", 0), started)
         finally:
             ended.set()
             ready.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cairn_client.page.entry import EntryKey
 
 PORT = 8470
+STANDARD_OUTPUT = 1
 
 
 def clinic_page(
@@ -36,23 +37,26 @@ def clinic_page(
         return
     from cairn_app.logs import log_to_stderr
     from cairn_client.hardened import leave_nothing_behind
-    from cairn_client.page.serving import serve_page
+    from cairn_client.page.serving import listen, serve_page
 
+    listener = listen(address, port)
+    for number in (signal.SIGTERM, signal.SIGINT):  # the server ends on them, and raises them again
+        signal.signal(number, lambda *_: None)
     log_to_stderr()
     leave_nothing_behind()
-    serve_page(folder, address, port, lambda key, _: _told(key, folder, as_json=as_json))
+    serve_page(folder, listener, lambda key, _: _told(key, folder, as_json=as_json))
 
 
 def _told(key: EntryKey, folder: Path, *, as_json: bool) -> None:
     """A service's output is kept in a journal that others may read: it gets no link."""
-    to_journal = _is_journal(sys.stdout.fileno())
+    to_journal = _is_journal(STANDARD_OUTPUT)
     if as_json:
         told = {"page": key.address} if to_journal else {"page": key.address, "link": key.link()}
         print(json.dumps(told), flush=True)
     elif to_journal:
-        print(f"The page serves at {key.address}. Get a link with: cairn clinic page --link")
+        print(f"The page serves at {key.address}. For a link: cairn clinic page --link{at(folder)}")
     else:
-        print(f"Open  {key.link()}")
+        print(f"Open  {key.link()}", flush=True)
         print(f"once, within ten minutes. For another: cairn clinic page --link{at(folder)}")
 
 

@@ -18,11 +18,13 @@ from enrolment_bench import make_clinic
 SYSTEMD = Path(__file__).parents[2] / "deploy" / "systemd"
 UNITS = sorted(SYSTEMD.glob("*.service"))
 DAEMONS = [SYSTEMD / f"cairn-{part}.service" for part in ("keeper", "link")]
+PAGE = SYSTEMD / "cairn-page.service"
 MOST_EXPOSED = 2.0
 # What widens what a service may do, or a list of which it takes a part back.
 LOOSENS = re.compile(
     r"^(ReadWritePaths|BindPaths|RestrictAddressFamilies|ProcSubset=all|PrivateNetwork=no|"
-    r"IPAddressAllow|MemoryDenyWriteExecute=no|SystemCallFilter=(?!~|@system-service))",
+    r"IPAddressAllow|SocketBindAllow|ProtectProc=default|MemoryDenyWriteExecute=no|"
+    r"SystemCallFilter=(?!~|@system-service))",
 )
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine"
@@ -75,7 +77,7 @@ def test_systemd_understands_every_line(unit: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", [*DAEMONS, *sorted(SYSTEMD.glob("*.conf"))], ids=lambda unit: unit.name
+    "unit", [*DAEMONS, PAGE, *sorted(SYSTEMD.glob("*.conf"))], ids=lambda unit: unit.name
 )
 def test_each_loosened_line_has_its_reason_above_it(unit: Path) -> None:
     block = ""
@@ -97,6 +99,16 @@ def test_the_key_comes_as_a_credential_and_the_link_sees_no_record() -> None:
     for lines in (keeper, link):
         assert {"LimitCORE=0", "UMask=0077", "NoNewPrivileges=yes"} <= set(lines)
         assert [line for line in lines if line.startswith("User=")] != ["User=root"]
+
+
+def test_the_page_finds_no_file_of_the_clinic_and_no_other_machine() -> None:
+    lines = [line for line, _ in settings(PAGE)]
+    assert "TemporaryFileSystem=/var/lib/cairn/clinic:ro" in lines
+    bound = {line.partition("=")[2].lstrip("-") for line in lines if line.startswith("Bind")}
+    clinic = "/var/lib/cairn/clinic"
+    assert bound == {f"{clinic}/clinic.toml", f"{clinic}/run/status", f"{clinic}/run/admin"}
+    assert {"IPAddressDeny=any", "IPAddressAllow=localhost", "SocketBindDeny=any"} <= set(lines)
+    assert {"LimitCORE=0", "UMask=0077", "User=cairn-keeper"} <= set(lines)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files to users needs root")

@@ -37,6 +37,7 @@ MOST_FIELDS: Final = 64
 ENTER: Final = "/enter"
 STATIC: Final = "/static/"
 PARTS: Final = "/parts/"  # what the page itself asks for again and again
+LOOKS: Final = ("GET", "HEAD")  # every other method changes something
 CSRF_FIELD: Final = "csrf"
 CSRF_HEADER: Final = "x-csrf"
 POLICY: Final = "; ".join(
@@ -111,8 +112,6 @@ class Guard:
         headers, path = request.headers, request.url.path
         if headers.get("host", "") not in self._hosts:  # G1
             raise Refused(421, _foreign_host())
-        if request.method not in ("GET", "HEAD", "POST"):
-            raise Refused(405, InputError("the page does not do that", code="page-method"))
         _check_origin(headers, request.method, self._hosts)  # G2
         form = Form(parse_form(await _body(request)))  # G3
         cookie = request.cookies.get(COOKIE, "")
@@ -121,7 +120,7 @@ class Guard:
         request.state.session, request.state.form = session, form
         if session is None and path != ENTER and not path.startswith(STATIC):  # G4
             raise Refused(401, locked())
-        if request.method == "POST":
+        if request.method not in LOOKS:
             _check_csrf(session, form, headers)  # G5
 
 
@@ -167,7 +166,7 @@ def _check_origin(headers: Headers, method: str, hosts: frozenset[str]) -> None:
     """G2. `Origin` is `null` under our own referrer policy; then `Sec-Fetch-Site` has to say it."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin", "null")
     own = origin.removeprefix("http://") in hosts and origin.startswith("http://")
-    if method in ("GET", "HEAD"):
+    if method in LOOKS:
         opened = headers.get("sec-fetch-mode") == "navigate"
         opened = opened and headers.get("sec-fetch-dest") == "document"
         if site in (None, "same-origin", "none") or opened:

@@ -25,20 +25,19 @@ STOP_SECONDS: Final = 3
 LARGEST_HEAD: Final = 16 * 1024
 
 
-def serve_page(
-    folder: Path, address: str, port: int, ready: Callable[[EntryKey, uvicorn.Server], None]
-) -> None:
+Ready = Callable[[EntryKey, uvicorn.Server], None]
+
+
+def serve_page(folder: Path, listener: socket.socket, ready: Ready) -> None:
     """Serves the page until SIGTERM or SIGINT.
 
     Args:
-        address: a loopback address.
-        port: 0 picks a free one.
+        listener: what `listen` made; it is closed in the end.
         ready: called once with the key that makes links, and the server, which can be told to end.
 
     Raises:
-        InputError: the address is not loopback, the port is taken, or this is no clinic.
+        InputError: this is no clinic, or the keeper's folder cannot be written to.
     """
-    listener = listen(address, port)
     with contextlib.closing(listener):
         host, bound = listener.getsockname()[:2]
         shown = f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}"
@@ -62,7 +61,7 @@ def serve_page(
 
 
 def listen(address: str, port: int) -> socket.socket:
-    """A socket that listens there.
+    """A socket that listens there; port 0 picks a free one.
 
     Raises:
         InputError: it is not a loopback address, or the port is taken.
