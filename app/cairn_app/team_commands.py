@@ -89,18 +89,22 @@ def study_offer(
 
 
 def study_approvals(study: Named, home: Home = HOME, as_json: AsJson = False) -> None:
-    """What each clinic decided."""
+    """What each clinic decided, and whether it has the released results."""
     from cairn_server import team_studies
+    from cairn_server.store_received import ReceivedStore
 
     with _store(home) as (_, store):
         stored = team_studies.find(store, study)
         said = team_studies.approvals(store, stored)
+        received = ReceivedStore(store).of(stored.digest)
     if as_json:
-        print(json.dumps({"study": stored.name, "state": stored.state, "clinics": dict(said)}))
+        told = {"study": stored.name, "state": stored.state, "clinics": dict(said)}
+        print(json.dumps(told | {"received": {c: r.at.isoformat() for c, r in received.items()}}))
         return
     print(f"{stored.name} is {stored.state}")
     for name, state in said:
-        print(f"  {name:<20} {state}")
+        has = f", has the results since {received[name].at:%Y-%m-%d}" if name in received else ""
+        print(f"  {name:<20} {state}{has}")
     if said and all(state == "approved" for _, state in said) and stored.state == "offered":
         print(f"Next   begin                      cairn study start {stored.name}")
 

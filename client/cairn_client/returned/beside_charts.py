@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 
 from cairn_client.returned.own import Beside
 from cairn_client.returned.svg import (
@@ -27,7 +26,7 @@ from cairn_client.returned.svg import (
     rule,
     text,
 )
-from cairn_models.answers import Course, Estimate, Figure, Forest
+from cairn_models.answers import Answer, Course, Estimate, Figure, Forest
 
 WIDTH, ROW, LABELS = 680.0, 34.0, 270.0
 COLUMNS = ("", "all clinics", "95 % interval", "this clinic", "95 % interval")
@@ -35,14 +34,27 @@ Series = Mapping[str, tuple[float, ...]]
 
 
 def charts_of(beside: Beside) -> tuple[Drawn, ...]:
-    """The drawings of an answer; its estimates alone where it has no figure."""
-    own = {figure.title: figure for figure in beside.own.figures} if beside.own else {}
-    found = [
+    """The drawings of an answer, one a figure or, where it has groups, one a group."""
+    same = {figure.title: figure for figure in beside.own.figures} if beside.own else {}
+    own = _by_name(beside.own)
+    return tuple(
         drawn
         for figure in beside.pooled.figures
-        for drawn in _figure(figure, own.get(figure.title))
-    ]
-    return tuple(found)
+        for drawn in _figure(figure, same.get(figure.title), own)
+    )
+
+
+def _by_name(answer: Answer | None) -> dict[str, Estimate]:
+    """Every estimate of an answer, also those in its figures alone."""
+    if answer is None:
+        return {}
+    found: dict[str, Estimate] = {}
+    for figure in answer.figures:
+        if isinstance(figure, Forest):
+            found |= {e.name: e for e in figure.estimates}
+        elif not isinstance(figure, Course):
+            found |= {e.name: e for row in figure.series.values() for e in row}
+    return found | {e.name: e for e in answer.estimates}
 
 
 def rows_of(beside: Beside) -> tuple[tuple[str, ...], ...]:
@@ -51,31 +63,29 @@ def rows_of(beside: Beside) -> tuple[tuple[str, ...], ...]:
     return tuple((e.label, *_cells(e), *_cells(own.get(e.name))) for e in beside.pooled.estimates)
 
 
-def _figure(pooled: Figure, own: Figure | None) -> Iterator[Drawn]:
+def _figure(pooled: Figure, same: Figure | None, own: Mapping[str, Estimate]) -> Iterator[Drawn]:
+    """`same` is the clinic's own figure with that title, `own` all its estimates by name."""
     if isinstance(pooled, Course):
-        same = own if isinstance(own, Course) and own.times == pooled.times else None
+        mine = same.series if isinstance(same, Course) and same.times == pooled.times else {}
         for group, lines in pooled.series.items():
-            yield _course(pooled, group, lines, (same.series.get(group) if same else None))
-        return
-    if isinstance(pooled, Forest):
-        mine = own.estimates if isinstance(own, Forest) else ()
-        yield _rows(pooled.title, pooled.estimates, mine, zero=pooled.no_difference)
-        return
-    theirs = {} if own is None or isinstance(own, Course | Forest) else own.series
-    for group, estimates in pooled.series.items():
-        title = f"{pooled.title}: {group}" if group else pooled.title
-        yield _rows(title, estimates, theirs.get(group, ()))
+            yield _course(pooled, group, lines, mine.get(group))
+    elif isinstance(pooled, Forest):
+        yield _rows(pooled.title, pooled.estimates, own, zero=pooled.no_difference)
+    else:
+        for group, estimates in pooled.series.items():
+            yield _rows(f"{pooled.title}: {group}" if group else pooled.title, estimates, own)
 
 
 def _rows(
     title: str,
     pooled: Sequence[Estimate],
-    own: Sequence[Estimate],
+    own: Mapping[str, Estimate],
     zero: float | None = None,
 ) -> Drawn:
     """One row an estimate: a round mark for all clinics, one with corners for this one."""
-    mine = {e.name: e for e in own}
-    shown = [n for e in chain(pooled, own) for n in (e.value, e.low, e.high) if n is not None]
+    mine = {e.name: own[e.name] for e in pooled if e.name in own}
+    both = (*pooled, *mine.values())
+    shown = [n for e in both for n in (e.value, e.low, e.high) if n is not None]
     ends = [n for n in (*shown, zero) if n is not None and math.isfinite(n)] or [0.0, 1.0]
     room = 0.05 * ((max(ends) - min(ends)) or 1.0)
     axis = Axis(min(ends) - room, max(ends) + room, LABELS, WIDTH - 20)
@@ -96,7 +106,7 @@ def _rows(
         "lines for 95 % intervals."
     )
     svg = framed(parts, (WIDTH, foot + 24), title, about)
-    return Drawn(svg, title, COLUMNS, tuple(rows), _why(pooled, own))
+    return Drawn(svg, title, COLUMNS, tuple(rows), _why(pooled, [*mine.values()]))
 
 
 def _course(figure: Course, group: str, pooled: Series, own: Series | None) -> Drawn:
