@@ -6,12 +6,16 @@ import json
 import re
 import shutil
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from cairn_server.home import ServerHome
+from cairn_server.store_audits import AuditStore, StoredAudit
+from cairn_server.store_received import ReceivedStore
 from cairn_server.store_tables import StoredStudy
 from system_bench import Federation, cairn, typed, until
 
@@ -46,6 +50,16 @@ name = "course"
 kind = "trajectory"
 epsilon = 0.5
 rounds = 6
+"""
+)
+AUDITED = (
+    HEAD
+    + """
+[[questions]]
+name = "effect"
+kind = "effect"
+insist = "synthetic patients: only the way is tested"
+epsilon = 0.5
 """
 )
 EXACT = (
@@ -166,6 +180,29 @@ def test_the_answers_are_those_of_one_process_to_the_last_bit(
         assert ours.keys() == theirs.keys()
         for key, array in ours.items():
             np.testing.assert_array_equal(array.view(np.uint8), theirs[key].view(np.uint8))
+    check_given_back(federation, study, tmp_path / "public")
+
+
+def check_given_back(federation: Federation, study: StoredStudy, release: Path) -> None:
+    """What is released reaches every clinic, byte for byte, and stands beside its own figures."""
+    home = ("--home", federation.home)
+    made = typed("study", "release", federation.results_folder(study), "--to", release, *home)
+    assert "the clinics that stand by the study get it" in made.words, made.err
+
+    def everybody() -> bool:
+        with federation.store as store:
+            return set(ReceivedStore(store).of(study.digest)) == set(federation.members)
+
+    until(everybody, "findings to come back")
+    assert "oak approved, has the results since" in federation.typed("approvals", study.name).words
+    oak, out = federation.clinics["oak"], release.with_name("compared")
+    shown = oak.typed("results", study.name, "--out", out)
+    assert shown.status == 0, shown.err
+    assert "No figure of your own: it trained a model" in shown.words
+    assert (out / "results.json").read_bytes() == (release / "results.json").read_bytes()
+    assert "no ranking" in (out / "compare.html").read_text()
+    assert "with the model that 'course' trained" in oak.typed("results").words
+    assert "no patient's expected course" in oak.typed("courses").words
 
 
 def test_a_study_that_nobody_approved_does_not_run(federation: Federation) -> None:
@@ -266,6 +303,41 @@ def test_a_killed_process_costs_at_most_a_retry(
     results = results_of(federation, study)
     assert [a["question"] for a in results["answers"]] == ["effect", "course"]
     check_ledgers(federation, study, results)
+
+
+def test_the_audit_logs_hold_after_all_that(federation: Federation, tmp_path: Path) -> None:
+    """Each is countersigned, says what the ledger says, and is checked without keeper or server."""
+    team, audits = ServerHome.open(federation.home).team().fingerprint, AuditStore(federation.store)
+    study = federation.approved(AUDITED.format(name="audited"))
+    federation.start(study)
+    assert federation.watch(study).status == 0
+    ended = federation.store.runs(study=study.digest)[-1].ended
+    for name in federation.members:
+        clinic, log, ledger = federation.clinics[name], tmp_path / name, tmp_path / f"{name}.l"
+        joined = federation.store.clinic(name)
+        assert joined is not None
+        newest = until(lambda key=joined.identity: since(audits, key, ended), "a receipt")
+        assert clinic.typed("log", "export", log).status == 0
+        assert clinic.typed("ledger", "--export", ledger).status == 0
+        known = ("--team", team, "--ledger", ledger, "--head", newest.given.head.hex())
+        done = typed("clinic", "log", "verify", log, *known)
+        assert done.status == 0, done.words
+        assert "with a charge of its own" in done.words
+        uploads = [e for e in json_entries(log) if e["kind"] == "upload"]
+        assert uploads[-1]["study"] == study.digest.hex()
+        assert audits.incidents(joined.identity) == []
+
+
+def since(audits: AuditStore, identity: bytes, ended: datetime | None) -> StoredAudit | None:
+    """The newest receipt for a clinic, if it is from after `ended`."""
+    last = audits.last(identity)
+    return last if last and ended and last.at > ended else None
+
+
+def json_entries(log: Path) -> list[dict[str, object]]:
+    """The entries of an exported audit log."""
+    rows = map(json.loads, log.read_text().splitlines())
+    return [row["entry"] for row in rows if "entry" in row]
 
 
 def test_a_revoked_clinic_stops_the_study_at_its_next_round(federation: Federation) -> None:
