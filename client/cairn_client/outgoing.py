@@ -202,5 +202,7 @@ def _own(own: OwnSum, told: Contribution) -> pb.OwnSum:
         reply.sum.extend(own.total)
         reply.example.extend(own.example)
         cells = told.cells(own.total)
-        reply.cells.extend(pb.PeopleIn(cell=name, people=people) for name, people in cells)
+        reply.cells.extend(
+            pb.PeopleIn(cell=name, people=round(people, 1) + 0.0) for name, people in cells
+        )  # to a tenth: sums stand on a grid, whose steps are no people
     return reply

@@ -209,7 +209,7 @@ def test_no_method_of_the_keeper_tells_who_or_when(bench: Make, written: list[st
             assert held <= MAY_HOLD
 
 
-def test_what_leaves_is_shown_without_a_patient(bench: Make, written: list[str]) -> None:
+def test_commands_show_a_clinic_without_a_patient(bench: Make, written: list[str]) -> None:
     b = bench()
     b.settle(0)
     folder = with_a_rare_week(b.keepers[0].clinic)
@@ -221,8 +221,21 @@ def test_what_leaves_is_shown_without_a_patient(bench: Make, written: list[str])
             "sent",
             "sent tiny --json",
             "show tiny",
+            "offers",
+            "status",
+            "results",
+            "results tiny",
+            "courses",
+            "log",
+            "log --json",
+            "log --all",
+            "records imports",
+            "records quality",
+            "records consent",
+            "records quarantine",
         ):
-            done = CliRunner().invoke(app, ["clinic", *words.split(), "--folder", str(folder)])
+            asked = ["clinic", *words.split(), "--folder", str(folder)]
+            done = CliRunner().invoke(app, asked)
             told = done.output + str(done.exception)
             assert told
             assert SEED not in told
