@@ -64,14 +64,24 @@ def _held(answer: Answer, question: Calibration) -> Iterator[Held]:
     named = {e.name: e for e in answer.estimates}
     for scale in question.scales:
         share = _number(named.get(coverage_name(scale, MAIN)))
-        yield Held(answer.question, scale.name, question.settings.horizons, share)
+        asked = question.settings
+        yield Held(answer.question, scale.name, asked.horizons, share, by=asked.by)
 
 
 def _told(answer: Answer, question: Discrimination) -> Told:
     named = {e.name: e for e in answer.estimates}
     asked = question.settings
     horizon = None if asked.outcome in DROPOUTS else asked.horizon
-    return Told(answer.question, asked.outcome, horizon, _number(named.get("auc")), asked.floor)
+    first, last = question.frame.anchor
+    return Told(
+        answer.question,
+        asked.outcome,
+        horizon,
+        _number(named.get("auc")),
+        asked.floor,
+        weeks=f"{first} to {last}" if last > first else f"{first}",
+        by=asked.by,
+    )
 
 
 def _number(estimate: Estimate | None) -> Number | None:

@@ -87,10 +87,17 @@ def test_of_several_questions_each_must_have_shown_it() -> None:
 
 @pytest.mark.parametrize(("low", "opens"), [(BANDS_FLOOR + 0.01, True), (BANDS_FLOOR, False)])
 def test_bands_open_where_the_80_per_cent_band_holds(low: float, opens: bool) -> None:
-    found = heads(held=(Held("bands", "PHQ-9", (4, 8), Number(0.8, low, 0.9)),))
-    usable = [k for k, h in found.items() if h.usable]
+    scores = tuple(judged(h, Number(-0.8, -1.2, -0.4)) for h in (4, 8))
+    found = heads(held=(Held("bands", "PHQ-9", (4, 8), Number(0.8, low, 0.9)),), judged=scores)
+    usable = [k for k, h in found.items() if h.usable and "bands" in h.output]
     assert usable == ([("PHQ-9 bands", 4), ("PHQ-9 bands", 8)] if opens else [])
     assert "80 % band held 80 % (7" in found["PHQ-9 bands", 4].why
+
+
+def test_bands_do_not_open_without_their_score() -> None:
+    found = heads(held=(Held("bands", "PHQ-9", (4,), Number(0.8, 0.78, 0.82)),))
+    assert not found["PHQ-9 bands", 4].usable
+    assert found["PHQ-9 bands", 4].why.startswith("the score itself is missing (its 80 % band held")
 
 
 def test_the_companion_opens_by_an_error_of_its_own() -> None:
@@ -150,3 +157,8 @@ def test_the_card_says_what_was_measured_of_each() -> None:
     assert "Reliable improvement 8 weeks ahead: area under the curve 0.72 (0.66 to 0.78)" in texts
     assert "May be used: PHQ-9, PHQ-9 bands, reliable improvement" in texts
     assert bands_of("PHQ-9") == "PHQ-9 bands"
+    assert "nothing is known about whether it is fair" in texts
+    by_sex = card(told=(replace(IMPROVED, by="sex", weeks="4 to 8"),))
+    assert "Measured by sex" in " ".join(text for _, _, text in items(by_sex))
+    [why] = [h.why for h in by_sex.heads if h.usable and h.output == "reliable_improvement"]
+    assert "from weeks 4 to 8" in why

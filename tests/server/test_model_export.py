@@ -147,7 +147,10 @@ def test_exports_what_the_question_released(draft: Path, tmp_path: Path) -> None
         ("reliable_improvement", 8),
     ]
     text = (tmp_path / "model" / "card.md").read_text()
-    assert "may be used | area under the curve 0.72 (0.64 to 0.80), floor 0.6 |" in text
+    assert (
+        "may be used | area under the curve 0.72 (0.64 to 0.80) from weeks 4 to 8, floor 0.6 |"
+        in text
+    )
     assert "missing | not shown to tell who will: area under the curve 0.72" in text
     assert found.card.trained.clinics == 3
     assert [j.horizon for j in found.card.judged] == [1, 2, 4, 8, 12]

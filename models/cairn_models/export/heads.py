@@ -58,23 +58,32 @@ class Judged:
 
 @dataclass(frozen=True)
 class Held:
-    """The share of a scale's scores within its 80 % band, over the horizons that were judged."""
+    """The share of a scale's scores within its 80 % band, over the horizons that were judged.
+
+    `by` names the variable in whose levels it was told too; empty: none.
+    """
 
     question: str
     scale: str
     horizons: tuple[int, ...]
     share: Number | None
+    by: str = ""
 
 
 @dataclass(frozen=True)
 class Told:
-    """How well an outcome or a dropout is told from its absence; `horizon` None for a dropout."""
+    """How well an outcome or a dropout is told from its absence; `horizon` None for a dropout.
+
+    `weeks` are the weeks since entry from which was foretold, "4 to 8"; `by` as in `Held`.
+    """
 
     question: str
     output: str
     horizon: int | None
     area: Number | None
     floor: float
+    weeks: str = ""
+    by: str = ""
 
     @property
     def opens(self) -> bool:
@@ -112,12 +121,15 @@ def heads_of(instrument: str, companion: str, measured: Measured) -> tuple[Head,
     for scale, others in ((instrument, ("", instrument)), (companion, (companion,))):
         judged = [j for j in measured.judged if j.scale in others and not j.weeks]
         held = [c for c in measured.held if c.scale == scale]
-        for horizon in HORIZONS:
-            own = [_beats_last(j) for j in judged if j.horizon == horizon]
-            found.append(_head(scale, horizon, own))
-        for horizon in HORIZONS:
-            own = [_holds(c) for c in held if horizon in c.horizons]
-            found.append(_head(bands_of(scale), horizon, own))
+        medians = [
+            _head(scale, h, [_beats_last(j) for j in judged if j.horizon == h]) for h in HORIZONS
+        ]
+        bands = [
+            _head(bands_of(scale), h, [_holds(c) for c in held if h in c.horizons])
+            for h in HORIZONS
+        ]
+        found += medians
+        found += [_beside(median, band) for median, band in zip(medians, bands, strict=True)]
     for output in OUTCOMES:
         found += [_chance(output, horizon, measured.told) for horizon in HORIZONS]
     return (*found, *(_chance(output, None, measured.told) for output in DROPOUTS))
@@ -132,6 +144,13 @@ def _head(output: str, horizon: int | None, verdicts: Sequence[Verdict]) -> Head
         return Head(output, horizon, False, NOT_ASKED)
     usable, why = min(verdicts, key=lambda verdict: verdict[0])
     return Head(output, horizon, usable, why)
+
+
+def _beside(median: Head, bands: Head) -> Head:
+    """Bands as they may be used beside a median: not without it."""
+    if median.usable or not bands.usable:
+        return bands
+    return Head(bands.output, bands.horizon, False, f"the score itself is missing ({bands.why})")
 
 
 def _beats_last(own: Judged) -> Verdict:
@@ -161,7 +180,8 @@ def _chance(output: str, horizon: int | None, told: Sequence[Told]) -> Head:
 def _discriminates(own: Told) -> Verdict:
     if own.area is None:
         return False, NOT_TOLD
-    told = f"area under the curve {own.area}, floor {own.floor:g}"
+    weeks = f" from weeks {own.weeks}" if own.weeks else ""
+    told = f"area under the curve {own.area}{weeks}, floor {own.floor:g}"
     if own.opens:
         return True, told
     return False, f"not shown to tell who will: {told}"

@@ -41,8 +41,7 @@ def items(card: Card) -> tuple[Item, ...]:
         (
             "3c",
             "Known inequalities; 14, fairness",
-            "Error by subgroup was not measured in this "
-            "study, so nothing is known about whether it is fair.",
+            _fairness(card),
         ),
         (
             "4",
@@ -186,6 +185,17 @@ def _performance(card: Card) -> str:
         if t.area
     ]
     return " ".join(told) or "Not measured: no question was answered about this model."
+
+
+def _fairness(card: Card) -> str:
+    named = {h.by for h in card.held} | {t.by for t in card.told}
+    by = sorted(named - {""})
+    if not by:
+        return (
+            "Nothing was measured by subgroup in this study, so nothing is known about whether it "
+            "is fair."
+        )
+    return f"Measured by {', '.join(by)}: see the study's report. By nothing else."
 
 
 def _usable(card: Card) -> str:

@@ -75,6 +75,11 @@ class Frame:
         """Completes 'one who …'."""
         return PHRASES[self.outcome]
 
+    @property
+    def contrary(self) -> str:
+        """Completes 'and one who …'."""
+        return "was not" if self.phrase.startswith("was ") else "did not"
+
     def told_as(self, bins: range) -> str:
         """What these neighbouring bins foretold, in per cent."""
         ends = (0.0, *self.edges, 1.0)
