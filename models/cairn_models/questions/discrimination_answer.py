@@ -43,8 +43,8 @@ def _sentences(frame: Frame, found: Found) -> Iterator[str]:
     yield (
         f"Of two people, one who {frame.phrase} and one who {frame.contrary}, {frame.ahead} weeks "
         "on, the model gave the first the higher probability in "
-        f"{100 * area.value:.0f} of 100 cases: area under the curve {area.value:.2f} (95 % interval {area.low:.2f} to {area.high:.2f}"
-        f"{_noise(area)})."
+        f"{100 * area.value:.0f} of 100 cases: area under the curve {area.value:.2f} "
+        f"(95 % interval {area.low:.2f} to {area.high:.2f}{_noise(area)})."
     )
     if found.opens(frame.floor):
         yield (
