@@ -49,6 +49,12 @@ class RegistrySaid:
 class TrailStore(StoreBase):
     """Reads the append-only tables behind a number; nothing is written here."""
 
+    @property
+    def changes(self) -> int:
+        """Rows that were written since the store was opened: the same as long as nothing was."""
+        with self._reading():
+            return self._database.total_changes
+
     def decided_after(self, number: int) -> list[Decided]:
         """Decisions, in order."""
         columns = "number, study, roster, state, person, at"

@@ -35,6 +35,7 @@ class CatchingUp:
         self._records = RecordStore(clinic.state, clinic.identity())
         self._stamp: Stamp | None = None
         self._lock = threading.Lock()
+        self._changes = -1
         self._rosters: set[bytes] = set()
         self._seen = {"decision": 0, "member": 0, "registry": 0}
         self._names: dict[bytes, str] = {}
@@ -46,17 +47,23 @@ class CatchingUp:
             OurFault: the log or the store cannot be used.
         """
         with self._lock:
-            if (team := self._store.team()) is not None:
-                self._tell(event("team", once=f"team:{team.hex()}", team=team.hex()))
-            self._offers()
-            for decided in self._store.decided_after(self._seen["decision"]):
-                self._row("decision", decided.number, self._decision(decided))
-            for said in self._store.members_after(self._seen["member"]):
-                self._row("member", said.number, self._member(said))
-            for said_of in self._store.registries_after(self._seen["registry"]):
-                self._row("registry", said_of.number, _registry(said_of))
+            if (changes := self._store.changes) != self._changes:
+                self._people()
+                self._changes = changes
             self._policy_file()
             self._import()
+
+    def _people(self) -> None:
+        """Team, offers, decisions, members, registries."""
+        if (team := self._store.team()) is not None:
+            self._tell(event("team", once=f"team:{team.hex()}", team=team.hex()))
+        self._offers()
+        for decided in self._store.decided_after(self._seen["decision"]):
+            self._row("decision", decided.number, self._decision(decided))
+        for said in self._store.members_after(self._seen["member"]):
+            self._row("member", said.number, self._member(said))
+        for said_of in self._store.registries_after(self._seen["registry"]):
+            self._row("registry", said_of.number, _registry(said_of))
 
     def name(self, study: bytes) -> str:
         """What a study is called; empty where it was never offered."""
