@@ -156,7 +156,7 @@ def _numbers(reply: pb.PreviewReply, q: pb.QuestionPreview, *, in_full: bool) ->
     if sums and reply.noised:
         yield "  (an example: fresh noise every time; what leaves is this, masked)"
     if shown < len(q.names):
-        yield f"  and {len(q.names) - shown:,} numbers more"
+        yield _more(len(q.names) - shown, "number")
     if sums and q.own.cells:
         people = [[c.cell, _people(c.people)] for c in q.own.cells]
         told = [row for row in people if in_full or row[1] != _people(0.0)]
@@ -168,7 +168,7 @@ def _numbers(reply: pb.PreviewReply, q: pb.QuestionPreview, *, in_full: bool) ->
         )
         yield from _table(["cell", "here"], told or [["every cell", _people(0.0)]])
         if more:
-            yield f"  and {more:,} cells more"
+            yield _more(more, "cell")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -177,6 +177,10 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         yield "  " + "  ".join(cells).rstrip()
+
+
+def _more(count: int, what: str) -> str:
+    return f"  and {count:,} {what}{'s' * (count > 1)} more"
 
 
 def _labelled(label: str, text: str) -> Iterator[str]:

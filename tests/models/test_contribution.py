@@ -112,6 +112,32 @@ def test_a_description_names_score_and_stage() -> None:
     assert not any(", waiting: " in name for name in says)
 
 
+SEQUENTIAL = PATIENTS.replace("planned_patients = 40", "planned_patients = 400").replace(
+    "[variables.sex]",
+    """[target_trial]
+design = "sequential"
+starts = ["dmhi_unguided", "dmhi_guided"]
+trials = [0, 4]
+grace = 2
+[variables.sex]""",
+)
+
+
+def test_of_several_trials_the_first_round_counts_people() -> None:
+    question = built(SEQUENTIAL)["effect"]
+    row = added(question, patient("waiting", w0=(17, 12), w4=(15, 12), w8=(12, 9), w12=(10, 8)))
+    names = np.array(question.contribution.coordinates)
+    assert len(names) == question.shape.length == len(set(names))
+    says = [name.partition(":")[0] for name in names[row != 0]]
+    assert says == ["trial of week 0, waiting", "trial of week 4, waiting"]
+    counts = [float(name.rsplit(" ", 1)[1]) for name in names[row != 0]]
+    assert row[row != 0] == pytest.approx(counts, rel=1e-2)
+    one = built(SEQUENTIAL.replace('"sequential"', '"landmark"').replace("trials = [0, 4]", ""))
+    told = one["effect"].contribution
+    assert "target trial" in told.asked
+    assert told.slots == EVERY["effect"].contribution.slots
+
+
 def test_cells_are_read_back_through_the_matrix_and_the_weight() -> None:
     mix = np.array([[0.9, 0.2], [0.1, 0.8]])
     slot = table("waiting", ("left", "stayed"), Shaping(mix), weight=0.5)

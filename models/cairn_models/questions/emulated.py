@@ -32,7 +32,7 @@ from cairn_models.questions.base import (
     SumNoise,
     Vector,
 )
-from cairn_models.questions.emulated_words import contribution, notes, person_trials
+from cairn_models.questions.emulated_words import landmark, notes, person_trial, person_trials
 from cairn_models.records import Records
 from cairn_models.target_trial import Trial, TrialRecords, in_trial, trials_of
 from cairn_models.trial_weights import Comparison, TrialWeights, counting, usual_norm
@@ -106,8 +106,11 @@ class Emulated(Question[tuple[Part, ...]]):
     @property
     def contribution(self) -> Contribution:
         """The kind's; with several trials that of the first round, which counts person-trials."""
-        own, trials = self.asked.contribution, self.trials if self._pooled else ()
-        return contribution(own, self.shape.length, trials, self.arms)
+        own = self.asked.contribution
+        if not self._pooled:
+            return landmark(own, weighted=self._overlap is not None)
+        units = self._units * self._unit
+        return person_trial(own, self.shape.length, self.trials, self.arms, units)
 
     @property
     def builds_on(self) -> tuple[str, ...]:

@@ -19,25 +19,32 @@ HAPPENED: Final = {
     "therapy_started": "begun the therapy that they waited for",
     "stepped_up": "been moved to more intensive care",
 }
+OF_A_TRIAL: Final = "It is asked of a target trial that the study declares."
 TOO_FEW: Final = "too few people in an arm to compare"
 
 
-def contribution(
-    own: Contribution, length: int, trials: Sequence[Trial], arms: Sequence[str]
+def landmark(own: Contribution, *, weighted: bool) -> Contribution:
+    """What a person adds to `own`, asked of one trial."""
+    times = " All of it is multiplied by the weight that this person has in the trial."
+    return replace(own, asked=f"{own.asked} {OF_A_TRIAL}", how=own.how + times * weighted)
+
+
+def person_trial(
+    own: Contribution,
+    length: int,
+    trials: Sequence[Trial],
+    arms: Sequence[str],
+    units: NDArray[np.float64],
 ) -> Contribution:
-    """`own`, asked of a target trial; `trials` are those that a first round counts, if it does."""
-    asked = f"{own.asked} It is asked of a target trial that the study declares."
-    if not trials:
-        how = f"{own.how} All of it is multiplied by the weight that this person has in the trial."
-        return replace(own, asked=asked, how=how)
+    """What a person adds to the first round of several trials; `units` (trials, arms)."""
     counted = [
-        f"people, with public weights: trial of week {t.zero:g}, {arm}"
-        for t in trials
-        for arm in arms
+        f"trial of week {trial.zero:g}, {arm}: people, each counts up to {unit:.3g}"
+        for trial, of_trial in zip(trials, units, strict=True)
+        for arm, unit in zip(arms, of_trial, strict=True)
     ]
-    unused = ["unused in the first round: 0"] * (length - len(counted))
+    unused = [f"unused in the first round, {k + 1}" for k in range(length - len(counted))]
     return Contribution(
-        asked=asked,
+        asked=f"{own.asked} {OF_A_TRIAL}",
         who=own.who,
         how="In the first round only in which of the trials, and in which arm, this person counts. "
         f"In the second, for all trials together and weighted by what the first found: {own.how}",
