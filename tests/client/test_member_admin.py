@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from cairn_client import passwords
 from cairn_client.keeper_admin import KeeperAdmin
 from cairn_client.member_admin import MemberAdmin
+from cairn_client.passwords import Cost
 from cairn_client.reviewers import Reviewers
 from cairn_protocol.errors import CairnError, InputError, PolicyRefusal
 from cairn_protocol.identity import Identity, fingerprint
@@ -27,7 +29,7 @@ class Desk:
         self.bench = bench
         self.store = bench.boot(0)
         self.keeper = bench.keepers[0]
-        reviewers = Reviewers(self.store, lambda: 1)
+        reviewers = self.reviewers = Reviewers(self.store, lambda: 1)
         self.admin = KeeperAdmin(self.keeper, self.store, reviewers)
         own = self.keeper.identity.public
         self.members = MemberAdmin(self.store, own, self.admin.lines, reviewers)
@@ -116,6 +118,23 @@ def test_without_a_name_nobody_is_verified(desk: Desk) -> None:
     for person in ("", "  ", "\x07"):
         request = pb.VerifyRequest(clinic="elm", fingerprint=desk.marks["elm"], person=person)
         assert code_of(lambda request=request: desk.members.verify(request)) == "input.person"
+
+
+def test_where_a_clinic_has_accounts_whoever_verifies_has_signed_in(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "COST", Cost(memory_kib=64, passes=1, lanes=1))
+    desk.reviewers.add("anna", "annual turnip parade")
+    text = desk.list(1, "elm", "oak", "yew")
+    for act in (
+        lambda: desk.verify("elm"),
+        lambda: desk.members.take_list(pb.ListRequest(text=text, person="anna")),
+        lambda: desk.pin(BOARD.fingerprint, text),
+    ):
+        assert code_of(act) == "policy.session-needed"
+    session = desk.reviewers.sign_in("anna", "annual turnip parade")[0]
+    desk.verify("elm", session=session)
+    assert "anna" in next(m.verified for m in desk.view().roster if m.clinic == "elm")
 
 
 def test_a_run_is_refused_until_enough_are_verified_and_again_after_a_revocation(

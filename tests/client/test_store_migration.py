@@ -79,6 +79,8 @@ def test_everything_but_the_replies_is_carried_over(path: Path) -> None:
         (offered,) = store.offers()
         assert offered.decision is not None
         assert (offered.state, offered.decision.person) == ("approved", "Ada")
+        assert not offered.decision.account, "nobody signed in then"
+        assert store.accounts() == ()
         place = store.place(RUN)
         assert place is not None
         assert (place.study, place.clinic) == (SIGNED.digest, 2)
