@@ -8,6 +8,7 @@ reading end with it; the kernel ends it with the keeper.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import logging
@@ -58,7 +59,8 @@ def _say(told: dict[str, Any]) -> None:
 def _as_a_child() -> None:
     leave_nothing_behind()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    os.nice(NICENESS)
+    with contextlib.suppress(PermissionError):  # a hardened service may forbid it
+        os.nice(NICENESS)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(AllowListed())
     ours = logging.getLogger("cairn")
