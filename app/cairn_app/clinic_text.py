@@ -128,7 +128,7 @@ def _what_leaves(view: pb.StudyView) -> Iterator[str]:
     text = STAYS if view.noised else PUBLIC
     yield from indented(text.format(clinics=len(view.roster)), indent="  ")
     for q in view.questions:
-        yield f"  {q.name} ({q.kind})"
+        yield f"  {q.name}" if q.name == q.kind else f"  {q.name} ({q.kind})"
         yield from indented(f"{q.asked} {q.who}".strip())
         yield from indented(_sums(view, q))
     if view.questions:

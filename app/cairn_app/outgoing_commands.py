@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +30,8 @@ def clinic_preview(  # noqa: PLR0917
     as_json: AsJson = False,
 ) -> None:
     """Show what would leave for a study, and what this clinic's own patients would add to it."""
-    from cairn_app.outgoing_text import preview_text
+    from cairn_app.clinic_text import indented
+    from cairn_app.outgoing_text import LOCAL, preview_text
     from cairn_client.keeper_client import OUTGOING
     from cairn_protocol.proto import outgoing_pb2 as pb
 
@@ -43,6 +45,8 @@ def clinic_preview(  # noqa: PLR0917
         reply = keeper.admin("Preview", request, pb.PreviewReply, PREVIEW_SECONDS, OUTGOING)
     if as_json:
         print(json_of(reply))
+        if any(q.HasField("own") for q in reply.questions):
+            print("\n".join(indented(LOCAL, indent="")), file=sys.stderr)
         return
     print(preview_text(reply, in_full=bool(question)))
     if not question and any(q.names for q in reply.questions):

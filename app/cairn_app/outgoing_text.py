@@ -90,7 +90,8 @@ def _head(reply: pb.PreviewReply) -> Iterator[str]:
 
 
 def _question(reply: pb.PreviewReply, q: pb.QuestionPreview, *, in_full: bool) -> Iterator[str]:
-    yield f"{q.view.name} ({q.view.kind})"
+    name, kind = q.view.name, q.view.kind
+    yield name if name == kind else f"{name} ({kind})"
     for label, text in (("asked", q.view.asked), ("who", q.view.who), ("how", q.view.how)):
         yield from _labelled(label, text)
     yield from _labelled("leaves", _leaves(reply, q))

@@ -237,7 +237,9 @@ def test_from_an_offer_to_an_answer(running: Running) -> None:
         f"cairn clinic preview tiny --question effect --folder {running.clinic.path}",
     ):
         assert said in looked, said
-    one = json.loads(cairn("preview", "tiny", "--question", "effect", *at, "--json").output)
+    machine = cairn("preview", "tiny", "--question", "effect", *at, "--json")
+    assert "do not send or show them" in " ".join(machine.stderr.split())
+    one = json.loads(machine.stdout)
     assert [len(q["own"]["sum"]) for q in one["questions"]] == [9]
     assert error_of(cairn("preview", "tiny", "--question", "no", *at)).code == (
         "policy.question-unknown"

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.message_factory import GetMessageClass
 from typer.testing import CliRunner
@@ -30,7 +31,7 @@ from cairn_client.doctor import examine
 from cairn_client.hardened import unforeseen
 from cairn_client.importing import import_records
 from cairn_client.keeper import Keeper
-from cairn_client.keeper_client import OUTGOING, KeeperClient
+from cairn_client.keeper_client import LINK, OUTGOING, KeeperClient
 from cairn_client.keeper_service import KeeperService
 from cairn_client.log_events import EVENTS, AllowListed, without_words
 from cairn_client.sockets import Sockets
@@ -207,6 +208,21 @@ def test_no_method_of_the_keeper_tells_who_or_when(bench: Make, written: list[st
             assert trace not in lines
             held = {f.name for f in folder.rglob("*") if f.is_file() and trace in f.read_bytes()}
             assert held <= MAY_HOLD
+
+
+def test_the_link_gets_none_of_it(bench: Make, written: list[str]) -> None:
+    """Of all that admin.sock serves, or will, link.sock has `Forward` alone."""
+    b = bench()
+    with KeeperService(b.keepers[0].clinic):
+        socket = Sockets(b.keepers[0].clinic.path).link
+        with grpc.insecure_channel(f"unix:{socket}") as channel:
+            for service, method, request, _ in methods():
+                if service == LINK:
+                    continue
+                call = channel.unary_unary(f"/{service}/{method}")
+                with pytest.raises(grpc.RpcError) as caught:
+                    call(filled(request).SerializeToString(), timeout=10)
+                assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_commands_show_a_clinic_without_a_patient(bench: Make, written: list[str]) -> None:

@@ -30,6 +30,10 @@ def test_the_cost_that_is_shown_holds_every_retry(retries: int, tmp_path: Path) 
     view = study_view(Offered(signed, roster, ""), clinic, own.public, {})
     worst = epsilon_of_rho((1 + retries) * rho_for(1.0, 1e-6), 1e-6)
     assert view.epsilon == pytest.approx(worst, rel=1e-3)
+    (question,) = view.questions
+    assert question.asked.startswith("How much more or less PHQ-9 changes by week 8")
+    assert "dmhi_guided" in question.who
+    assert "zeros stand everywhere else" in question.how
 
 
 def test_too_few_verified_clinics_stand_in_the_way_and_all_else_is_shown(tmp_path: Path) -> None:
