@@ -15,6 +15,8 @@ from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.record_pack import Kept
 from cairn_client.returned.acknowledged import Acknowledged, Acknowledgement
@@ -75,15 +77,17 @@ class _View:
         """The only model of the study, or the first in the study's order; tuned if it was."""
         return self.shelf.model(self.returned, next(iter(self.returned.pooled.models)))
 
-    @cached_property
-    def expected(self) -> Expectations:
+    def expected(self, kept: Kept) -> Expectations:
         from cairn_client.returned.expected import Expectations  # noqa: PLC0415  torch
 
-        return Expectations(self.model.model, self.kept.records)
+        return Expectations(self.model.model, kept.records)
 
-    def flags(self, persons: list[Person]) -> list[Flag]:
+    def flags(self) -> list[Flag]:
+        return self.flags_of(self.expected(self.kept), patients(self.kept))
+
+    def flags_of(self, expected: Expectations, persons: list[Person]) -> list[Flag]:
         study = self.returned.version.study
-        return flags_of(self.expected, persons, study, self.acknowledged.first())
+        return flags_of(expected, persons, study, self.acknowledged.first())
 
 
 class CoursesAdmin:
@@ -141,14 +145,14 @@ class CoursesAdmin:
                     code="patient-unknown",
                     why="nobody of that identifier is in the newest import and consents today",
                 )
-            expected = view.expected
+            expected = view.expected(view.kept.only(pl.Series([person.patient])))
             reply = pb.CourseReply(
                 caption=view.caption,
                 person=person_line(person, view.today),
                 model=_model_words(view),
                 basis=expected.basis(person.patient),
                 missing=expected.missing(person.patient),
-                flags=[flag_line(flag) for flag in view.flags([person])],
+                flags=[flag_line(flag) for flag in view.flags_of(expected, [person])],
             )
             for scale in expected.scales:
                 scores = _scores(view.kept, person, scale.name)
@@ -170,7 +174,7 @@ class CoursesAdmin:
                 caption=view.caption,
                 order="by the day of the score, the last first",
                 definition=DEFINITION,
-                flags=[flag_line(flag) for flag in view.flags(patients(view.kept))],
+                flags=[flag_line(flag) for flag in view.flags()],
             )
 
     def acknowledge(self, request: pb.AcknowledgeRequest) -> pb.Flag:
@@ -180,7 +184,7 @@ class CoursesAdmin:
             PolicyRefusal: there is no such flag now.
         """
         with self._opened(request.session, request.study) as view:
-            if all(flag.id != request.flag for flag in view.flags(patients(view.kept))):
+            if all(flag.id != request.flag for flag in view.flags()):
                 raise PolicyRefusal(
                     "there is no such flag",
                     code="flag-unknown",
@@ -189,7 +193,7 @@ class CoursesAdmin:
                 )
             one = Acknowledgement(request.flag, view.viewer, int(time.time()))
             view.acknowledged.add(one)
-            shown = view.flags(patients(view.kept))
+            shown = view.flags()
             return flag_line(next(flag for flag in shown if flag.id == request.flag))
 
     @contextmanager

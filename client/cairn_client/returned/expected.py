@@ -98,30 +98,34 @@ class Expectations:
         values = np.round(scale.lowest + scale.span * shares, 4)  # as float32 holds them
         return [Seen(int(w), float(v)) for w, v in zip(weeks, values, strict=True)]
 
-    def ahead(self, patient: str, scale: Scale, origin: int | None = None) -> Iterator[Expected]:
-        """What is expected as of week `origin`; None: the week of the last main score.
+    def ahead(self, patient: str, scale: Scale) -> Iterator[Expected]:
+        """What is expected as of the week of the last main score.
 
-        Nothing where too little was seen by then, or where the model may not say it.
+        Nothing where too little was seen, or where the model may not say it.
         """
         seen = self._weeks_seen(patient)
-        at = (seen[-1] if seen else -1) if origin is None else origin
-        if patient in self._late and origin is None:
-            return
-        if at not in seen or seen.index(at) + 1 < FEWEST_SCORES:
-            return
-        if not any(one.week <= at for one in self.seen(patient, scale)):
+        if patient in self._late or not seen:
             return
         for h, horizon in enumerate(HORIZONS):
-            if (scale.name, horizon) in self._usable and at + horizon <= LAST_WEEK:
-                yield self._expected(patient, scale, at, h)
+            if self._may(patient, scale, seen[-1], horizon):
+                yield self._expected(patient, scale, seen[-1], h)
 
     def for_week(self, patient: str, scale: Scale, week: int) -> Expected | None:
         """What was expected for a week, from as long before as the model may say; with bands."""
         for origin in self._weeks_seen(patient):
-            for one in self.ahead(patient, scale, origin):
-                if one.week == week and one.bands is not None:
-                    return one
+            ahead = week - origin
+            banded = (bands_of(scale.name), ahead) in self._usable
+            if banded and self._may(patient, scale, origin, ahead):
+                return self._expected(patient, scale, origin, HORIZONS.index(ahead))
         return None
+
+    def _may(self, patient: str, scale: Scale, origin: int, ahead: int) -> bool:
+        """Whether enough was seen by `origin`, and the model may foretell so far from there."""
+        if (scale.name, ahead) not in self._usable or origin + ahead > LAST_WEEK:
+            return False
+        so_far = self._weeks.observed[self._rows[patient], : origin + 1]
+        k = self.scales.index(scale)
+        return bool(so_far[:, 0].sum() >= FEWEST_SCORES and so_far[:, k].any())
 
     def _expected(self, patient: str, scale: Scale, origin: int, h: int) -> Expected:
         row, k = self._rows[patient], self.scales.index(scale)
@@ -143,10 +147,13 @@ class Expectations:
 
     def time_of(self, patient: str, scale: Scale, week: int) -> float:
         """Weeks since entry of the score that counts in a week."""
-        own = self._records.times_in("week").scores.filter(
-            (pl.col("patient") == patient)
-            & (pl.col("instrument") == scale.name)
-            & ((pl.col("time") + 0.5).floor() == week)
+        return self._times.get((patient, scale.name, week), float(week))
+
+    @cached_property
+    def _times(self) -> dict[tuple[str, str, int], float]:
+        week = (pl.col("time") + 0.5).floor()
+        scores = self._records.times_in("week").scores.filter(pl.col("time").is_finite())
+        last = scores.group_by("patient", "instrument", week.cast(pl.Int64).alias("week")).agg(
+            pl.col("time").max()
         )
-        latest = own["time"].max()
-        return float(latest) if isinstance(latest, float) else float(week)
+        return {(p, name, w): time for p, name, w, time in last.rows()}
