@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from cairn_client.page.deciding import asked, decider, signed_in
 from cairn_client.page.services import RECORDS
-from cairn_client.page.site import Site, see_other
+from cairn_client.page.site import Site, load_anew, see_other
 from cairn_protocol.errors import InputError
 from cairn_protocol.proto import records_pb2 as pb
 
@@ -50,7 +50,8 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/parts/run")
     def running(request: Request) -> Response:
-        return site.page(request, "data_run", run=run())
+        now = run()
+        return site.page(request, "data_run", run=now) if now.state == "running" else load_anew()
 
     @router.post("/data/look")
     def look(request: Request) -> Response:

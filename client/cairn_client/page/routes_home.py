@@ -41,7 +41,7 @@ def routes(site: Site) -> APIRouter:
 
 def headline(now: Now) -> str:
     """The one thing to know."""
-    if now.whole.level is Level.BAD or now.status is None:
+    if now.whole.level is Level.BAD or now.status is None or not now.status.team_fingerprint:
         return now.whole.what
     waiting = sum(line.state == "offered" for line in now.status.studies)
     if waiting:

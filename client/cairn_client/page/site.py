@@ -88,7 +88,9 @@ class Site:
             status = self.ask("Status", pb.StatusRequest(), pb.StatusReply)
         except CairnError as error:
             fault = error
-        return Now(status, link, standing(status, fault, link), of_link(link))
+        whole = standing(status, fault, link)
+        joined = status is None or bool(status.team_fingerprint)
+        return Now(status, link, whole, of_link(link) if joined else whole)
 
     def accounts(self) -> bool:
         """Whether this clinic has reviewers' accounts, so that a decision needs one."""

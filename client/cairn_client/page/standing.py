@@ -45,8 +45,16 @@ def standing(
             Level.BAD,
             "Stopped",
             "The keeper answers no study.",
-            status.stopped,
+            status.stopped.rstrip("."),
             "See docs/clinic-ledger.md, 'After a backup'.",
+        )
+    if not status.team_fingerprint:
+        return Standing(
+            Level.LOOK,
+            "Not joined yet",
+            "This clinic has joined no research team yet.",
+            remedy="With the line that the team gave you: `cairn clinic join`; then `cairn clinic "
+            "run`.",
         )
     return of_link(link)
 

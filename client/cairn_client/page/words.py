@@ -72,7 +72,7 @@ def epsilon(value: float) -> str:
 def delta(value: float) -> str:
     """δ as odds, where it is a round number of them."""
     odds = 1.0 / value
-    return f"1 in {odds:,.0f}" if abs(odds - round(odds)) < 1e-6 * odds else f"{value:g}"
+    return f"1 in {odds:,.0f}" if abs(odds - round(odds)) < 1e-9 * odds else f"{value:g}"
 
 
 def percent(share: float) -> str:
