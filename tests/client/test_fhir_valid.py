@@ -44,3 +44,11 @@ def test_the_synthetic_export_is_valid(tmp_path: Path) -> None:
         for line in path.read_text(encoding="utf-8").splitlines()[:20]:
             resource = json.loads(line)
             library.get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+
+
+def test_no_code_of_ours_needs_the_validator() -> None:
+    root = Path(__file__).parents[2]
+    packages = ("protocol", "privacy", "models", "client", "server", "app")
+    code = [file for name in packages for file in (root / name).rglob("*.py")]
+    assert code
+    assert not [file.name for file in code if "fhir.resources" in file.read_text()]

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from cairn_models.measures import INSTRUMENTS
 from cairn_models.records import Records
@@ -93,7 +94,8 @@ def _facts(name: str, scores: pl.DataFrame, records: Records, day: date) -> Inst
     whole = math.ceil(highest - lowest) + 1
     width = -(-whole // MOST_BINS)
     classes = -(-whole // width)
-    place = np.floor_divide(value.to_numpy() - lowest, width).astype(np.int64)
+    numbers = value.to_numpy()
+    place = np.floor_divide(numbers - lowest, width).astype(np.int64)
     gaps = _gaps(scores)
     quarters = _quarters(scores, records, day)
     return InstrumentFacts(
@@ -105,8 +107,8 @@ def _facts(name: str, scores: pl.DataFrame, records: Records, day: date) -> Inst
         quartiles=(_at(value, 0.25), _at(value, 0.5), _at(value, 0.75)),
         mean=_number(value.mean()),
         sd=_number(value.std()) if scores.height > 1 else 0.0,
-        at_floor=int((value == lowest).sum()) / scores.height,
-        at_ceiling=int((value == highest).sum()) / scores.height,
+        at_floor=_share(numbers == lowest),
+        at_ceiling=_share(numbers == highest),
         bins=tuple(np.bincount(place, minlength=classes)[:classes].tolist()),
         bin_width=width,
         weeks=_weeks(scores, records, day),
@@ -115,6 +117,10 @@ def _facts(name: str, scores: pl.DataFrame, records: Records, day: date) -> Inst
         quarters=quarters,
         drift=_drift(quarters, _number(value.std()) if scores.height > 1 else 0.0),
     )
+
+
+def _share(those: NDArray[np.bool_]) -> float:
+    return np.count_nonzero(those) / len(those)
 
 
 def _weeks(scores: pl.DataFrame, records: Records, day: date) -> tuple[Week, ...]:
