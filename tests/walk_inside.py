@@ -23,6 +23,7 @@ import termios
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -231,24 +232,32 @@ class Walk:
         answers = [(prompt, self.examples.command(answer)) for prompt, answer in step.asked]
         shell = self.shell(step.who, root=step.root)
         while True:
-            if step.interrupted:
-                status, said = shell.interrupted(
-                    command, lambda words: self.examples.begins(step.shown, words)
-                )
-                agrees = self.examples.begins(step.shown, said)
-            else:
-                status, said = shell.asked(command, answers) if answers else shell.run(command)
-                agrees = (status == 0 or step.refused) and self.examples.agrees(step.shown, said)
+            try:
+                status, said, agrees = self._once(step, shell, command, answers)
+            except TimeoutError as waiting:
+                status, said, agrees = -1, str(waiting), False
             waited = time.monotonic() - began
             if agrees or waited > PATIENCE or not ASKS.match(command):
                 return Typed(step.line, step.who, command, status, said, agrees, waited)
             time.sleep(0.3)
 
+    def _once(
+        self, step: Step, shell: Shell, command: str, answers: Sequence[tuple[str, str]]
+    ) -> tuple[int, str, bool]:
+        """Status, words, and whether they are what the page shows."""
+        if step.interrupted:
+            come = partial(self.examples.begins, step.shown)
+            status, said = shell.interrupted(command, come)
+            return status, said, come(said)
+        status, said = shell.asked(command, answers) if answers else shell.run(command)
+        ended = status == 0 or step.refused
+        return status, said, ended and self.examples.agrees(step.shown, said)
 
-def walk(page: Path) -> tuple[Walk, list[Typed]]:
+
+def walk(page: str) -> tuple[Walk, list[Typed]]:
     """Types a page's steps up to the first that says something else."""
     hiking, done = Walk(), []
-    for step in steps_of(page.read_text()):
+    for step in steps_of(page):
         done.append(hiking.type(step))
         print(f"{done[-1].seconds:5.1f}  {step.who}  {step.command}", file=sys.stderr, flush=True)
         if not done[-1].agrees:
@@ -256,11 +265,65 @@ def walk(page: Path) -> tuple[Walk, list[Typed]]:
     return hiking, done
 
 
-def main(srv: str, page: str) -> None:
-    """Walks the page; says how each step went."""
+def part_of(page: str, until: str) -> str:
+    """The page up to the heading `until`; all of it if that is empty."""
+    return page.partition(f"\n## {until}\n")[0] if until else page
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is there after a walk, for a test to judge."""
+
+    steps: list[Typed]
+    readable: dict[str, list[str]]  # user → what they may read below `PLACE`
+    processes: list[tuple[str, str]]  # user and command of everything that runs
+    ledgers: dict[str, list[str]]  # clinic → its ledger's lines
+    boots: dict[str, int]  # clinic → how often its keeper has started
+    results: str  # results.json
+
+
+def left(hiking: Walk, steps: list[Typed]) -> Left:
+    """Looks around when the last command has been typed; everything still runs."""
+    clinics = sorted(folder.parent.name for folder in PLACE.glob("*/clinic.toml"))
+    users = [user for clinic in clinics for user in (clinic, f"{clinic}-link")]
+    shells = {clinic: hiking.shell(clinic, root=False) for clinic in clinics}
+    ledgers = {c: shell.run("cairn clinic ledger --export -")[1] for c, shell in shells.items()}
+    status = {c: shell.run("cairn clinic status --json")[1] for c, shell in shells.items()}
+    return Left(
+        steps,
+        {user: _readable(user) for user in (*users, "team")},
+        _processes(),
+        {clinic: text.splitlines() for clinic, text in ledgers.items()},
+        {clinic: int(json.loads(text)["epoch"]) for clinic, text in status.items()},
+        next(PLACE.glob("team/results/*/results.json")).read_text(),
+    )
+
+
+def _readable(user: str) -> list[str]:
+    account = pwd.getpwnam(user)
+    find = ["find", str(PLACE), "-readable", "-not", "-type", "d", "-printf", "%P\\n"]
+    done = subprocess.run(
+        find, user=account.pw_uid, group=account.pw_gid, extra_groups=[], cwd="/",
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return sorted(done.stdout.splitlines())
+
+
+def _processes() -> list[tuple[str, str]]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        command = (process / "cmdline").read_bytes().decode().rstrip("\0").replace("\0", " ")
+        if command:
+            found.append((pwd.getpwuid(process.stat().st_uid).pw_name, command))
+    return found
+
+
+def main(srv: str, page: str, until: str = "") -> None:
+    """Walks the page up to the heading `until`, then looks around; says how it went."""
     settle(Path(srv))
-    _, done = walk(Path(page))
-    print(json.dumps([asdict(typed) for typed in done]))
+    hiking, steps = walk(part_of(Path(page).read_text(), until))
+    whole = left(hiking, steps) if steps[-1].agrees else Left(steps, {}, [], {}, {}, "{}")
+    print(json.dumps(asdict(whole)))
 
 
 if __name__ == "__main__":

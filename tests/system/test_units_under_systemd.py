@@ -40,11 +40,12 @@ cd {CLINIC}/three
 for clinic in oak elm ash; do
     cairn clinic init $clinic --data synthetic && cairn clinic mapping new $clinic
 done
-sed 's/rounds = 16/rounds = 2/' /usr/local/src/cairn/examples/walk/study.toml > study.toml
+sed 's/rounds = 12/rounds = 2/' /usr/local/src/cairn/examples/walk/study.toml > study.toml
 chown -R cairn-keeper: .
 run='/opt/cairn/bin/cairn study run three/study.toml --clinics three --out three/out'
-sed -e "s#^ExecStart=.*#ExecStart=$run#" -e 's/^Restart=.*/Restart=no/' -e 's/^Type=.*/Type=oneshot/' \\
-    /etc/systemd/system/cairn-keeper.service > /etc/systemd/system/cairn-train.service
+sed -e "s#^ExecStart=.*#ExecStart=$run#" -e 's/^Restart=.*/Restart=no/' \\
+    -e 's/^Type=.*/Type=oneshot/' /etc/systemd/system/cairn-keeper.service \\
+    > /etc/systemd/system/cairn-train.service
 systemctl daemon-reload
 systemctl start cairn-train
 ls out/report.html
