@@ -30,6 +30,7 @@ from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.doctor import examine
 from cairn_client.hardened import unforeseen
 from cairn_client.importing import import_records
+from cairn_client.imports.run import run_import
 from cairn_client.keeper import Keeper
 from cairn_client.keeper_client import LINK, OUTGOING, KeeperClient
 from cairn_client.keeper_service import KeeperService
@@ -150,6 +151,17 @@ def test_a_keeper_and_its_doctor_say_nothing(tmp_path: Path, written: list[str])
         status = keeper.admin("Status", pb.StatusRequest(), pb.StatusReply, 60)
         assert SEED.encode() not in status.SerializeToString()
         assert SEED not in str(examine(clinic.path, seconds=0.5).to_json())
+        run_import(clinic, "Ada", list)
+        told = [
+            keeper.admin(method, request, reply, service=RECORDS).SerializeToString()
+            for method, request, reply in (
+                ("Imports", records.ImportsRequest(), records.ImportsReply),
+                ("Quality", records.QualityRequest(), records.QualityReply),
+                ("Consent", records.ConsentRequest(), records.ConsentReply),
+                ("ReadinessPage", records.ReadinessPageRequest(), records.ReadinessPageReply),
+            )
+        ]
+        assert SEED.encode() not in b"".join(told)
     assert files_with_seed(clinic.path) == set()
     assert any(" serving " in line for line in written)
 
