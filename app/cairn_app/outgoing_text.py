@@ -74,9 +74,10 @@ def _head(reply: pb.PreviewReply) -> Iterator[str]:
     yield f"{reply.line.title}{mark}"
     yield f"{reply.line.name}, {reply.line.state} here; sums are over {reply.clinics} clinics"
     if reply.noised:
-        yield (
-            f"  All questions together cost a patient at most ε = {reply.epsilon:.3g} "
-            f"(δ = {reply.delta:g})."
+        yield from indented(
+            f"All questions together cost a patient at most ε = {reply.epsilon:.3g} (δ = "
+            f"{reply.delta:g}). Whom that is charged to: {reply.admits}.",
+            indent="  ",
         )
     if reply.no_records:
         yield from indented(

@@ -16,9 +16,11 @@ import numpy as np
 from pydantic import Field
 
 from cairn_models.answers import Answer
+from cairn_models.contribution import Contribution
 from cairn_models.formula import TIME, parse_regression
 from cairn_models.questions.base import Public, Question, Released, Shape, SumNoise, Vector
 from cairn_models.questions.gee_answer import gee_answer
+from cairn_models.questions.longitudinal_contribution import contribution
 from cairn_models.questions.mixed_model_rows import (
     LongitudinalSettings,
     PatientRows,
@@ -110,6 +112,11 @@ class GeeQuestion(Question[Rows]):
     def shape(self) -> Shape:
         """Unbounded: public data only."""
         return Shape(gee_vector_length(len(self.design.columns)), None, rounds=self.rounds)
+
+    @property
+    def contribution(self) -> Contribution:
+        """Sums and products of own rows."""
+        return contribution(self.settings.formula, "Estimating equations over repeated scores")
 
     def start(self, released: Released) -> Public:
         """β = 0, α = 0."""

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from cairn_models.answers import Answer
+from cairn_models.contribution import Contribution
 from cairn_models.formula import parse_formula
 from cairn_models.questions.base import (
     Public,
@@ -25,6 +26,7 @@ from cairn_models.questions.base import (
     SumNoise,
     Vector,
 )
+from cairn_models.questions.longitudinal_contribution import contribution
 from cairn_models.questions.mixed_model_answer import answer
 from cairn_models.questions.mixed_model_rows import (
     LongitudinalSettings,
@@ -114,6 +116,11 @@ class MixedModel(Question[Rows]):
     def shape(self) -> Shape:
         """Unbounded: public data only."""
         return self.fitting.shape
+
+    @property
+    def contribution(self) -> Contribution:
+        """Sums and products of own rows."""
+        return contribution(self.settings.formula, "A mixed model of repeated scores")
 
     def start(self, released: Released) -> Public:
         """Nothing for a random intercept; where the searches begin for a random slope."""
