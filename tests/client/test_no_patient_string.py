@@ -35,10 +35,12 @@ from cairn_client.keeper import Keeper
 from cairn_client.keeper_client import LINK, OUTGOING, KeeperClient
 from cairn_client.keeper_service import KeeperService
 from cairn_client.log_events import EVENTS, AllowListed, without_words
+from cairn_client.records_admin import SERVICE as RECORDS
 from cairn_client.sockets import Sockets
 from cairn_protocol.errors import CairnError
 from cairn_protocol.proto import keeper_pb2 as pb
 from cairn_protocol.proto import outgoing_pb2 as out
+from cairn_protocol.proto import records_pb2 as records
 from keeper_bench import Bench, write_clinic
 
 Make = Callable[..., Bench]
