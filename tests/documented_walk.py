@@ -57,7 +57,7 @@ class Step:
         for found in _ASKED.finditer(self.shown):
             if found["secret"]:
                 prompt = found["secret"]
-                person = prompt.rpartition(" of ")[2] if " of " in prompt else person
+                person = prompt.rpartition(" of ")[2][:-1] if " of " in prompt else person
                 asked.append((prompt, f"{SECRET} {person}"))
             else:
                 asked.append((found["prompt"], found["answer"]))
