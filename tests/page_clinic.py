@@ -74,7 +74,7 @@ DROPOUT = (
 )
 
 
-@dataclass
+@dataclass(eq=False)
 class PageClinic:
     """A running keeper of the first of three clinics, as its page sees it."""
 
