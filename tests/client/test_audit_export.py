@@ -130,6 +130,16 @@ def test_cut_after_a_receipt_shows_only_against_what_was_known(kept: Kept, lines
     whole.check_continues(cut)
 
 
+def test_a_head_under_a_number_out_of_order(lines: Lines) -> None:
+    skipped = [line.replace('"number":2', '"number":3') for line in lines[:10]]
+    assert "out of order" in refused(rehashed(skipped))
+
+
+def test_the_clinics_key_exchanged(lines: Lines) -> None:
+    other = json.loads(lines[0]) | {"identity": Identity.generate().public.hex()}
+    assert "another clinic's" in refused(rehashed([json.dumps(other), *lines[1:10]]))
+
+
 def test_all_receipts_taken_away_prove_nothing(lines: Lines) -> None:
     log = verified("\n".join(rehashed(lines[:10])))
     assert log.newest() is None

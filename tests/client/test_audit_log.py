@@ -16,6 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cairn_client import importing
 from cairn_client.audit_log import kinds, log, passing
 from cairn_client.audit_log.bounded import MOST_NAMES, OTHERS, Bounded
 from cairn_client.audit_log.catching_up import CatchingUp
@@ -164,17 +165,22 @@ def test_a_flood_of_offers_and_runs_is_counted(
     assert [entry.fields["times"] for entry in clinic.of("more")] == [10]
 
 
-def test_an_offer_and_an_import_are_told(clinic: Clinic) -> None:
+def test_an_offer_and_an_import_are_told(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     offer = Offer(clinic.bench.signed, clinic.bench.roster)
     assert isinstance(clinic.ask(offer), Standing)
     manifest = import_records(clinic.keeper.clinic).manifest
-    clinic.recorded._catching_up()
     (told,) = clinic.of("import")
     assert told.fields["records"] == manifest.records[0].hex()
     assert "patients 4" in str(told.fields["counts"])
     assert clinic.kinds().count("offered") == 1
     clinic.recorded._catching_up()
     assert len(clinic.of("import")) == 1
+    scores = clinic.keeper.clinic.path / "scores.csv"
+    scores.write_text(scores.read_text().replace(",17", ",16"))
+    monkeypatch.setattr(importing, "tell_import", lambda *_: None)  # it died before it could tell
+    import_records(clinic.keeper.clinic)
+    clinic.recorded._catching_up()
+    assert [entry.fields["number"] for entry in clinic.of("import")] == [1, 2]
 
 
 def test_a_restart_tells_what_was_decided_meanwhile_and_nothing_twice(clinic: Clinic) -> None:
@@ -392,7 +398,8 @@ def test_entries_can_be_read_from_either_end(tmp_path: Path) -> None:
     with log.AuditLog(tmp_path / "a", CLINIC.public, begun) as audit:
         for person in "abcdefgh":
             audit.append(event("signed-in", person=person))
-        audit.append(event("stopped", boot=1))
+        audit.append(event("stopped", boot=1, once="end"))
+        assert audit.append(event("stopped", boot=2, once="end")) is None
         numbers = [e.number for e in audit.entries(3, 4)]
         assert numbers == [4, 5, 6, 7]
         assert [e.number for e in audit.entries(limit=2, newest_first=True)] == [10, 9]
