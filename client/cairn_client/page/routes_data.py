@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cairn_client.page.deciding import asked, decider, signed_in
+from cairn_client.page.refusals import no_such_page
 from cairn_client.page.services import RECORDS
 from cairn_client.page.site import Site, load_anew, see_other
 from cairn_protocol.errors import InputError
@@ -16,6 +17,7 @@ from cairn_protocol.proto import records_pb2 as pb
 
 NOTHING: Final = "input.nothing-found"
 REPORT_SECONDS: Final = 60.0
+OF: Final = {"kept": pb.ATTEMPT_KEPT, "tried": pb.ATTEMPT_TRIED}
 
 
 def routes(site: Site) -> APIRouter:
@@ -26,21 +28,24 @@ def routes(site: Site) -> APIRouter:
         return site.ask("Run", pb.RunRequest(), pb.ImportRun, RECORDS)
 
     @router.get("/data")
-    def data(request: Request) -> Response:
+    def data(request: Request, of: str = "kept") -> Response:
+        attempt = _attempt(of)
         return site.page(
             request,
             "data",
             now=site.now(),
-            quality=_quality(site),
-            consent=_consent(site),
+            of=of,
+            quality=_quality(site, attempt),
+            consent=_consent(site, attempt),
             imports=site.ask("Imports", pb.ImportsRequest(), pb.ImportsReply, RECORDS).imports,
             run=run(),
             asked=asked(site, request),
         )
 
     @router.get("/data/readiness.html")
-    def report(request: Request) -> Response:
-        asked_for = pb.ReadinessPageRequest(session=request.state.session.token())
+    def report(request: Request, of: str = "kept") -> Response:
+        token = request.state.session.token()
+        asked_for = pb.ReadinessPageRequest(session=token, of=_attempt(of))
         reply = site.ask("ReadinessPage", asked_for, pb.ReadinessPageReply, RECORDS, REPORT_SECONDS)
         return Response(
             reply.html,
@@ -72,9 +77,9 @@ def routes(site: Site) -> APIRouter:
         return see_other("/data")
 
     @router.get("/quarantine")
-    def quarantine(request: Request, after: int = 0) -> Response:
+    def quarantine(request: Request, after: int = 0, of: str = "kept") -> Response:
         start = max(0, after)
-        wanted = pb.QuarantineRequest(session=signed_in(request), after=start)
+        wanted = pb.QuarantineRequest(session=signed_in(request), after=start, of=_attempt(of))
         try:
             reply = site.ask("Quarantine", wanted, pb.QuarantineReply, RECORDS)
         except InputError as error:
@@ -86,6 +91,7 @@ def routes(site: Site) -> APIRouter:
             request,
             "quarantine",
             now=site.now(),
+            of=of,
             rows=reply.rows,
             total=reply.total,
             start=start,
@@ -95,18 +101,24 @@ def routes(site: Site) -> APIRouter:
     return router
 
 
-def _quality(site: Site) -> pb.QualityReply | None:
+def _attempt(of: str) -> pb.Attempt:
+    if of not in OF:
+        raise no_such_page()
+    return OF[of]
+
+
+def _quality(site: Site, of: pb.Attempt) -> pb.QualityReply | None:
     try:
-        return site.ask("Quality", pb.QualityRequest(), pb.QualityReply, RECORDS)
+        return site.ask("Quality", pb.QualityRequest(of=of), pb.QualityReply, RECORDS)
     except InputError as error:
         if error.code == NOTHING:
             return None
         raise
 
 
-def _consent(site: Site) -> pb.ConsentReply | None:
+def _consent(site: Site, of: pb.Attempt) -> pb.ConsentReply | None:
     try:
-        return site.ask("Consent", pb.ConsentRequest(), pb.ConsentReply, RECORDS)
+        return site.ask("Consent", pb.ConsentRequest(of=of), pb.ConsentReply, RECORDS)
     except InputError as error:
         if error.code == NOTHING:
             return None

@@ -11,6 +11,8 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from cairn_client.audit_log.export import verified
+from cairn_client.clinic_folder import ClinicFolder
+from cairn_client.imports.store import ImportFindings
 from cairn_client.page.entry import Entry, EntryKey
 from cairn_client.page.pages import PLACES, clinic_pages
 from cairn_client.page.routes_reviewers import own_path
@@ -220,6 +222,20 @@ def test_a_study_is_left_when_its_name_was_typed(clinic: PageClinic, ada: Visito
     ada.post(f"{at}/leave", typed="who-stays")
     assert clinic.state(clinic.offered) == "left"
     assert "For good" in ada.get(at).text
+
+
+def test_what_looking_found_is_shown_apart_from_what_is_kept(
+    clinic: PageClinic, ada: Visitor
+) -> None:
+    findings = ImportFindings(clinic.folder / ".cairn", ClinicFolder.open(clinic.folder).identity())
+    kept = findings.found()
+    assert kept is not None
+    assert "No import to look at yet" in ada.get("/data?of=tried").text
+    findings.keep("tried", kept, findings.quarantine())
+    assert "Nothing of it is kept" in ada.get("/data?of=tried").text
+    assert "Nothing of that is kept" in ada.get("/quarantine?of=tried").text
+    assert "Nothing of it is kept" not in ada.get("/data").text
+    ada.get("/data?of=else", 404)
 
 
 def test_the_ledger_and_the_log_can_be_taken_away_and_checked(ada: Visitor) -> None:
