@@ -112,7 +112,12 @@ class Examples:
 
     def command(self, text: str) -> str:
         """`text` with what the examples in it stand for."""
-        return _EXAMPLE.sub(lambda found: self.real.get(found[0], found[0]), text)
+        return _EXAMPLE.sub(lambda found: self._real(found[0]) or found[0], text)
+
+    def _real(self, example: str) -> str | None:
+        """What an example stands for; also the beginning of one that is known."""
+        known = next((name for name in self.real if name.startswith(example)), None)
+        return None if known is None else self.real[known][: len(example)]
 
     def agrees(self, shown: str, said: str) -> bool:
         """Whether `said` is what is shown; binds what is seen for the first time."""
@@ -128,6 +133,11 @@ class Examples:
         pattern, _ = self._pattern(shown.partition(INTERRUPT)[0])
         return re.match(pattern, _tidy(said)) is not None
 
+    def prompts(self, prompt: str, said: str) -> bool:
+        """Whether the last that came is a prompt."""
+        pattern, _ = self._pattern(prompt)
+        return re.search(pattern + r"\s*\Z", said) is not None
+
     def _pattern(self, shown: str) -> tuple[str, dict[str, str]]:
         new: dict[str, str] = {}
         parts, at = [], 0
@@ -138,8 +148,8 @@ class Examples:
             example, kind = found[0], str(found.lastgroup)
             if kind == "date":
                 parts.append(_SHAPE[kind])
-            elif example in self.real:
-                parts.append(re.escape(self.real[example]))
+            elif (real := self._real(example)) is not None:
+                parts.append(re.escape(real))
             elif example in new:
                 parts.append(f"(?P={new[example]})")
             else:

@@ -46,6 +46,9 @@ NAMESPACES: Final = ("unshare", "--mount", "--pid", "--net", "--fork", "--mount-
                      "--kill-child", "--propagation", "private")  # fmt: skip
 
 
+Answer = tuple[Callable[[str], bool], str]  # whether its prompt has come, and what is typed then
+
+
 @dataclass(frozen=True)
 class Typed:
     """A step as it went."""
@@ -156,7 +159,7 @@ class Shell:
         started.send_signal(signal.SIGINT)
         return started.wait(PATIENCE), said
 
-    def asked(self, command: str, answers: Sequence[tuple[str, str]]) -> tuple[int, str]:
+    def asked(self, command: str, answers: Sequence[Answer]) -> tuple[int, str]:
         """The same at a terminal, where each prompt gets its answer."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))
@@ -169,8 +172,8 @@ class Shell:
         )  # fmt: skip
         os.close(theirs)
         said = ""
-        for prompt, answer in answers:
-            said += _read(ours, lambda words, p=prompt: words.rstrip().endswith(p.rstrip()))
+        for prompted, answer in answers:
+            said += _read(ours, prompted)
             os.write(ours, f"{answer}\n".encode())
         said += _read(ours, lambda _: False)
         os.close(ours)
@@ -229,7 +232,10 @@ class Walk:
         """Types a step, again if it only asks, until it says what the page shows."""
         began = time.monotonic()
         command = self.examples.command(step.command)
-        answers = [(prompt, self.examples.command(answer)) for prompt, answer in step.asked]
+        answers = [
+            (partial(self.examples.prompts, prompt), self.examples.command(answer))
+            for prompt, answer in step.asked
+        ]
         shell = self.shell(step.who, root=step.root)
         while True:
             try:
@@ -242,7 +248,7 @@ class Walk:
             time.sleep(0.3)
 
     def _once(
-        self, step: Step, shell: Shell, command: str, answers: Sequence[tuple[str, str]]
+        self, step: Step, shell: Shell, command: str, answers: Sequence[Answer]
     ) -> tuple[int, str, bool]:
         """Status, words, and whether they are what the page shows."""
         if step.interrupted:

@@ -63,6 +63,18 @@ def test_an_example_means_what_came_first_and_nothing_else_from_then_on() -> Non
     assert not examples.agrees(f"again {KEY}", f"again {KEY}")
 
 
+def test_the_beginning_of_a_known_digest_is_the_beginning_of_what_it_means() -> None:
+    examples = Examples()
+    assert examples.agrees("Signed walk 1b7145605418", "Signed walk 90af8834f110")
+    assert examples.prompts(
+        "Type walk or 1b714560 to approve it: ", "…\nType walk or 90af8834 to approve it: "
+    )
+    assert not examples.prompts(
+        "Type walk or 1b714560 to approve it: ", "Type walk or 1b714560 to approve it: "
+    )
+    assert examples.command("results/walk-1b714560") == "results/walk-90af8834"
+
+
 def test_the_same_example_twice_is_the_same_value_twice() -> None:
     shown = f"one {KEY}\ntwo {KEY}"
     assert Examples().agrees(shown, f"one {REAL}\ntwo {REAL}")
