@@ -106,16 +106,24 @@ def test_the_team_hears_that_a_left_study_is_refused(desk: Desk) -> None:
     assert standing.state == "refused"
 
 
-def test_what_is_left_while_an_answer_is_computed_does_not_leave(desk: Desk) -> None:
+def test_what_is_left_while_an_answer_is_computed_does_not_leave(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waiting: list[threading.Thread] = []
+    decided = threading.Event()
+    drop = KeeperStore.drop_replies
+
+    def dropped(store: KeeperStore, study: bytes) -> None:
+        drop(store, study)
+        decided.set()
 
     def passing(step: str) -> None:
         if step == "answered" and not waiting:
             waiting.append(threading.Thread(target=desk.leave))
             waiting[0].start()
-            while not desk.store.decisions(desk.digest).left:
-                waiting[0].join(0.01)
+            assert decided.wait(60)
 
+    monkeypatch.setattr(KeeperStore, "drop_replies", dropped)
     desk.boot(passing=passing)
     desk.bench.reopen(1)
     desk.bench.set_up()
@@ -123,7 +131,7 @@ def test_what_is_left_while_an_answer_is_computed_does_not_leave(desk: Desk) -> 
     with desk.turn:
         assert refused(desk.bench.ask(request)) == "policy.study-not-approved"
         assert desk.replies() == 1, "kept before it was seen that the study was left"
-    waiting[0].join(10)
+    waiting[0].join(60)
     assert desk.replies() == 0
     assert len(desk.keeper._active) == 0
 
