@@ -9,6 +9,7 @@
     separation   two users, of whom the link's can read no record
     database     every page of the keeper's files
     ledger       the chain, its witness, the cap
+    audit        the audit log's chain, and its newest receipt
     policy       policy.toml
     records      the mapping and the clinic's files
     network      proxy, name, connection, TLS, fleet, registry
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from cairn_client.clinic_config import ClinicConfig
+from cairn_client.doctor.audit import audit
 from cairn_client.doctor.clock import clock
 from cairn_client.doctor.daemons import ask_keeper, daemons, running
 from cairn_client.doctor.databases import databases
@@ -64,6 +66,7 @@ def examine(folder: Path, *, seconds: float = STEP_SECONDS) -> Report:
         ("separation", lambda: separation(site, running(site, keeper))),
         ("database", lambda: databases(site, answers=keeper.answers)),
         ("ledger", lambda: ledger(site, keeper)),
+        ("audit", lambda: audit(site, keeper)),
         ("policy", lambda: policy(site)),
         ("records", lambda: records(site)),
         ("network", lambda: server.findings),
