@@ -3,8 +3,8 @@
 clinic.toml     the clinic's name, what kind of data this is, the budget's cap
 mapping.toml    which file and column holds what (see `cairn_client.readers`)
 *.csv           the records
-.cairn/         what Cairn keeps here, 0700: identity.key, ledger.sqlite, entry-quarters.sqlite
-                (0600), of which each must be backed up with the others
+.cairn/         what Cairn keeps here, 0700: identity.key, ledger.sqlite, entry-quarters.sqlite,
+                audit.sqlite (0600), of which each must be backed up with the others
 """
 
 from __future__ import annotations
