@@ -14,6 +14,7 @@ from cairn_models.questions.discrimination import COMMON, RARE
 from cairn_models.questions.discrimination_estimates import (
     WIDEST,
     _observed,
+    _of,
     estimates_of,
     put_together,
 )
@@ -185,6 +186,11 @@ def test_bins_stand_together_until_each_can_be_told(rare, sd):
         assert [b for bins in groups for b in bins] == list(range(table.bins))
         for k, bins in enumerate(groups, 1):
             e = _observed(q.frame, seen, k, bins)
+            noise, one, zero = _of(seen, bins)[2], np.zeros(table.cells), np.zeros(table.cells)
+            one[2 * np.array(bins) + 1] = zero[2 * np.array(bins)] = 1.0
+            both, apart = one + zero, one - zero
+            assert noise.whole == pytest.approx(both @ seen.covariance @ both)
+            assert noise.apart == pytest.approx(apart @ seen.covariance @ apart)
             without, having = (truth[2 * np.array(bins) + y].sum() for y in (0, 1))
             assert e.value is not None
             widths.append(e.high - e.low)
