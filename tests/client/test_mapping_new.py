@@ -167,6 +167,34 @@ def test_an_omop_database_imports_unedited(tmp_path: Path) -> None:
     assert "2024" not in proposal.text
 
 
+def test_a_table_of_consent_beside_a_database(tmp_path: Path) -> None:
+    write_clinic(tmp_path, f"sqlite:///{sqlite_database(tmp_path / 'cdm.sqlite')}")
+    (tmp_path / "mapping.toml").unlink()
+    rows = [f"{i};01.01.2024;{'02.01.2024' if i < 4 else ''}" for i in range(1, PEOPLE)]
+    (tmp_path / "Einwilligungen.csv").write_text("\n".join(["Patient;von;bis", *rows]))
+    proposal = propose_omop("omop-url", tmp_path)
+    (tmp_path / "mapping.toml").write_text(proposal.text)
+    imported = read_clinic(tmp_path)
+    assert imported.findings == ()
+    assert imported.tallies["patients left out: consent ended"] == 3
+    assert imported.tallies["patients left out: no consent"] == 1
+    assert any("person_source_value" in check for check in proposal.checks)
+
+
+def test_consent_is_read_from_patients_or_asked_about(tmp_path: Path) -> None:
+    days = [f"2024-01-{13 + i}" for i in range(12)]
+    long(tmp_path, "patient,date,instrument,value", scores_of(days))
+    entries(tmp_path, days)
+    proposal, _ = accept(tmp_path)
+    assert any("everybody in the files counts as consenting" in c for c in proposal.checks)
+    (tmp_path / "mapping.toml").unlink()
+    rows = [f"p{i},{d},{d},{d if i == 3 else ''}" for i, d in enumerate(days)]
+    long(tmp_path, "patient,entry,consent date,withdrawn", rows, "patients.csv")
+    proposal, read = accept(tmp_path)
+    assert proposal.checks == ()
+    assert read.tallies["patients left out: consent ended"] == 1
+
+
 # What is asked, and what is refused
 
 
@@ -248,6 +276,13 @@ def test_files_saved_in_different_ways_are_refused(tmp_path: Path) -> None:
     entries(tmp_path, days)
     long(tmp_path, "patient;date;instrument;value", [r.replace(",", ";") for r in scores_of(days)])
     assert refusal(tmp_path).code == "input.files-differ"
+
+
+def test_a_file_with_dates_of_two_forms_is_refused(tmp_path: Path) -> None:
+    rows = [f"p{i},{13 + i}.01.2024,2024-02-{10 + i}" for i in range(12)]
+    long(tmp_path, "patient,entry,discharge", rows, "patients.csv")
+    long(tmp_path, "patient,week,instrument,value", [f"p{i},0,PHQ-9,3" for i in range(12)])
+    assert refusal(tmp_path).code == "input.date-mixed"
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

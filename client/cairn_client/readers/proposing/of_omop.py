@@ -10,7 +10,13 @@ from typing import Any, Self
 
 from cairn_client.readers.omop.looking import FEWEST, TOTALS
 from cairn_client.readers.omop.source import run_importer
-from cairn_client.readers.proposing.proposal import Proposal
+from cairn_client.readers.proposing.proposal import (
+    Proposal,
+    consent_in,
+    forms_of,
+    write_settings,
+)
+from cairn_client.readers.proposing.tables import write_consent
 from cairn_client.readers.proposing.words import arm_of
 from cairn_client.readers.proposing.writing import Page, quoted
 from cairn_protocol.errors import InputError
@@ -42,6 +48,10 @@ def propose_omop(url_file: str, folder: Path, schema: str = "") -> Proposal:
     page.put("cairn", "1", "the version of this format")
     if seen["synthetic"]:
         page.put("synthetic", "true", "the identifiers say so; every page then does, too")
+    consent = consent_in(folder)
+    forms = forms_of([consent]) if consent is not None else {}
+    if consent is not None:
+        write_settings(page, {"consent": consent}, forms)
     page.part("omop")
     page.put("url_file", quoted(url_file), "the database's address, of mode 0600")
     if schema:
@@ -59,12 +69,20 @@ def propose_omop(url_file: str, folder: Path, schema: str = "") -> Proposal:
             people = ", ".join(f"{codes[code]:,}" for code in found)
             page.put(name, f"[{', '.join(map(quoted, found))}]", f"people with it: {people}")
     _entry_and_arms(page, cohorts, int(seen["visits"]))
-    page.say()
-    page.say("Who consents is not in OMOP: export it as a table [consent], docs/clinic-data.md.")
     page.part("omop.variables", "Only what studies ask.")
     page.put("sex", '"gender"')
     page.put("age", '"age"', "years at entry, by the year of birth")
-    return Proposal(page.text(), ("an OMOP database as [omop]",), tuple(page.checks))
+    found = ["an OMOP database as [omop]"]
+    if consent is None:
+        page.say()
+        page.say("Who consents is not in OMOP. Export it as a table into this folder, and propose")
+        page.say("again, or write [consent] by hand: docs/clinic-data.md.")
+    else:
+        write_consent(page, consent, None)
+        page.check("that this table names people by person_id; if it has the clinic's own numbers, "
+                   'set patient = "person_source_value" in [omop]')  # fmt: skip
+        found.append(f"{consent.sample.file} as [consent]")
+    return Proposal(page.text(), tuple(found), tuple(page.checks))
 
 
 @dataclass(frozen=True)

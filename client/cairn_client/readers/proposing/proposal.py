@@ -14,7 +14,7 @@ from cairn_client.readers.proposing.dates import Order
 from cairn_client.readers.proposing.fhir_looking import look_at_export
 from cairn_client.readers.proposing.fhir_places import fhir_in
 from cairn_client.readers.proposing.of_fhir import FhirPart, check_fhir, write_fhir
-from cairn_client.readers.proposing.refusals import no_scores, shared, trouble
+from cairn_client.readers.proposing.refusals import dates_differ, no_scores, shared, trouble
 from cairn_client.readers.proposing.roles import FileLook, TableName, understand
 from cairn_client.readers.proposing.sampling import TEXT_SUFFIXES, sample
 from cairn_client.readers.proposing.tables import (
@@ -67,7 +67,7 @@ def propose(folder: Path, only: str | None = None, order: Order | None = None) -
     if dated and "entry" not in _roles(tables.get("patients")):
         raise no_scores(looked, entry=True)
     part = _export_part(folder, export, tables) if export is not None else None
-    page, forms = Page(), _forms(tables.values())
+    page, forms = Page(), forms_of(tables.values())
     made_up = _made_up(tables, part)
     _head(page, tables, forms, made_up=made_up)
     if part is not None:
@@ -102,6 +102,19 @@ def _write(
             write_consent(page, found, form)
         case _:
             write_rows(page, name, found, form)
+
+
+def consent_in(folder: Path, order: Order | None = None) -> FileLook | None:
+    """The table of consent that lies in `folder`, beside a database; None: there is none.
+
+    Raises:
+        InputError: its dates cannot be read.
+    """
+    files = _files(folder, None, alone=False)
+    found = _chosen(understand(sample(folder, file), order) for file in files).get("consent")
+    if found is not None:
+        trouble(found)
+    return found
 
 
 def _export_part(folder: Path, export: str, tables: Mapping[TableName, FileLook]) -> FhirPart:
@@ -140,10 +153,10 @@ def _files(folder: Path, only: str | None, *, alone: bool) -> list[str]:
     return files[:MOST_FILES]
 
 
-def _chosen(looked: Iterable[FileLook]) -> dict[TableName, FileLook]:
+def _chosen(files: Iterable[FileLook]) -> dict[TableName, FileLook]:
     """The file for each table: the one with most rows where several could be."""
     order: tuple[TableName, ...] = ("scores", "patients", "consent", "engagement", "wearables")
-    chosen: dict[TableName, FileLook] = {}
+    looked, chosen = list(files), dict[TableName, FileLook]()
     for name in order:
         candidates = [f for f in looked if f.table == name]
         if candidates:
@@ -176,11 +189,13 @@ def _roles(found: FileLook | None) -> Iterable[str]:
     return found.roles if found is not None else ()
 
 
-def _forms(tables: Iterable[FileLook]) -> dict[str, str]:
+def forms_of(tables: Iterable[FileLook]) -> dict[str, str]:
     """date_format by file, of files whose used dates are not written as 2024-01-31."""
     forms: dict[str, str] = {}
     for found in tables:
         used = {found.looks[c].form for c in found.used if found.looks[c].kind == "date"}
+        if len(used) > 1:
+            raise dates_differ(found.sample.file)
         if used:
             forms[found.sample.file] = used.pop() or ""
     return forms
@@ -214,6 +229,11 @@ def _head(
     page.put("cairn", "1", "the version of this format")
     if made_up:
         page.put("synthetic", "true", "the patients say so; every page then does, too")
+    write_settings(page, tables, forms)
+
+
+def write_settings(page: Page, tables: Mapping[TableName, FileLook], forms: dict[str, str]) -> None:
+    """How the files are written: encoding, separator, decimal mark, dates, where not as usual."""
     samples = [f.sample for f in tables.values()]
     encoding = shared("encoding", [(s.file, s.encoding) for s in samples if s.encoding])
     if encoding not in (None, "utf-8"):

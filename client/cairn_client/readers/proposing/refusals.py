@@ -61,6 +61,16 @@ def trouble(found: FileLook) -> None:
                 pass
 
 
+def dates_differ(file: str) -> InputError:
+    """One column of a file writes its dates otherwise than another."""
+    return InputError(
+        f"{file}: its columns of dates are not written alike",
+        code="date-mixed",
+        why="a table has one date_format",
+        hint="export all dates in one form, best as 2024-01-31",
+    )
+
+
 def no_scores(looked: Iterable[FileLook], *, entry: bool = False) -> InputError:
     """Why no scores can be mapped, by the nearest thing that was found."""
     if entry:
