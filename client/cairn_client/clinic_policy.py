@@ -130,7 +130,7 @@ class PolicyFile:
             raise PolicyRefusal(
                 "this clinic cannot use its own policy, and answers nothing until it can",
                 code="clinic-policy-unusable",
-                hint="its people see what is wrong with `cairn clinic offers`",
+                hint="its people see what is wrong with `cairn clinic doctor`",
             ) from None
 
     def _mark(self) -> tuple[int, ...]:

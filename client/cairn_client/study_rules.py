@@ -80,7 +80,7 @@ class StudyRules:
             raise PolicyRefusal(
                 "this clinic's own policy does not admit the study",
                 code=CLINIC_POLICY.partition(".")[2],
-                hint="its people see why with `cairn clinic show`",
+                hint="its people see which rule with `cairn clinic show`, or in the file itself",
             ) from None
 
     def _broken(self, policy: ClinicPolicy, study: Study, here: str) -> Iterator[str]:
