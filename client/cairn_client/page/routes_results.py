@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cairn_client.page.deciding import signed_in
+from cairn_client.page.deciding import asked, signed_in
 from cairn_client.page.refusals import Refused, no_such_page
 from cairn_client.page.services import RESULTS
 from cairn_client.page.site import Site, see_other
@@ -20,6 +20,7 @@ from cairn_protocol.errors import InputError
 from cairn_protocol.proto import results_pb2 as pb
 
 OWN_SECONDS: Final = 120.0
+TUNE_SECONDS: Final = 600.0
 LISTS: Final = {
     "current": ("Patients", "Current patients"),
     "worse": ("Worse", "Reliably worse than at first"),
@@ -43,7 +44,7 @@ def routes(site: Site) -> APIRouter:
     @router.get("/results/{study}")
     def result(request: Request, study: str) -> Response:
         reply = site.ask("Results", pb.ResultsRequest(study=study), pb.ResultsReply, RESULTS)
-        return site.page(request, "result", now=site.now(), reply=reply)
+        return site.page(request, "result", now=site.now(), reply=reply, asked=asked(site, request))
 
     @router.get("/parts/own/{study}")
     def own(request: Request, study: str) -> Response:
@@ -54,6 +55,16 @@ def routes(site: Site) -> APIRouter:
         return site.page(
             request, "result_own_whole", now=site.now(), own=own_beside(request, study)
         )
+
+    @router.post("/results/{study}/tune")
+    def tune(request: Request, study: str) -> Response:
+        wanted = pb.TuneModelRequest(
+            study=study,
+            question=request.state.form["question"],
+            session=request.state.session.token(),
+        )
+        tuned = site.ask("TuneModel", wanted, pb.TuneModelReply, RESULTS, TUNE_SECONDS)
+        return site.page(request, "tuned", now=site.now(), tuned=tuned, study=study)
 
     @router.get("/courses")
     def courses(request: Request, which: str = "current") -> Response:

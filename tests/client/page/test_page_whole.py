@@ -17,6 +17,7 @@ from cairn_client.page.entry import Entry, EntryKey
 from cairn_client.page.pages import PLACES, clinic_pages
 from cairn_client.page.routes_reviewers import own_path
 from cairn_privacy.chain import verify_export
+from cairn_protocol.proto import results_pb2 as results
 from html_page import Page
 from page_clinic import PASSWORD, PEOPLE, SEED, PageClinic, connected, page_clinic
 
@@ -165,6 +166,28 @@ def test_what_is_shown_is_what_the_keeper_says(clinic: PageClinic, ada: Visitor)
     data = ada.get("/data").text
     assert "3 rows were set aside" in data
     assert "scores.csv" in ada.get("/quarantine").text
+
+
+def test_a_model_is_fitted_by_who_signed_in_alone(clinic: PageClinic, ada: Visitor) -> None:
+    at = f"/results/{clinic.study}/tune"
+    assert "policy.session-needed" in Visitor(clinic).post(at, 403, question="course")
+    assert "too few patients to tune" in ada.post(at, 400, question="course")
+
+
+@pytest.mark.parametrize("helped", [True, False])
+def test_a_fitted_model_is_told_with_its_gain(
+    clinic: PageClinic, ada: Visitor, helped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply = results.TuneModelReply(
+        caption="Research use only.", question="course", helped=helped, trained=60, judged=30,
+        error_before=3.1, error_after=2.9, gain=0.2, gain_low=0.05, gain_high=0.35,
+    )  # fmt: skip
+    monkeypatch.setattr("cairn_client.page.site.Site.ask", lambda *_: reply)
+    monkeypatch.setattr("cairn_client.page.site.Site.now", lambda _: None)
+    told = ada.post(f"/results/{clinic.study}/tune", 200, question="course")
+    assert ("is kept" in told, "is not kept" in told) == (helped, not helped)
+    for words in ("60 patients", "30 others", "3.10", "0.05 to 0.35", "Research use only"):
+        assert words in told
 
 
 def test_who_has_not_signed_in_decides_nothing(clinic: PageClinic) -> None:
