@@ -15,3 +15,10 @@ def approval_words(line: pb.StudyLine) -> str:
     if not line.approved_by:
         return f"{needed} {verb}"
     return f"approved by {' and '.join(line.approved_by)}, {needed} {verb}"
+
+
+def decided_by(line: pb.StudyLine) -> str:
+    """Whose decision a study stands by: " by anna and bob"; empty where nobody has decided."""
+    people = line.approved_by if line.state == "approved" else ()
+    named = " and ".join(people) or line.person
+    return f" by {named}" if named else ""

@@ -190,7 +190,7 @@ def clinic_run(
 def _decide(
     folder: Path, study: str, state: str, person: str, password_file: Path | None, *, yes: bool
 ) -> None:
-    from cairn_app.approval_text import approval_words
+    from cairn_app.approval_text import approval_words, decided_by
     from cairn_app.clinic_text import study_text
     from cairn_protocol.proto import keeper_pb2 as pb
 
@@ -217,7 +217,7 @@ def _decide(
             )
             line = keeper.admin("Decide", decision, pb.StudyLine)
     words = approval_words(line)
-    print(f"{line.name}: {line.state}{f', {words}' if words else f' by {line.person}'}")
+    print(f"{line.name}: {line.state}{f', {words}' if words else decided_by(line)}")
 
 
 def confirm(view: pb.StudyView, verb: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from cairn_app.approval_text import approval_words
+from cairn_app.approval_text import approval_words, decided_by
 from cairn_client.link_report import LinkStanding
 from cairn_protocol.proto import keeper_pb2 as pb
 
@@ -181,7 +181,7 @@ def _roster(view: pb.StudyView) -> Iterator[str]:
 
 def _standing(view: pb.StudyView) -> Iterator[str]:
     line = view.line
-    by = f" by {line.person} on {when(line.decided_at)}" if line.decided_at else ""
+    by = f"{decided_by(line)} on {when(line.decided_at)}" if line.decided_at else ""
     words = approval_words(line)
     yield f"How it stands here: {line.state}{f'; {words}' if words else by}"
     if line.state in ("offered", "approved"):

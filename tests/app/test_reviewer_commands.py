@@ -109,7 +109,9 @@ def test_from_the_first_account_to_two_approvals_a_pause_and_leaving(clinic: Cli
     assert "approved by anna, one more needed" in clinic.says("offers")
     assert "offered; approved by anna, one more needed" in clinic.says("show", "tiny")
     assert clinic.ask(clinic.opening) == "policy.study-not-approved"
-    assert "approved by bob" in clinic.says("approve", "tiny", "--yes", by="bob")
+    told = clinic.says("approve", "tiny", "--yes", by="bob")
+    assert "tiny: approved by anna and bob" in told
+    assert "approved by anna and bob on" in clinic.says("show", "tiny")
     assert clinic.ask(clinic.opening) == "KeyPackage"
 
     assert "paused by anna" in clinic.says("pause", "tiny", "--yes", by="anna")

@@ -264,3 +264,13 @@ def test_a_policy_that_the_keeper_cannot_use_is_a_problem_with_its_remedy(oak: S
         found = one(policy(oak), code)
         assert found.level == Level.PROBLEM
         assert found.remedy
+
+
+@needs_root
+def test_a_policy_that_is_not_the_keepers_is_a_problem(oak: Site) -> None:
+    file = oak.path / "policy.toml"
+    file.write_text("approvals = 2")
+    os.chown(file, 1, 1)
+    found = one(policy(oak), "policy.owner")
+    assert found.level == Level.PROBLEM
+    assert found.remedy.startswith("chown root ")
