@@ -12,6 +12,7 @@ sensitivity. T rounds at noise multiplier σ are Gaussian DP with μ = √T/σ.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,7 +38,7 @@ from cairn_models.questions.judged_contribution import of_training
 from cairn_models.records import Records
 from cairn_models.trajectory import artefact
 from cairn_models.trajectory.columns import ARMS, HORIZONS
-from cairn_models.trajectory.descent import Descent
+from cairn_models.trajectory.descent import Adam, Descent, Newton
 from cairn_models.trajectory.dp_gradient import (
     BLOCK,
     Block,
@@ -55,15 +56,17 @@ from cairn_protocol.study import QuestionSpec, Study
 
 @dataclass(frozen=True)
 class Steps:
-    """What suits a space: C, Adam's rate, and its floor over C (noise in a mean of patients)."""
+    """What suits a space: C and the rate of the first step."""
 
     bound: float
     learning_rate: float
-    floor: float
 
 
-ALONG_WORLDS: Final = Steps(0.1, 1.2, 0.012)
-EVERYTHING: Final = Steps(0.5, 0.004, 0.02)
+ALONG_WORLDS: Final = Steps(0.07, 1.0)
+EVERYTHING: Final = Steps(0.5, 0.004)
+REACH: Final = 6.0  # standard deviations of worlds: as far noise may carry along any direction
+LEAST_DAMPING: Final = 1e-5  # of the loss's curvature along a direction, where there is no noise
+FLOOR: Final = 0.02  # of C: Adam's, near the noise in a mean of patients
 SCRATCH: Final = "none"  # the prior that is no prior
 
 
@@ -71,29 +74,28 @@ class TrajectorySettings(Settings):
     """Settings of a `trajectory` question.
 
     Args:
-        rounds: gradient sums, each charged; 15 to 40 make little difference.
+        rounds: gradient sums, each charged; 20 to 60 make little difference.
         bound: C, the L2 norm to which a patient's gradient is clipped; left out, that of the space.
-        learning_rate: Adam's, at the first round; it falls as a cosine. More patients make larger
-            steps by themselves (less noise against a fixed floor). From scratch there is no floor.
-            Left out, that of the space.
+        learning_rate: of the first round; it falls as a cosine. Along directions it is the share of
+            a Newton step, damped by the noise to be expected, so that more patients make larger
+            steps by themselves; for all parameters it is Adam's. Left out, that of the space.
         held_out: share of patients who never train, or the study's group of clinics that does not.
         horizons: weeks ahead that count in the loss.
         prior: name of a pre-trained artefact, or "none" to start from the last value carried
             forward.
         space: "worlds" moves the prior along its `directions`; "all" trains every parameter, which
             takes many more patients or a larger ε. Without a prior it is always "all".
-        directions: how many, the widest first.
+        directions: how many, those first along which the loss bends most.
     """
 
-    rounds: int = Field(default=20, ge=1, le=200)
+    rounds: int = Field(default=40, ge=1, le=200)
     bound: float | None = Field(default=None, gt=0, le=100)
     learning_rate: float | None = Field(default=None, gt=0, le=10)
-    optimiser: Literal["adam"] = "adam"
     held_out: HeldOut = 0.3
     horizons: tuple[int, ...] = HORIZONS
     prior: str = artefact.DEFAULT_PRIOR
     space: Literal["worlds", "all"] = "worlds"
-    directions: int = Field(default=48, ge=1, le=96)
+    directions: int = Field(default=48, ge=1, le=48)
 
     @field_validator("horizons")
     @classmethod
@@ -121,10 +123,8 @@ class Trajectory(Question[tuple[Block, ...]]):
         s = self.settings
         steps = EVERYTHING if s.space == "all" or s.prior == SCRATCH else ALONG_WORLDS
         self.bound = steps.bound if s.bound is None else s.bound
-        rate = steps.learning_rate if s.learning_rate is None else s.learning_rate
-        floor = 1e-8 if s.prior == SCRATCH else steps.floor * self.bound
         self.split = Split.of(study, s.held_out)
-        self._descent = Descent(s.rounds, rate, floor)
+        self._rate = steps.learning_rate if s.learning_rate is None else s.learning_rate
 
     @property
     def shape(self) -> Shape:
@@ -147,8 +147,41 @@ class Trajectory(Question[tuple[Block, ...]]):
         if s.prior == SCRATCH:
             return Space(flat(untrained()))
         prior = artefact.read(s.prior)
-        basis = prior.directions[: s.directions] if s.space == "worlds" else None
-        return Space(prior.parameters, basis)
+        if s.space == "all":
+            return Space(prior.parameters)
+        k = s.directions
+        return Space(prior.parameters, prior.directions[:k], prior.curvature[:k])
+
+    @cached_property
+    def _descent(self) -> Descent:
+        s, curvature = self.settings, self.space.curvature
+        if curvature is not None:
+            return Newton(s.rounds, self._rate, curvature.astype(np.float64), self._damping)
+        floor = 1e-8 if s.prior == SCRATCH else FLOOR * self.bound
+        return Adam(s.rounds, self._rate, floor)
+
+    @property
+    def _damping(self) -> float:
+        """What keeps the noise of all steps together, along a direction without any curvature,
+        within `REACH`: steps of a cosine's rates r have Σr² = ⅜ T r₀²."""
+        noise = self._noise_in_mean
+        return max(
+            self._rate * noise * math.sqrt(0.375 * self.settings.rounds) / REACH, LEAST_DAMPING
+        )
+
+    @property
+    def _noise_in_mean(self) -> float:
+        """About the noise in one number of a round's mean, from the study alone.
+
+        Near enough for how large a step may be: at δ = 1e-6 the multiplier of one round is 4 to 6
+        over ε for ε from 0.5 to 8. What is charged and added is computed elsewhere.
+        """
+        policy, epsilon = self.study.policy, self.spec.epsilon
+        if epsilon is None or not self.study.noised:
+            return 0.0
+        multiplier = 5.0 * math.sqrt(self.settings.rounds) / epsilon
+        shares = math.sqrt(policy.clinics / policy.honest)
+        return multiplier * self.bound * shares / self.planned_training
 
     def prepare(self, records: Records) -> tuple[Block, ...]:
         """The training patients' weeks in fixed blocks; the held-out ones are not in them."""
@@ -178,10 +211,10 @@ class Trajectory(Question[tuple[Block, ...]]):
         return self.study.cohort.planned_patients * (1 - self.split.share)
 
     def advance(self, public: Public, total: Vector, round_: int) -> Public:
-        """One Adam step along the noised sum over the planned number of training patients.
+        """One step along the noised sum over the planned number of training patients.
 
-        The moments live in this instance; sums must come in order from round 0 (replay them after
-        a restart).
+        What the descent remembers lives in this instance; sums must come in order from round 0
+        (replay them after a restart).
         """
         return self._descent.step(public, np.asarray(total) / self.planned_training, round_)
 

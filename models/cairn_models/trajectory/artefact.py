@@ -1,9 +1,9 @@
 """`Prior`: a pre-trained network on disk, synthetic in origin, checked before it is used.
 
-A safetensors file with the parameters and the directions in which worlds differ (as bytes, a scale
-for each direction), a JSON card beside it, and a line for each in `CHECKSUMS` (the format of
-`sha256sum`). Loading verifies the SHA-256 of the bytes that it then parses, the network's version
-and every shape.
+A safetensors file with the parameters and the directions in which worlds differ (as bytes, with a
+scale and the loss's curvature for each), a JSON card beside it, and a line for each in `CHECKSUMS`
+(the format of `sha256sum`). Loading verifies the SHA-256 of the bytes that it then parses, the
+network's version and every shape.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ DEFAULT_PRIOR: Final = "synthetic-prior-v2"
 LARGEST: Final = 8 * 1024 * 1024  # bytes
 DIRECTIONS: Final = "directions"
 SCALES: Final = "direction_scales"
+CURVATURE: Final = "direction_curvature"
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,13 @@ class Card:
 class Prior:
     """A checked prior: (d,) float32 parameters in the order of `layout`, and its card.
 
-    `directions` (k, d) float32, the widest first; see `trajectory.space`.
+    `directions` (k, d) float32, orthogonal in what they do to the loss of synthetic patients, and
+    its `curvature` (k,) along each, the largest first; see `trajectory.space`.
     """
 
     parameters: NDArray[np.float32]
     directions: NDArray[np.float32]
+    curvature: NDArray[np.float32]
     card: Card
 
 
@@ -69,6 +72,7 @@ def write(prior: Prior, folder: Path = ARTEFACTS) -> Path:
         tensors[name] = prior.parameters[at : at + size].reshape(shape)
         at += size
     tensors[DIRECTIONS], tensors[SCALES] = _as_bytes(prior.directions)
+    tensors[CURVATURE] = prior.curvature
     stem = prior.card.name
     files = {
         f"{stem}.safetensors": serialise(tensors),
@@ -113,19 +117,20 @@ def read(name: str = DEFAULT_PRIOR, folder: Path = ARTEFACTS) -> Prior:
         parts = [tensors[key].reshape(shape).ravel() for key, shape in layout()]
         parameters = np.concatenate(parts).astype(np.float32)
         directions = tensors[DIRECTIONS].astype(np.float32) * tensors[SCALES][:, None]
+        curvature = tensors[CURVATURE].astype(np.float32).reshape(card.directions)
         if directions.shape != (card.directions, len(parameters)):
             raise ValueError("directions")
     except (SafetensorError, KeyError, ValueError):
         raise InputError(
             f"the prior {name!r} does not fit the network", code="prior-shape", hint=_REBUILD
         ) from None
-    if not (np.isfinite(parameters).all() and np.isfinite(directions).all()):
+    if not all(np.isfinite(part).all() for part in (parameters, directions, curvature)):
         raise InputError(
             f"the prior {name!r} holds a number that is not finite",
             code="prior-not-finite",
             hint=_REBUILD,
         )
-    return Prior(parameters, directions, card)
+    return Prior(parameters, directions, curvature, card)
 
 
 def _as_bytes(directions: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

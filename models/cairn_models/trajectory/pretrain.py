@@ -5,7 +5,7 @@
 Worlds are drawn far around the published aggregates: the width of the draw matters more than the
 realism of any one world. After the network was fitted to all of them together it is fitted to each
 alone; the principal directions of these moves are those in which patients may move it later
-(`space.py`).
+(`space.py`), turned so that the loss of synthetic patients bends along each by itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,15 @@ from cairn_models.synthetic import World, generate
 from cairn_models.trajectory.artefact import DEFAULT_PRIOR, Card, Prior, write
 from cairn_models.trajectory.features import weekly
 from cairn_models.trajectory.loss import Cells, as_cells, patient_losses
-from cairn_models.trajectory.network import VERSION, fill, flat, parameter_count, untrained
+from cairn_models.trajectory.network import (
+    VERSION,
+    CourseNetwork,
+    fill,
+    flat,
+    parameter_count,
+    untrained,
+)
+from cairn_models.trajectory.space import Floats, Space
 from cairn_models.trajectory.targets import targets
 from cairn_models.trajectory.varied import varied
 
@@ -35,7 +43,9 @@ EPOCHS: Final = 8
 BATCH: Final = 128  # patients
 LEARNING_RATE: Final = 0.005
 ALONE: Final = (4, 0.001)  # epochs and learning rate of the fit to one world
-DIRECTIONS: Final = 96
+DIRECTIONS: Final = 48
+BENDING: Final = 5  # every fifth world's first clinic tells the curvature
+STEP: Final = 0.5  # of a standard deviation of worlds, for differences of gradients
 INSTRUMENT: Final = "PHQ-9"
 
 
@@ -66,7 +76,8 @@ def pretrain(
     instrument = INSTRUMENTS[INSTRUMENT]
     together = [records for cohort in cohorts for records in cohort]
     parameters = fit(together, instrument, epochs=epochs, seed=seed)
-    directions = _directions(parameters, cohorts, instrument, seed)
+    widest = _directions(parameters, cohorts, instrument, seed)
+    directions, curvature = turned(parameters, widest, cohorts, instrument)
     card = Card(
         name=name,
         network_version=VERSION,
@@ -78,12 +89,12 @@ def pretrain(
         parameters=parameter_count(),
         directions=len(directions),
     )
-    return Prior(parameters, directions, card)
+    return Prior(parameters, directions, curvature, card)
 
 
 def _directions(
-    parameters: NDArray[np.float32], cohorts: list[list[Records]], instrument: Instrument, seed: int
-) -> NDArray[np.float32]:
+    parameters: Floats, cohorts: list[list[Records]], instrument: Instrument, seed: int
+) -> Floats:
     """(k, d): principal directions of the worlds' own fits around `parameters`, each as long as
     the standard deviation along it; k ≤ `DIRECTIONS`."""
     epochs, rate = ALONE
@@ -101,15 +112,40 @@ def _directions(
     return np.asarray(sign[:, None] * sd * along[:k], dtype=np.float32)
 
 
+def turned(
+    parameters: Floats, directions: Floats, cohorts: list[list[Records]], instrument: Instrument
+) -> tuple[Floats, Floats]:
+    """The same span's directions (k, d) along which the mean loss bends by itself, each as long as
+    before, and its second derivatives (k,), the largest first."""
+    x, cells = _tensors([cohort[0] for cohort in cohorts[::BENDING]], instrument)
+    space, network = Space(parameters, directions), CourseNetwork()
+
+    def gradient(place: Floats) -> NDArray[np.float64]:
+        fill(network, space.parameters(place))
+        network.zero_grad()
+        for rows in torch.split(torch.arange(len(x)), 4 * BATCH):
+            patient_losses(network(x[rows]), cells.take(rows)).sum().backward()  # type: ignore[no-untyped-call]
+        whole = np.concatenate([p.grad.numpy().ravel() for p in network.parameters()])  # type: ignore[union-attr]
+        return np.asarray(space.gradients(whole[None])[0], dtype=np.float64) / len(x)
+
+    ahead = STEP * np.eye(len(directions), dtype=np.float32)
+    bends = np.stack([gradient(one) - gradient(-one) for one in ahead]) / (2 * STEP)
+    curvature, axes = np.linalg.eigh((bends + bends.T) / 2)
+    curvature, axes = curvature[::-1], axes[:, ::-1]
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))])
+    along = (axes.T @ directions).astype(np.float32)
+    return along, np.maximum(curvature, 0.0).astype(np.float32)
+
+
 def fit(
     cohorts: list[Records],
     instrument: Instrument,
     *,
     epochs: int = EPOCHS,
     seed: int = 1,
-    start: NDArray[np.float32] | None = None,
+    start: Floats | None = None,
     learning_rate: float = LEARNING_RATE,
-) -> NDArray[np.float32]:
+) -> Floats:
     """(d,) parameters fitted to pooled cohorts without privacy: synthetic or public data only."""
     x, cells = _tensors(cohorts, instrument)
     network = untrained(seed)

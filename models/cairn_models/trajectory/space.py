@@ -5,7 +5,9 @@ root of their number, the gradient's does not. But the synthetic worlds on which
 pre-trained differ from each other in few ways that matter. Fitted to one world after another the
 parameters move mostly inside a small subspace, and that subspace, being synthetic, is public. So
 training asks for the gradient in k such directions, each scaled by how far worlds differ along it:
-the vector is k numbers long, its noise √k, and a step where worlds hardly differ is small.
+the vector is k numbers long, its noise √k, and a step where worlds hardly differ is small. They are
+turned so that the loss of synthetic patients bends along each by itself; how much, its curvature,
+is public too, and tells a step apart from what noise alone would do (`descent.Newton`).
 
 (Gradients projected onto a public subspace: Zhou, Wu & Banerjee 2021, arXiv:2007.03813; Yu et al.
 2021, arXiv:2102.12677. There the subspace comes from public gradients, here from public fits.)
@@ -28,11 +30,13 @@ Floats = NDArray[np.float32]
 class Space:
     """Where training moves: `origin` (d,) and `basis` (k, d) float32, or all of it without a basis.
 
+    `curvature` (k,): of the mean loss along each direction, where public data have told it.
     A *place* is what is trained: (k,) coordinates from the origin, or (d,) parameters.
     """
 
     origin: Floats
     basis: Floats | None = None
+    curvature: Floats | None = None
 
     @property
     def size(self) -> int:

@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cairn_models.measures import INSTRUMENTS
+from cairn_models.synthetic import World, generate
 from cairn_models.trajectory import artefact
 from cairn_models.trajectory.artefact import ARTEFACTS, CHECKSUMS, DEFAULT_PRIOR
 from cairn_models.trajectory.network import parameter_count
-from cairn_models.trajectory.pretrain import pretrain
+from cairn_models.trajectory.pretrain import pretrain, turned
+from cairn_models.trajectory.varied import varied
 from cairn_protocol.errors import InputError
 
 
@@ -79,6 +82,19 @@ def test_a_prior_survives_a_round_trip(tmp_path):
     assert np.array_equal(again.parameters, prior.parameters)
     longest = np.abs(prior.directions).max(axis=1, keepdims=True)
     assert (np.abs(again.directions - prior.directions) <= longest / 250).all()
+    assert np.array_equal(again.curvature, prior.curvature)
+
+
+def test_the_directions_are_turned_so_that_the_loss_bends_along_each_by_itself():
+    shipped = artefact.read()
+    assert (shipped.curvature >= 0).all()
+    assert (np.diff(shipped.curvature) <= 0).all()
+    rng = np.random.default_rng(5)
+    cohorts = [varied(generate(World.wide(rng), [40], seed=k), rng) for k in range(30)]
+    few = shipped.directions[:6]
+    turned_again, curvature = turned(shipped.parameters, few, cohorts, INSTRUMENTS["PHQ-9"])
+    assert np.linalg.matrix_rank(np.concatenate([few, turned_again]).astype(float), tol=1e-4) == 6
+    assert curvature == pytest.approx(shipped.curvature[:6], rel=0.5)
 
 
 def test_the_same_seed_builds_the_same_prior():

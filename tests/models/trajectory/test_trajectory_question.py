@@ -177,7 +177,6 @@ def test_arms_that_the_network_cannot_see_are_named(ask):
         ({"horizons": [1, 3]}, "predicts 1, 2, 4, 8, 12 weeks"),
         ({"round": 5}, "round"),
         ({"held_out": 0.9}, "held_out"),
-        ({"optimiser": "sgd"}, "optimiser"),
         ({"rounds": 0}, "rounds"),
     ],
 )
