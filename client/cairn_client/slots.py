@@ -2,7 +2,8 @@
 
 How long a sum takes tells how many patients it is over. A reply to a request that has records read
 waits until the end of the slot in which it was ready, so all that its time shows is how many slots
-that was: one, for a clinic whose slot is long enough.
+that was: one, for a clinic whose slot is long enough. So does the head of the audit log, for which
+the log is read on from where it was last looked at.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from collections.abc import Callable
 from typing import Final
 
 from cairn_protocol.codec import FRAME_BYTES
-from cairn_protocol.messages import OpenRun, RoundRequest
+from cairn_protocol.messages import AuditRequest, OpenRun, RoundRequest
 
 log = logging.getLogger("cairn.keeper")
-TIMED: Final = frozenset({OpenRun.kind, RoundRequest.kind})  # what has records read
+# What has records, or the audit log, read.
+TIMED: Final = frozenset({OpenRun.kind, RoundRequest.kind, AuditRequest.kind})
 
 
 class Slots:
