@@ -121,13 +121,20 @@ class Reviewers:
 
         Raises:
             InputError: no name.
-            PolicyRefusal: A1 or A2, or there is no such account.
+            PolicyRefusal: A1, A2 or A4, or there is no such account.
         """
         with self._one:
             self._allowed(session, second)
             gone = name_of(name)
+            if [account.name for account in self._store.accounts()] == [gone]:  # A4
+                raise PolicyRefusal(
+                    f"{gone} is the last reviewer",
+                    code="last-reviewer",
+                    why="without an account anybody who may enter the keeper's folder would decide",
+                    hint="make another account first",
+                )
             self._store.remove_account(gone)
-            self._sessions.end_all_of(gone)  # A4
+            self._sessions.end_all_of(gone)  # A5
 
     def change_password(self, name: str, password: str, wanted: str) -> None:
         """Gives an account another password, against the one until now.
@@ -140,7 +147,7 @@ class Reviewers:
             account = self._proved(name, password)
             check_password(account.name, wanted)
             self._store.put_account(replace(account, secret=hash_of(wanted)))
-            self._sessions.end_all_of(account.name)  # A4
+            self._sessions.end_all_of(account.name)  # A5
 
     def _proved(self, name: str, password: str) -> Account:
         return proved(self._store, name, password, int(self._now()))

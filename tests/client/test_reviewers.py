@@ -221,6 +221,13 @@ def test_a_removed_account_has_no_session_and_its_name_may_be_had_again(desk: De
     assert code_of(desk.enter, "bob", BOB) == "policy.sign-in-refused"
 
 
+def test_the_last_account_stays(desk: Desk) -> None:
+    anna, _ = desk.two()
+    desk.reviewers.remove("bob", anna)
+    assert code_of(desk.reviewers.remove, "Anna", anna) == "policy.last-reviewer"
+    assert desk.reviewers.person_of(anna) == "anna"
+
+
 def test_tokens_are_long_different_and_not_held(desk: Desk) -> None:
     anna, bob = desk.two()
     assert len(anna) >= 43
