@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -27,17 +28,17 @@ ABOUT_PATIENTS = ("/quarantine", "/courses")
 
 
 @cache
-def served_here(clinic: PageClinic) -> tuple[ASGIApp, EntryKey]:
+def served_here(folder: Path) -> tuple[ASGIApp, EntryKey]:
     """The clinic's pages, made once."""
     key = EntryKey.fresh(f"http://{HOST}")
-    return clinic_pages(clinic.folder, Entry(key), frozenset({HOST})), key
+    return clinic_pages(folder, Entry(key), frozenset({HOST})), key
 
 
 class Visitor:
     """A browser that was let in, without a browser."""
 
-    def __init__(self, clinic: PageClinic) -> None:
-        app, key = served_here(clinic)
+    def __init__(self, clinic: PageClinic, folder: Path | None = None) -> None:
+        app, key = served_here(folder or clinic.folder)
         self.client = TestClient(app, base_url=f"http://{HOST}", follow_redirects=False)
         self.client.get(key.link().partition(HOST)[2])
         found = re.search(r'name="csrf" value="([^"]+)"', self.get("/pause").text)
@@ -121,6 +122,19 @@ def test_nobody_but_who_signed_in_sees_a_patient(clinic: PageClinic, ada: Visito
         if not path.startswith(ABOUT_PATIENTS):
             assert SEED.lower() not in ada.seen(path).text.lower(), path
     assert SEED.lower() in ada.seen("/courses").text.lower()
+
+
+def test_the_page_does_with_the_keepers_socket_alone(clinic: PageClinic, tmp_path: Path) -> None:
+    """As its service, which finds clinic.toml and run/ and no other file of the clinic."""
+    (tmp_path / "clinic.toml").write_bytes((clinic.folder / "clinic.toml").read_bytes())
+    (tmp_path / "run").symlink_to(clinic.folder / "run")
+    alone = Visitor(clinic, tmp_path)
+    alone.sign_in()
+    for path in alone.paths(clinic):
+        if not path.startswith("/doctor"):
+            alone.get(path)
+    assert "sees none of the clinic's files" in alone.get("/doctor").text
+    assert {file.name for file in tmp_path.iterdir()} == {"clinic.toml", "run"}
 
 
 def test_a_patient_is_in_no_address_and_no_title(ada: Visitor, clinic: PageClinic) -> None:
