@@ -6,7 +6,8 @@ A2  Where two approvals are needed and two accounts exist, two reviewers make or
     else one of them could make the second whose approval is missing.
 A3  Where a clinic has accounts, whoever decides has signed in. Where it has none, they are
     whom they say, and no two approvals can be counted.
-A4  An account whose password changed, or that was removed, has no session.
+A4  The last account stays: a clinic that has accounts has them from then on.
+A5  An account whose password changed, or that was removed, has no session.
 """
 
 from __future__ import annotations
