@@ -47,7 +47,9 @@ from cairn_protocol.study import QuestionSpec, Study
 BLOCK: Final = 256  # patients
 ANY_COMPANION: Final = COLUMNS.index("any_companion")
 MOST_BANDS: Final = 6
-# Of the people judged at a horizon, those with a pair that begins in a band of weeks (synthetic):
+# Held-out people with a pair of scores so many weeks apart, in synthetic worlds:
+WITH_PAIR: Final = dict(zip(HORIZONS, (0.45, 0.45, 0.7, 0.6, 0.5), strict=True))
+# Of these, those with one that begins in a band of weeks:
 IN_FIRST_BAND, FADES = 0.85, 1 / 40  # of that a week later
 
 
@@ -185,13 +187,14 @@ class Error(Question[Weekly]):
     def expected(self, noise: SumNoise) -> tuple[Expected, ...]:
         """What the model gains on the last value and on its prior, over all its horizons.
 
-        Every planned held-out patient counts at each horizon, fewer of them in later weeks, and
+        As many planned held-out patients count at each horizon, fewer of them in later weeks, and
         errors vary as on the synthetic worlds from which the scales of `error_sums` come.
         """
-        people = self.study.cohort.planned_patients * self.split.share
+        held_out = self.study.cohort.planned_patients * self.split.share
+        people = held_out * np.array([WITH_PAIR[h] for h in self.settings.horizons])
         starts = np.array(self._ends[:-1])
         there = IN_FIRST_BAND * (1 - FADES * starts) if self.settings.weeks else np.ones(1)
-        total = self.sums.planned(people * np.repeat(there, len(self.settings.horizons)))
+        total = self.sums.planned(np.outer(there, people).ravel())
         rows = self.sums.decode(total, noise.variance, fewest=0)
         single = len(self.settings.horizons) == 1
         bands = bands_of(self.settings.weeks)
