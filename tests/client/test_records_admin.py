@@ -68,9 +68,13 @@ def faulty(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One keeper for the tests that only look; it has imported once."""
-    os.environ.setdefault("PYTHONPATH", os.pathsep.join(sys.path))
     folder = faulty(tmp_path_factory.mktemp("records") / "oak")
-    with KeeperService(ClinicFolder.open(folder)), KeeperClient(Sockets(folder).admin) as people:
+    with (
+        pytest.MonkeyPatch.context() as here,
+        KeeperService(ClinicFolder.open(folder)),
+        KeeperClient(Sockets(folder).admin) as people,
+    ):
+        here.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         one = Served(folder, people)
         with pytest.raises(InputError, match="nothing-found"):
             one.ask("Quality", pb.QualityRequest(), pb.QualityReply)
