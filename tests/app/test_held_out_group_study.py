@@ -88,8 +88,10 @@ def test_the_answer_is_that_of_the_group_and_of_a_model_that_the_others_trained(
     start = course.start({})
     trained = course.estimate(start, total("course", ("elm", "yew"), start), SumNoise(0.0))
     parameters = answers["course"].released["parameters"]
-    np.testing.assert_allclose(parameters, trained.released["parameters"], atol=1e-5)
-    assert not np.array_equal(parameters, answers["course"].released["prior"])
+    moved = np.linalg.norm(parameters - answers["course"].released["prior"])
+    assert moved > 0.01
+    # As near as sums in another order are, against what training moved.
+    assert np.linalg.norm(parameters - trained.released["parameters"]) < 2e-3 * moved
     state = error.start({f"course/{k}": v for k, v in answers["course"].released.items()})
     right = error.estimate(state, total("error", ("ash", "oak"), state), SumNoise(0.0))
     told = {e.name: e.value for e in answers["error"].estimates}
