@@ -195,6 +195,19 @@ def test_consent_is_read_from_patients_or_asked_about(tmp_path: Path) -> None:
     assert read.tallies["patients left out: consent ended"] == 1
 
 
+def test_a_sensitive_programme_is_left_out_or_asked_about(tmp_path: Path) -> None:
+    rows = [f"p{i},{i % 3},PHQ-9,{i % 20},{'1' if i < 4 else '0'}" for i in range(30)]
+    long(tmp_path, "patient,week,instrument,value,Part 2", rows)
+    proposal, read = accept(tmp_path)
+    assert 'sensitive = "Part 2"' in proposal.text
+    assert read.counts == {"row-sensitive": 4}
+    words = [f"p{i},{i % 3},PHQ-9,{i % 20},{'Suchthilfe' if i < 6 else 'Tagesklinik'}"
+             for i in range(30)]  # fmt: skip
+    (tmp_path / "mapping.toml").unlink()
+    proposal = propose(long(tmp_path, "patient,week,instrument,value,Abteilung", words))
+    assert any("'Suchthilfe' in 'Abteilung'" in check for check in proposal.checks)
+
+
 # What is asked, and what is refused
 
 

@@ -88,6 +88,7 @@ def understand(sample: Sample, order: Order | None) -> FileLook:
         _find(roles, looks, role, ("number",), names)
     _find(roles, looks, "item", ("number", "words"), names)
     _find(roles, looks, "arm", ("words",), names)
+    _find(roles, looks, "sensitive", ("words", "number"), names)
     said = _by_words(sample, looks, roles.get("patient"))
     named = tuple(
         name

@@ -15,6 +15,7 @@ from cairn_client.readers.proposing.words import (
     arm_of,
     instrument_of,
     plain,
+    says_sensitive,
 )
 from cairn_client.readers.proposing.writing import Page, key, quoted
 from cairn_client.readers.scales import ENGAGEMENT_RANGES, WEARABLE_RANGES
@@ -164,6 +165,27 @@ def _start(page: Page, name: TableName, found: FileLook, form: str | None) -> No
     page.put("patient", quoted(column), check=guess)
     if form:
         page.put("date_format", quoted(form), "as the dates of this file are written")
+    if name != "consent":
+        _sensitive(page, found)
+
+
+def _sensitive(page: Page, found: FileLook) -> None:
+    """The column that tags a sensitive programme; a question where only words sound like one."""
+    if "sensitive" in found.roles:
+        page.put("sensitive", quoted(found.roles["sensitive"]),
+                 "left out: rows with anything but an empty cell or a plain no")  # fmt: skip
+        return
+    for column, how in found.looks.items():
+        if how.kind != "words" or column == found.roles.get("instrument"):
+            continue
+        seen = shown(found.sample.column(column), found.values("patient"))
+        named = [word for word in seen.words if says_sensitive(word)]
+        if named:
+            page.check(
+                f"{', '.join(map(repr, named))} in {column!r}: is that a sensitive programme "
+                "(substance use, 42 CFR Part 2)? Then export a column that tags it, and name it "
+                "here: sensitive = ..."
+            )
 
 
 def _time(page: Page, found: FileLook) -> None:

@@ -49,6 +49,10 @@ ROLES: Final[dict[str, str]] = {
     "gultigab van vanaf begindatum debut du datedebut depuis",
     "ends": "ends end until enddate to validuntil bis ende gultigbis tot einde einddatum fin "
     "datefin au jusquau",
+    "sensitive": "sensitive sensitivity part2 cfr42part2 42cfrpart2 confidential restricted sud "
+    "substanceuse substanceusedisorder sensibel sucht suchthilfe suchtprogramm sperrvermerk "
+    "gesperrt gevoelig vertrouwelijk verslaving verslavingszorg sensible confidentiel addiction "
+    "addictologie",
     "measure": "measure event indicator variable merkmal ereignis messgrosse kenmerk gebeurtenis "
     "maat mesure indicateur evenement kennzahl",
     "coverage": "coverage abdeckung dekking couverture tragequote",
@@ -112,6 +116,9 @@ _ARMS: Final = (
      r"nonaccompagn|sansaccompagn|sansguid|selfguided"),
     ("dmhi_guided", r"guided|begleit|begeleid|accompagn|guide|coach"),
 )  # fmt: skip
+_SENSITIVE: Final = re.compile(
+    r"substance|addict|sucht|verslav|alcohol|alkohol|opioid|opiat|42cfr|part2|^sud$|hiv"
+)
 _PROGRAMMES: Final = r"app|online|digital|dmhi|internet|icbt|ikvt|programm|numeri|ehealth|web"
 
 
@@ -136,6 +143,11 @@ _VARIABLE_OF: Final = _by_word(VARIABLES)
 def roles_of(header: str) -> tuple[str, ...]:
     """The roles that a column of this name may have; most have none."""
     return _ROLE_OF.get(plain(header), ())
+
+
+def says_sensitive(word: str) -> bool:
+    """Whether a clinic's word sounds like a programme that the law protects (42 CFR Part 2)."""
+    return bool(_SENSITIVE.search(plain(word)))
 
 
 def says_consent(file: str) -> bool:
