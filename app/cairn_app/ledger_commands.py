@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -201,7 +202,9 @@ def verified(file: Path) -> Account:
 
 
 def _write(file: Path, lines: str) -> None:
-    with file.open("w", encoding="utf-8") as stream:
+    """Readable by its owner alone: a link that may read it does not start."""
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(lines)
 
 

@@ -126,6 +126,7 @@ def test_an_export_is_checked_anywhere(
     monkeypatch.setattr("cairn_client.keeper_admin.LINKS_AT_ONCE", links)
     file = tmp_path / "export.jsonl"
     told = cairn("--folder", running.path, "--export", file)
+    assert file.stat().st_mode & 0o777 == 0o600, "or the link does not start"
     assert told.exit_code == 0, told.output
     assert f"verify {file}" in told.output.replace("\n", " ")
     assert cairn("--folder", running.path, "--export", "-").output == file.read_text()
