@@ -44,7 +44,7 @@ sed 's/rounds = 12/rounds = 2/' /usr/local/src/cairn/examples/walk/study.toml > 
 chown -R cairn-keeper: .
 run='/opt/cairn/bin/cairn study run three/study.toml --clinics three --out three/out'
 sed -e "s#^ExecStart=.*#ExecStart=$run#" -e 's/^Restart=.*/Restart=no/' \\
-    -e 's/^Type=.*/Type=oneshot/' /etc/systemd/system/cairn-keeper.service \\
+    -e 's/^Type=.*/Type=oneshot/' -e /^LoadCredential/d /etc/systemd/system/cairn-keeper.service \\
     > /etc/systemd/system/cairn-train.service
 systemctl daemon-reload
 systemctl start cairn-train
