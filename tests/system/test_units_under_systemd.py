@@ -115,6 +115,31 @@ def test_the_import_runs_as_a_service(machine: Machine) -> None:
     assert "is kept, sealed" in machine.run("journalctl -u cairn-import").stdout
 
 
+ENTER = f"""
+set -e
+systemctl start cairn-page
+for try in $(seq 60); do
+    link=$(runuser -u cairn-keeper -- cairn clinic page --link --json --folder {CLINIC}) && break
+    sleep 0.5
+done
+/opt/cairn/bin/python - "$link" <<'END'
+import json, sys, urllib.request
+from http.cookiejar import CookieJar
+link = next(value for value in json.loads(sys.argv[1]).values() if "/enter" in str(value))
+browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+print(browser.open(link).read().decode())
+END
+"""
+
+
+def test_the_page_runs_as_a_service_and_reaches_the_keeper(machine: Machine) -> None:
+    status(machine)
+    done = machine.run(ENTER)
+    log = machine.run("journalctl -n 20 -u cairn-page").stdout
+    assert done.returncode == 0, done.stderr + log
+    assert "connected" in done.stdout.lower(), done.stdout
+
+
 def test_a_model_trains_within_the_keepers_sandbox(machine: Machine) -> None:
     done = machine.run(TRAIN)
     assert done.returncode == 0, done.stderr + machine.run("journalctl -n 20 -u cairn-train").stdout
