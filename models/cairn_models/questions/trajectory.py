@@ -64,8 +64,9 @@ class Steps:
 
 ALONG_WORLDS: Final = Steps(0.07, 1.0)
 EVERYTHING: Final = Steps(0.5, 0.004)
-REACH: Final = 6.0  # standard deviations of worlds: as far noise may carry along any direction
-LEAST_DAMPING: Final = 1e-5  # of the loss's curvature along a direction, where there is no noise
+WIDTH: Final = 4.0  # standard deviations of worlds within which patients are looked for
+STRAIGHT: Final = 1e-9  # no direction counts as bending less
+SAMPLING: Final = 1 / 16  # variance of a patient's gradient over the loss's curvature, about
 FLOOR: Final = 0.02  # of C: Adam's, near the noise in a mean of patients
 SCRATCH: Final = "none"  # the prior that is no prior
 
@@ -74,11 +75,10 @@ class TrajectorySettings(Settings):
     """Settings of a `trajectory` question.
 
     Args:
-        rounds: gradient sums, each charged; 20 to 60 make little difference.
+        rounds: gradient sums, each charged; 15 to 40 make little difference.
         bound: C, the L2 norm to which a patient's gradient is clipped; left out, that of the space.
         learning_rate: of the first round; it falls as a cosine. Along directions it is the share of
-            a Newton step, damped by the noise to be expected, so that more patients make larger
-            steps by themselves; for all parameters it is Adam's. Left out, that of the space.
+            a Newton step, for all parameters it is Adam's. Left out, that of the space.
         held_out: share of patients who never train, or the study's group of clinics that does not.
         horizons: weeks ahead that count in the loss.
         prior: name of a pre-trained artefact, or "none" to start from the last value carried
@@ -88,7 +88,7 @@ class TrajectorySettings(Settings):
         directions: how many, those first along which the loss bends most.
     """
 
-    rounds: int = Field(default=40, ge=1, le=200)
+    rounds: int = Field(default=20, ge=1, le=200)
     bound: float | None = Field(default=None, gt=0, le=100)
     learning_rate: float | None = Field(default=None, gt=0, le=10)
     held_out: HeldOut = 0.3
@@ -156,25 +156,24 @@ class Trajectory(Question[tuple[Block, ...]]):
     def _descent(self) -> Descent:
         s, curvature = self.settings, self.space.curvature
         if curvature is not None:
-            return Newton(s.rounds, self._rate, curvature.astype(np.float64), self._damping)
+            bends = np.maximum(curvature.astype(np.float64), STRAIGHT)
+            return Newton(s.rounds, self._rate, bends, self._pull(bends))
         floor = 1e-8 if s.prior == SCRATCH else FLOOR * self.bound
         return Adam(s.rounds, self._rate, floor)
 
-    @property
-    def _damping(self) -> float:
-        """What keeps the noise of all steps together, along a direction without any curvature,
-        within `REACH`: steps of a cosine's rates r have Σr² = ⅜ T r₀²."""
-        noise = self._noise_in_mean
-        return max(
-            self._rate * noise * math.sqrt(0.375 * self.settings.rounds) / REACH, LEAST_DAMPING
-        )
+    def _pull(self, curvature: Vector) -> Vector:
+        """(k,) ridge towards the prior: what makes the least expected error of a place that was
+        drawn with `WIDTH` along each direction and seen through the noise of all rounds, and
+        through the few patients that there are."""
+        seen = self._noise_in_mean**2 / self.settings.rounds / curvature
+        return np.asarray((seen + SAMPLING / self.planned_training) / WIDTH**2)
 
     @property
     def _noise_in_mean(self) -> float:
         """About the noise in one number of a round's mean, from the study alone.
 
-        Near enough for how large a step may be: at δ = 1e-6 the multiplier of one round is 4 to 6
-        over ε for ε from 0.5 to 8. What is charged and added is computed elsewhere.
+        Near enough for how far to trust a direction: at δ = 1e-6 the multiplier of one round is 4
+        to 6 over ε for ε from 0.5 to 8. What is charged and added is computed elsewhere.
         """
         policy, epsilon = self.study.policy, self.spec.epsilon
         if epsilon is None or not self.study.noised:

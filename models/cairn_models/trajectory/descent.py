@@ -51,11 +51,11 @@ class Descent(ABC):
             )
         self.done += 1
         rate = self.learning_rate * 0.5 * (1 + np.cos(np.pi * round_ / self.rounds))
-        moved = parameters.astype(np.float64) - rate * self._direction(gradient)
-        return np.asarray(moved, dtype=np.float32)
+        place = parameters.astype(np.float64)
+        return np.asarray(place - rate * self._direction(place, gradient), dtype=np.float32)
 
     @abstractmethod
-    def _direction(self, gradient: Vector) -> Vector:
+    def _direction(self, place: Vector, gradient: Vector) -> Vector:
         """(d,) what one whole step would subtract."""
 
 
@@ -63,18 +63,19 @@ class Descent(ABC):
 class Newton(Descent):
     """Newton's steps where the loss's curvature along each direction is known from public data.
 
-    A direction along which the loss hardly bends would be followed wherever the noise leads:
-    `damping`, in the curvature's units, bounds how far (Levenberg 1944).
+    They lead to the least of loss + ½ Σ pull · place²: a direction along which the loss hardly
+    bends would otherwise be followed wherever the noise leads.
 
     Args:
         curvature: (d,) second derivatives of the mean loss, none negative.
+        pull: (d,) of the origin, in the same units, each above zero.
     """
 
     curvature: Vector
-    damping: float
+    pull: Vector
 
-    def _direction(self, gradient: Vector) -> Vector:
-        return gradient / (self.curvature + self.damping)
+    def _direction(self, place: Vector, gradient: Vector) -> Vector:
+        return (gradient + self.pull * place) / (self.curvature + self.pull)
 
 
 @dataclass
@@ -91,7 +92,7 @@ class Adam(Descent):
     _mean: Vector = field(default_factory=lambda: np.zeros(0), init=False, repr=False)
     _square: Vector = field(default_factory=lambda: np.zeros(0), init=False, repr=False)
 
-    def _direction(self, gradient: Vector) -> Vector:
+    def _direction(self, place: Vector, gradient: Vector) -> Vector:
         if self.done == 1:
             self._mean, self._square = np.zeros_like(gradient), np.zeros_like(gradient)
         a, b = DECAY
