@@ -7,5 +7,5 @@
     running    the keeper's side of that process
     view       all of it as messages of records.proto
 
-The keeper reads no file for what its people ask: docs/adr/0015-what-an-import-leaves.md.
+The keeper reads no file for what its people ask: docs/adr/0017-what-an-import-leaves.md.
 """
