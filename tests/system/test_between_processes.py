@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -145,7 +148,12 @@ def test_the_walk_from_keys_to_report(federation: Federation) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["exact", pytest.param("exact-with-kills", marks=pytest.mark.soak)]
+    "name",
+    [
+        "exact",
+        pytest.param("exact-with-kills", marks=pytest.mark.soak),
+        pytest.param("exact-with-all-killed", marks=pytest.mark.soak),
+    ],
 )
 def test_the_answers_are_those_of_one_process_to_the_last_bit(
     name: str, federation: Federation, tmp_path: Path
@@ -156,6 +164,9 @@ def test_the_answers_are_those_of_one_process_to_the_last_bit(
         until(lambda: federation.opened(study) >= 2, "two rounds")
         kill(federation, "server")
         federation.clinics["elm"].running.kill_part("keeper")
+    if name == "exact-with-all-killed":
+        until(lambda: federation.opened(study) >= 2, "two rounds")
+        kill_all(federation)
     assert federation.watch(study).status == 0
     for clinic in federation.members:
         source = federation.clinics[clinic].folder
@@ -385,6 +396,25 @@ def kill(federation: Federation, victim: str) -> None:
         federation.run_server()
     else:
         federation.clinics["elm"].running.kill_part(victim)
+
+
+def kill_all(federation: Federation) -> None:
+    """SIGKILL to server, keepers, links and what watches over them; returns when all are back."""
+    assert federation.server is not None
+    daemons = [clinic.running for clinic in federation.clinics.values()]
+    parts = [pid for daemon in daemons for pid in daemon.parts().values()]
+    for daemon in (federation.server, *daemons):
+        daemon.process.kill()
+    for pid in parts:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for daemon in (federation.server, *daemons):
+        daemon.process.wait()
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in parts), "their end")
+    federation.run_server()
+    for clinic in federation.clinics.values():
+        clinic.run()
+    until(lambda: all(c.connected for c in federation.clinics.values()), "all to connect")
 
 
 def results_of(federation: Federation, study: StoredStudy) -> dict:  # type: ignore[type-arg]
