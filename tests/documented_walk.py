@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING: Final = re.compile(r"^## (.+)$", re.MULTILINE)
 _PROMPT: Final = re.compile(r"^([a-z]+)([$#]) (.*)$")
 _ASKED: Final = re.compile(
     r"^(?P<prompt>Token: |Type \S+ or \S+ to \w+ it: )(?P<answer>.+)$"
@@ -44,11 +45,18 @@ ANYTHING: Final = "…"
 class Step:
     """One command: `who` types `command`, as root or not, and `shown` is what it should say."""
 
+    section: str  # the heading above it
     line: int
     who: str
     root: bool
     command: str
     shown: str
+
+    @property
+    def alone(self) -> bool:
+        """Whether its section is `who`'s: `## oak: …`, which waits for nobody and may run beside
+        those of others."""
+        return self.section.startswith(f"{self.who}:")
 
     @property
     def asked(self) -> list[tuple[str, str]]:
@@ -83,11 +91,13 @@ def steps_of(page: str) -> list[Step]:
     steps = []
     for block in _BLOCK.finditer(page):
         first = page.count("\n", 0, block.start(1)) + 1
-        steps += _steps(block[1].splitlines(), first)
+        headings = _HEADING.findall(page, 0, block.start(1))
+        section = headings[-1] if headings else ""
+        steps += _steps(block[1].splitlines(), section, first)
     return steps
 
 
-def _steps(lines: list[str], first: int) -> list[Step]:
+def _steps(lines: list[str], section: str, first: int) -> list[Step]:
     at = [number for number, line in enumerate(lines) if _PROMPT.match(line)]
     if not at or at[0] != 0:
         raise ValueError(f"line {first}: a console block begins with a prompt, such as oak$")
@@ -100,7 +110,8 @@ def _steps(lines: list[str], first: int) -> list[Step]:
             command.append(lines[body].removeprefix("> "))
             body += 1
         shown = "\n".join(lines[body:end])
-        steps.append(Step(first + start, found[1], found[2] == "#", "\n".join(command), shown))
+        text = "\n".join(command)
+        steps.append(Step(section, first + start, found[1], found[2] == "#", text, shown))
     return steps
 
 

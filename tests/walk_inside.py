@@ -21,9 +21,11 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain, groupby
 from pathlib import Path
 from typing import IO, Final
 
@@ -261,14 +263,34 @@ class Walk:
 
 
 def walk(page: str) -> tuple[Walk, list[Typed]]:
-    """Types a page's steps up to the first that says something else."""
+    """Types a page's steps up to the first that says something else.
+
+    Sections that are each a clinic's own are typed at the same time, as in their clinics.
+    """
     hiking, done = Walk(), []
-    for step in steps_of(page):
+    for alone, stretch in groupby(steps_of(page), key=lambda step: step.alone):
+        steps = list(stretch)
+        done += _beside(hiking, steps) if alone else _in_turn(hiking, steps)
+        if not all(typed.agrees for typed in done):
+            break
+    return hiking, sorted(done, key=lambda typed: (not typed.agrees, typed.line))
+
+
+def _beside(hiking: Walk, steps: Sequence[Step]) -> list[Typed]:
+    people = dict.fromkeys(step.who for step in steps)
+    with ThreadPoolExecutor(len(people)) as pool:
+        each = [[step for step in steps if step.who == who] for who in people]
+        return list(chain.from_iterable(pool.map(partial(_in_turn, hiking), each)))
+
+
+def _in_turn(hiking: Walk, steps: Iterable[Step]) -> list[Typed]:
+    done = []
+    for step in steps:
         done.append(hiking.type(step))
         print(f"{done[-1].seconds:5.1f}  {step.who}  {step.command}", file=sys.stderr, flush=True)
         if not done[-1].agrees:
             break
-    return hiking, done
+    return done
 
 
 def part_of(page: str, until: str) -> str:

@@ -50,6 +50,15 @@ def test_commands_are_read_with_who_types_them() -> None:
     ]
 
 
+def test_a_section_of_ones_own_is_known_by_its_heading() -> None:
+    page = "## oak: a clinic\n```console\noak# a\nteam$ b\n```\n## Both\n```console\noak$ c\n```\n"
+    assert [(step.section, step.alone) for step in steps_of(page)] == [
+        ("oak: a clinic", True),
+        ("oak: a clinic", False),
+        ("Both", False),
+    ]
+
+
 def test_a_block_that_begins_with_no_prompt_is_refused() -> None:
     with pytest.raises(ValueError, match="line 2: a console block begins with a prompt"):
         steps_of("```console\ncairn server init\n```\n")
