@@ -21,6 +21,7 @@ from cairn_models.trajectory.dp_gradient import Block
 from cairn_models.trajectory.features import weekly
 from cairn_models.trajectory.placing import Floats
 from cairn_privacy.accounting import sigma_for
+from cairn_protocol.policy import Policy
 from cairn_protocol.study import Study
 from cairn_server.safe_policy import safe_policy
 
@@ -35,12 +36,13 @@ instrument = "PHQ-9"
 [cohort]
 planned_patients = {patients}
 largest_clinic = {patients}
+{data}
 [[questions]]
 name = "course"
 kind = "trajectory"
-epsilon = 2.0
 held_out = 0.0
 """
+PUBLIC = '[privacy]\ndata = "public"'
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,10 @@ class Noise:
         """Standard deviation of every number of a round's sum."""
         return sigma_for(self.epsilon, DELTA, rounds) * bound * self.excess
 
+    def epsilon_of(self, policy: Policy) -> float:
+        """ε at which a study with `policy` has as much noise: what its question reckons with."""
+        return self.epsilon * math.sqrt(policy.clinics / policy.honest) / self.excess
+
 
 @dataclass(frozen=True)
 class Trainees:
@@ -88,7 +94,7 @@ class Trainees:
 
 def train(who: Trainees, noise: Noise | None, seed: int) -> Floats:
     """(d,) parameters after all rounds of the question's default settings."""
-    question, rng = _question(who.patients), np.random.default_rng(seed)
+    question, rng = _question(who.patients, noise), np.random.default_rng(seed)
     shape = question.shape
     bound = float(shape.bound or 0)
     sd = noise.sd(bound, shape.rounds) if noise else 0.0
@@ -110,8 +116,13 @@ def ridge(clinics: Sequence[Records], noise: Noise, seed: int) -> Ridge:
     )
 
 
-def _question(patients: int) -> Trajectory:
-    study = Study.parse(STUDY.format(patients=patients).encode())
+def _question(patients: int, noise: Noise | None = None) -> Trajectory:
+    """The shipped question, which reckons with the noise that there is."""
+    data = "" if noise else PUBLIC
+    text = STUDY.format(patients=patients, data=data)
+    if noise:
+        text += f"epsilon = {noise.epsilon_of(Policy())}\n"
+    study = Study.parse(text.encode())
     return Trajectory(study.questions[0], study)
 
 
