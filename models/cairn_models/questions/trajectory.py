@@ -64,7 +64,7 @@ class Steps:
 
 ALONG_WORLDS: Final = Steps(0.07, 1.0)
 EVERYTHING: Final = Steps(0.5, 0.004)
-WIDTH: Final = 4.0  # standard deviations of worlds within which patients are looked for
+WIDTH: Final = 3.0  # standard deviations of worlds within which patients are looked for
 STRAIGHT: Final = 1e-9  # no direction counts as bending less
 SAMPLING: Final = 1 / 16  # variance of a patient's gradient over the loss's curvature, about
 FLOOR: Final = 0.02  # of C: Adam's, near the noise in a mean of patients
