@@ -135,7 +135,8 @@ def test_the_complete_example_is_a_study_that_can_be_asked() -> None:
 
 def test_the_smaller_examples_fit_into_a_study() -> None:
     whole, *smaller = re.findall(r"```toml\n(.*?)```", STUDY_FILE.read_text(), flags=re.DOTALL)
-    whole = re.sub(r"(clinics|survivors|threshold) = 5\n", r"\1 = 6\n", whole)  # two halves of three
+    # groups are two halves of three clinics
+    whole = re.sub(r"(clinics|survivors|threshold) = 5\n", r"\1 = 6\n", whole)
     for part in smaller:
         Study.parse((whole + "\n" + part).encode())
 
