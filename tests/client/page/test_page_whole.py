@@ -17,6 +17,7 @@ from cairn_client.imports.store import ImportFindings
 from cairn_client.page.entry import Entry, EntryKey
 from cairn_client.page.pages import PLACES, clinic_pages
 from cairn_client.page.routes_reviewers import own_path
+from cairn_client.page.site import Site
 from cairn_privacy.chain import verify_export
 from cairn_protocol.proto import results_pb2 as results
 from html_page import Page
@@ -155,6 +156,33 @@ def test_a_patient_is_in_no_address_and_no_title(ada: Visitor, clinic: PageClini
     ada.get(courses[0], 403)
     ada.sign_in()
     ada.get(courses[0], 404)
+
+
+def test_item_9_is_told_with_its_day_and_answer_and_a_flag_on_its_persons_page(
+    ada: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = next(a for a in ada.get("/courses").addresses if a.startswith("/courses/of/"))
+    nine = results.ItemNine(day="2026-03-04", answer=2, advice="Look at it with this person.")
+    person = results.PersonLine(patient="somebody", item_nine=nine)
+    flags = [results.Flag(id="f1", patient="somebody", day="2026-03-04", basis="26 in week 8")]
+    course = results.CourseReply(caption="Research use only.", person=person, flags=flags)
+    listed = results.PersonsReply(caption="Research use only.", persons=[person], order="by day")
+    flagged = results.FlagsReply(caption="Research use only.", flags=flags, order="by day")
+    flagged.flags[0].item_nine.CopyFrom(nine)
+    asked = {"Course": course, "Patients": listed, "Flags": flagged}
+    real = Site.ask
+    monkeypatch.setattr(
+        Site,
+        "ask",
+        lambda site, method, *rest: asked.get(method) or real(site, method, *rest),
+    )
+    for path in (at, "/courses", "/courses/flags"):
+        text = ada.get(path).text
+        assert "PHQ-9 item 9: 2 on 2026-03-04." in text
+        assert "Look at it with this person." in text
+    assert "2026-03-04: 26 in week 8." in ada.get(at).text
+    course.person.ClearField("item_nine")  # 0, or never asked: nothing is said of it
+    assert "item 9" not in ada.get(at).text
 
 
 def test_every_page_of_results_says_what_it_is_for(ada: Visitor, clinic: PageClinic) -> None:
