@@ -26,7 +26,7 @@ lint: $(READY) ## ruff and mypy strict
 	@$(BIN)/mypy
 
 test: $(READY) lint ## the fast suite
-	@$(BIN)/pytest -n $(JOBS) --dist loadscope -m "not soak"
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder -m "not soak"
 
 soak: $(READY) ## the long runs
 	@$(BIN)/pytest -n $(JOBS) --dist loadscope -m soak

@@ -65,7 +65,7 @@ def migrate(database: sqlite3.Connection, version: int, seal: Callable[..., byte
     if version < 2:
         _from_the_first(database, seal)
     for step in range(max(version, 2) + 1, VERSION + 1):
-        for statement in _statements(_STEPS[step]):
+        for statement in statements(_STEPS[step]):
             database.execute(statement)
     database.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -73,7 +73,7 @@ def migrate(database: sqlite3.Connection, version: int, seal: Callable[..., byte
 def _from_the_first(database: sqlite3.Connection, seal: Callable[..., bytes]) -> None:
     runs = database.execute("SELECT run, study, clinic, progress, at FROM runs").fetchall()
     database.execute("DROP TABLE runs")
-    for statement in _statements(_RUNS + _PEERS):
+    for statement in statements(_RUNS + _PEERS):
         database.execute(statement)
     for run, study, clinic, progress, at in runs:
         place = Place(study, clinic, Progress.from_body(progress + NOTHING))  # nothing was opened
@@ -81,7 +81,7 @@ def _from_the_first(database: sqlite3.Connection, seal: Callable[..., bytes]) ->
         database.execute("INSERT INTO runs VALUES (?, ?, ?)", row)
 
 
-def _statements(script: str) -> list[str]:
+def statements(script: str) -> list[str]:
     """The script's statements one by one: `executescript` would end the transaction."""
     found, held = [], ""
     for line in script.splitlines():

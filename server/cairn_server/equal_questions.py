@@ -2,9 +2,9 @@
 
 Asking the same of the same clinics twice would charge their patients twice and let the noise be
 averaged out. Two questions are equal where everything that decides a sum is: kind and settings, ε,
-outcome, instruments, variables, cohort, data and δ, policy and the clinics' identities. Only kinds
-that say so (`Question.repeatable`) are, and only for a window of entry that has closed, on
-the day on which the sum was opened: else other patients would be meant.
+outcome, instruments, variables, cohort, groups, data and δ, policy and the clinics' identities.
+Only kinds that say so (`Question.repeatable`) are, and only for a window of entry that has closed,
+on the day on which the sum was opened: else other patients would be meant.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from cairn_server.journal import Total
 from cairn_server.store import Store
 from cairn_server.store_journal import StoreJournal
 
-DEFINING: Final = ("outcome", "cohort", "instruments", "variables", "target_trial", "policy")
+DEFINING: Final = (
+    *("outcome", "cohort", "instruments", "variables", "target_trial", "groups", "policy"),
+)
 
 
 @dataclass(frozen=True)

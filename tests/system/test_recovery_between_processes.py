@@ -172,6 +172,7 @@ def test_a_keeper_killed_after_its_upload_is_in_the_sum_and_taken_back(five: Fed
     check_ledgers(five, study, results)
 
 
+@pytest.mark.soak
 def test_a_keeper_killed_while_a_loss_is_made_good_costs_an_attempt(five: Federation) -> None:
     study = begun(five, "at-certify")
     with five.clinics["oak"].frozen():
@@ -244,6 +245,7 @@ def test_a_pause_leaves_the_others_to_go_on(five: Federation) -> None:
     check_ledgers(five, study, results)
 
 
+@pytest.mark.soak
 def test_answers_without_a_clinic_are_those_of_one_process_to_the_last_bit(
     five: Federation, tmp_path: Path
 ) -> None:

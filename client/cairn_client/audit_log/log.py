@@ -26,6 +26,7 @@ from typing import Final, Self
 from cairn_client.audit_log.chain import Chain, Entry, LogAltered
 from cairn_client.audit_log.kinds import Event, event
 from cairn_client.clinic_folder import ClinicFolder
+from cairn_client.store_schema import statements
 from cairn_privacy.durable import sync_folder
 from cairn_protocol.countersigning import Shown
 from cairn_protocol.errors import InputError, OurFault
@@ -85,7 +86,7 @@ class AuditLog:
     def _prepare(self, begun: Event) -> None:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            for statement in _statements(_SCHEMA):
+            for statement in statements(_SCHEMA):
                 self._database.execute(statement)
             self._database.execute("PRAGMA user_version = 1")
         elif version != 1:
@@ -272,17 +273,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         database.execute(f"PRAGMA {pragma}")
     return database
-
-
-def _statements(script: str) -> list[str]:
-    """One by one: `executescript` would end the transaction."""
-    found, held = [], ""
-    for line in script.splitlines():
-        held += line + "\n"
-        if sqlite3.complete_statement(held):
-            found.append(held)
-            held = ""
-    return found
 
 
 def _damaged(path: Path, why: str) -> InputError:

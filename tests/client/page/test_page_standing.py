@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,12 @@ from cairn_protocol.proto import keeper_pb2 as pb
 AWAY = InputError("the keeper cannot be reached", code="keeper-unreachable", why="no socket")
 BROKE = OurFault("the keeper broke off", code="keeper-call", why="deadline", hint="see its log")
 NOW = time.time()
+
+
+@pytest.fixture(autouse=True)
+def at_that_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the suite has run since this module was read."""
+    monkeypatch.setattr("cairn_client.page.standing.time", SimpleNamespace(time=lambda: NOW))
 
 
 def link(state: str = "connected", contact: float = NOW, **more: str) -> LinkStanding:
