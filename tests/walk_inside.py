@@ -102,21 +102,27 @@ def settle(srv: Path) -> None:
     _do("mount", "-t", "tmpfs", "none", str(SOURCES))
     (SOURCES / "cairn").mkdir()
     _do("mount", "--bind", str(CHECKOUT), str(SOURCES / "cairn"))
-    for needed in (Path(sys.base_prefix), Path(sys.prefix), CHECKOUT):
-        _let_pass(needed, layer)
+    _let_pass({Path(sys.base_prefix), Path(sys.prefix), CHECKOUT}, layer)
 
 
-def _let_pass(folder: Path, layer: Path) -> None:
-    """Where others may not pass to `folder`, it alone is put on an empty way there."""
-    closed = [p for p in reversed(folder.resolve().parents) if not p.stat().st_mode & stat.S_IXOTH]
-    if not closed:
-        return
-    kept = layer / folder.name
-    kept.mkdir()
-    _do("mount", "--bind", str(folder), str(kept))
-    _do("mount", "-t", "tmpfs", "-o", "mode=755", "none", str(closed[0]))
-    folder.mkdir(parents=True)
-    _do("mount", "--bind", str(kept), str(folder))
+def _let_pass(folders: set[Path], layer: Path) -> None:
+    """Where others may not pass to some of `folders`, these alone are put on empty ways there."""
+    ways = {folder.resolve(): _closed(folder.resolve()) for folder in folders}
+    hidden = sorted(folder for folder, way in ways.items() if way)  # what holds another comes first
+    for number, folder in enumerate(hidden):
+        (layer / str(number)).mkdir()
+        _do("mount", "--bind", str(folder), str(layer / str(number)))
+    for way in sorted({ways[folder] for folder in hidden}, key=str):
+        _do("mount", "-t", "tmpfs", "-o", "mode=755", "none", str(way))
+    for number, folder in enumerate(hidden):
+        folder.mkdir(parents=True, exist_ok=True)
+        _do("mount", "--bind", str(layer / str(number)), str(folder))
+
+
+def _closed(folder: Path) -> Path | None:
+    """The first folder on the way to `folder` through which others may not pass."""
+    way = reversed(folder.parents)
+    return next((p for p in way if not p.stat().st_mode & stat.S_IXOTH), None)
 
 
 def _do(*command: str) -> None:
