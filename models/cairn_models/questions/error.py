@@ -32,8 +32,9 @@ from cairn_models.questions.base import (
     Vector,
 )
 from cairn_models.questions.error_answer import Frame, answer, bands_of, label_of, suffix_of
-from cairn_models.questions.held_out import HeldOut, split_of_model
+from cairn_models.questions.held_out import HeldOut
 from cairn_models.questions.judged_contribution import of_errors
+from cairn_models.questions.judged_split import split_of_model
 from cairn_models.questions.trajectory import known_horizons
 from cairn_models.records import Records
 from cairn_models.trajectory.columns import COLUMNS, HORIZONS, LAST, WEEKS

@@ -23,7 +23,7 @@ from cairn_models.questions.base import (
     Settings,
 )
 from cairn_models.questions.held_out import HeldOut as HeldOutSetting
-from cairn_models.questions.held_out import split_of_model
+from cairn_models.questions.judged_split import split_of_model
 from cairn_models.records import Records
 from cairn_models.trajectory.features import Weekly, weekly
 from cairn_models.trajectory.network import parameter_count
