@@ -8,14 +8,14 @@ from typing import Final
 
 import numpy as np
 
-from cairn_models.answers import SHARE, Answer, Bars, Cell, Estimate, Figure, Forest, Table
+from cairn_models.answers import Answer, Bars, Cell, Estimate, Figure, Forest, Table
 from cairn_models.disclosure import held_back
 from cairn_models.measures import Instrument
-from cairn_models.proportions import NORMAL_95, Proportion, noise_share
+from cairn_models.proportions import NORMAL_95
+from cairn_models.questions.judged_share import TOO_FEW, share_estimate
 from cairn_models.trajectory.calibration_sums import BANDS, Decoded, Line
 
 KIND: Final = "calibration"
-TOO_FEW: Final = "too few people to tell through the noise"
 WOULD_TELL: Final = "held back, since a smaller group could be worked out from it"
 TOO_ALIKE: Final = "foretold medians spread too little to tell through the noise"
 MAIN: Final = 0.8  # the band that sentences are about
@@ -95,7 +95,7 @@ def _group(frame: Frame, decoded: Decoded, scale: int, level: int | None, why: s
     name = "all" if level is None else frame.levels[level]
     where = "" if level is None else f", {frame.by.replace('_', ' ')} {name}"
     coverage = tuple(
-        _coverage(
+        share_estimate(
             coverage_name(instrument, band, name),
             f"{instrument.name}: within the {band:.0%} band{where}".replace("%", " %"),
             decoded.coverage(scale, b, level=level),
@@ -107,23 +107,6 @@ def _group(frame: Frame, decoded: Decoded, scale: int, level: int | None, why: s
     suffix = "" if level is None else f"-{name}"
     told = _line(instrument, line, suffix, where, why) if frame.line else {}
     return Group(instrument, name, coverage, told)
-
-
-def _coverage(name: str, label: str, p: Proportion, why: str) -> Estimate:
-    why = why or ("" if p.readable else TOO_FEW)
-    if why:
-        return Estimate(name, label, None, unit=SHARE, suppressed=why)
-    return Estimate(
-        name,
-        label,
-        float(p.value),
-        float(p.low),
-        float(p.high),
-        float(np.sqrt(p.sampling + p.noise)),
-        float(noise_share(p.sampling, p.noise)),
-        SHARE,
-        count=float(p.count),
-    )
 
 
 def _line(
@@ -175,7 +158,7 @@ def _by_horizon(frame: Frame, decoded: Decoded, scale: int) -> list[tuple[Estima
     instrument = frame.scales[scale]
     return [
         tuple(
-            _coverage(
+            share_estimate(
                 coverage_name(instrument, band, f"week{horizon}"),
                 f"{instrument.name}: within the {band:.0%} band, ".replace("%", " %")
                 + _ahead(horizon),

@@ -17,9 +17,9 @@ from cairn_models.proportions import (
     NORMAL_95,
     Cells,
     least_count,
-    noise_share,
     proportion,
 )
+from cairn_models.questions.judged_share import TOO_FEW, share_estimate
 from cairn_models.statistics.binned import (
     Binned,
     Statistic,
@@ -31,7 +31,6 @@ from cairn_models.statistics.binned import (
     recalibration,
 )
 
-TOO_FEW: Final = "too few people to tell through the noise"
 TOO_RARE: Final = "too few people with the outcome, or without it, to tell through the noise"
 WOULD_TELL: Final = "held back, since a smaller group could be worked out from it"
 NO_FIT: Final = "bins and outcome do not determine it"
@@ -305,16 +304,4 @@ def _observed(frame: Frame, seen: Binned, number: int, bins: range) -> Estimate:
         np.asarray(having), np.asarray(lacking), cells, noise_sd=1.0, fewest=frame.fewest
     )
     name, label = f"observed-{number}", f"{frame.label}: foretold {frame.told_as(bins)}"
-    if not p.readable:
-        return Estimate(name, label, None, unit=SHARE, suppressed=TOO_FEW)
-    return Estimate(
-        name,
-        label,
-        float(p.value),
-        float(p.low),
-        float(p.high),
-        float(np.sqrt(p.sampling + p.noise)),
-        float(noise_share(p.sampling, p.noise)),
-        SHARE,
-        count=float(p.count),
-    )
+    return share_estimate(name, label, p)

@@ -8,6 +8,7 @@ import pytest
 from cairn_models.answers import Course
 from cairn_models.measures import INSTRUMENTS
 from cairn_models.questions.base import KeyedSplit, SumNoise
+from cairn_models.questions.trajectory import SAMPLING, WIDTH
 from cairn_models.records import Records
 from cairn_models.trajectory import artefact
 from cairn_models.trajectory.columns import LAST
@@ -52,6 +53,21 @@ def test_every_parameter_trains_where_the_study_says_so(ask):
     for course in ({"space": "all"}, {"prior": "none"}):
         assert ask("course", course=course).shape.length == parameter_count()
     assert ask("course", course={"directions": 12}).shape.length == 12
+
+
+def test_the_pull_to_the_prior_follows_the_noise_of_the_study(ask):
+    """Four times the noise, sixteen times what is unseen; the few patients' share stays."""
+    question = ask("course")
+    curvature = question.space.curvature.astype(float)
+    quieter = type(question)(
+        question.spec.model_copy(update={"epsilon": 4 * question.spec.epsilon}), question.study
+    )
+    few = SAMPLING / question.planned_training / WIDTH**2
+    loud, quiet = question._pull(curvature) - few, quieter._pull(curvature) - few
+    assert (quiet > 0).all()
+    assert loud == pytest.approx(16 * quiet, rel=1e-6)
+    assert loud * curvature == pytest.approx(np.full(len(curvature), loud[0] * curvature[0]))
+    assert np.array_equal(question._descent.pull, question._pull(curvature))
 
 
 def test_held_out_patients_never_train(ask, clinic):
