@@ -395,8 +395,9 @@ class Federation:
         return [Event(**json.loads(event.json)) for event in self.store.events(run.run)]
 
     def opened(self, study: StoredStudy) -> int:
-        """Sums that were opened, as the events have it."""
-        return sum(event.stage == "round" for event in self.events(study))
+        """Sums that were opened; a server that carries on tells of each again."""
+        opened = {(e.question, e.done) for e in self.events(study) if e.stage == "round"}
+        return len(opened)
 
     def watch(self, study: StoredStudy) -> Done:
         """Watches it to its end."""

@@ -170,8 +170,13 @@ class FlowerState:
         return self._state.get_node_id_by_public_key(public_key)
 
     def make_way(self, node: int) -> None:
-        """Let `node` activate itself although Flower thinks that it is still online."""
-        self._state.deactivate_node(node)
+        """Let `node` activate itself although Flower thinks that it is still online.
+
+        It stays one that is waited for: Flower answers at once for a node that is deactivated.
+        """
+        with self._state.lock:
+            if (known := self._state.nodes.get(node)) and known.status == NodeStatus.ONLINE:
+                known.status = NodeStatus.OFFLINE
 
     def keep_online(self, node: int) -> None:
         """Have Flower wait for `node`; it would answer for a silent one. Deadlines are ours."""

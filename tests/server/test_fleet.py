@@ -286,7 +286,7 @@ def test_a_clinic_that_flower_thinks_is_gone_is_waited_for(
     oak, first = link(fleet, team)
     first.activate()
     identifier = ask(fleet, oak)
-    fleet._state.make_way(oak)  # offline, as after a minute of silence
+    fleet._state.factory.state().deactivate_node(oak)  # as after a minute of silence
     assert fleet.grid("s").pull_messages([identifier]) == []
     assert first.pull() is not None
 

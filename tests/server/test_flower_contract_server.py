@@ -132,6 +132,26 @@ def test_a_node_that_is_online_activates_again_after_make_way(
     assert link.activate_node(NODE, 30.0)
 
 
+def test_a_node_is_waited_for_while_it_activates_itself(
+    state: FlowerState, key: bytes, run: int
+) -> None:
+    state.admit(NODE, key)
+    wire_id = send(state, run, NODE, b"?")
+    assert wire_id is not None
+    state.make_way(NODE)
+    assert state.collect(run, [wire_id]) == []  # by another thread, before the node is online
+    assert state.factory.state().activate_node(NODE, 30.0)
+    assert state.collect(run, [wire_id]) == []
+
+
+def test_who_is_shut_out_is_let_in_by_nothing(state: FlowerState, key: bytes) -> None:
+    state.admit(NODE, key)
+    state.shut_out(NODE)
+    state.make_way(NODE)
+    assert state.node_of(key) is None
+    assert not state.factory.state().activate_node(NODE, 30.0)
+
+
 def test_a_run_lives_while_it_is_beaten_for_and_ends(state: FlowerState, run: int) -> None:
     assert state.run(run).status.status == "running"
     assert state.beat(run)
@@ -222,10 +242,10 @@ def test_flower_answers_for_a_node_that_is_silent_unless_kept_online(
     state.admit(NODE, key)
     wire_id = send(state, run, NODE, b"?")
     assert wire_id is not None
-    state.make_way(NODE)  # offline, as Flower has it
+    state.factory.state().deactivate_node(NODE)
     state.keep_online(NODE)
     assert state.collect(run, [wire_id]) == []
-    state.make_way(NODE)
+    state.factory.state().deactivate_node(NODE)
     (told,) = state.collect(run, [wire_id])
     assert told.tree is None
 
