@@ -26,7 +26,8 @@ lint: $(READY) ## ruff and mypy strict
 	@$(BIN)/mypy
 
 test: $(READY) lint ## the fast suite
-	@$(BIN)/pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder -m "not soak"
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder -m "not soak" \
+		--timeout 600 --timeout-method thread
 
 soak: $(READY) ## the long runs
 	@$(BIN)/pytest -n $(JOBS) --dist loadscope -m soak

@@ -1,6 +1,6 @@
 """Kill −9 at every step of a link to the disk, and at random: nothing released is unpaid for.
 
-The keeper is a forked child that reserves, releases (tells the parent, through a pipe, what left)
+The keeper is a child process that reserves, releases (tells the parent, through a pipe, what left)
 and commits or voids, over and over. Whatever it said it released must be in the ledger afterwards,
 each once; a charge without a release is allowed, for it is the cautious side.
 """
@@ -9,33 +9,22 @@ from __future__ import annotations
 
 import os
 import random
-import select
-import signal
-import struct
 import time
 from collections.abc import Callable
 from datetime import date
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import get_args
+from signal import SIGKILL
 
 import pytest
 
-from cairn_privacy.accounting import units_within
 from cairn_privacy.blocks import Blocks
 from cairn_privacy.ledger import Ledger
-from cairn_privacy.ledger_file import Passing, Step, no_step
-from cairn_privacy.links import StudyAccount
 from cairn_protocol.errors import PolicyRefusal
+from ledger_child import ACCOUNT, CLOSED, RELEASED, RESERVED, RHO, STEPS, STUDY, TOLD, born
 
-STUDY = b"s" * 32
-RHO = 2.0**-20
-ACCOUNT = StudyAccount(
-    STUDY.hex(), "killed", "", "", Blocks.of_window(date(2024, 1, 1), None), units_within(1.0)
-)
-STEPS = get_args(Step)
-TOLD = struct.Struct(">BI")  # what was told, of which attempt
-RESERVED, RELEASED, CLOSED = range(3)
-Kill = Callable[[int, int], None]  # of a child, by the pipe on which it tells
+PATIENCE = 60.0  # seconds for what takes some milliseconds
+Kill = Callable[[int, Connection], None]  # of a child, by the pipe on which it tells
 
 
 @pytest.fixture
@@ -45,47 +34,18 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def keeper(path: Path, pipe: int, first: int, passing: Passing) -> None:
-    """Answers attempt after attempt; every third comes to nothing and is void."""
-
-    def tell(what: int, attempt: int) -> None:
-        os.write(pipe, TOLD.pack(what, attempt))
-
-    with Ledger.open(path, passing=passing) as ledger:
-        for pending in ledger.pending():
-            ledger.void(pending.number, "the keeper stopped")
-        for attempt in range(first, first + 100_000):
-            number = ledger.reserve(STUDY, "q", 0, attempt, RHO, account=ACCOUNT)
-            tell(RESERVED, attempt)
-            if attempt % 3 == 2:
-                ledger.void(number, "abandoned")
-            else:
-                tell(RELEASED, attempt)  # a byte has left the clinic
-                ledger.commit(number, attempt.to_bytes(32, "big"))
-            tell(CLOSED, attempt)
-
-
 def run_until_killed(
-    path: Path, first: int, kill: Kill, passing: Passing = no_step
+    path: Path, first: int, kill: Kill, step: str = "", number: int = 0
 ) -> list[tuple[int, int]]:
     """What a keeper told before it was killed."""
-    here, there = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            os.close(here)
-            keeper(path, there, first, passing)
-        finally:
-            os._exit(status)
-    os.close(there)
-    try:
-        kill(child, here)
-        told = b"".join(iter(lambda: os.read(here, 65536), b""))
-    finally:
-        os.close(here)
-        _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status), f"it ended by itself, status {status}"
+    child, here = born(path, first, step, number)
+    with here:
+        kill(int(child.pid or 0), here)
+        told = bytearray()
+        while here.poll(PATIENCE) and (part := os.read(here.fileno(), 65536)):
+            told += part
+    child.join(PATIENCE)
+    assert child.exitcode == -SIGKILL, "it ended by itself, or not at all"
     whole = len(told) // TOLD.size * TOLD.size
     return [TOLD.unpack_from(told, at) for at in range(0, whole, TOLD.size)]
 
@@ -115,23 +75,11 @@ def check(path: Path, told: list[tuple[int, int]], deaths: int) -> int:
         return max(entries) + 1
 
 
-def dying_at(step: Step, number: int) -> Passing:
-    left = number
-
-    def passing(passed: Step) -> None:
-        nonlocal left
-        left -= passed == step
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return passing
-
-
 # A link's turn: 1 declares the study, 2 reserves, 3 commits, 4 reserves, 5 commits, 6 and 7 void.
 @pytest.mark.parametrize("number", range(1, 8))
 @pytest.mark.parametrize("step", STEPS)
-def test_a_death_at_every_step_of_every_kind_of_link(path: Path, step: Step, number: int) -> None:
-    told = run_until_killed(path, 0, lambda child, pipe: None, dying_at(step, number))
+def test_a_death_at_every_step_of_every_kind_of_link(path: Path, step: str, number: int) -> None:
+    told = run_until_killed(path, 0, lambda child, pipe: None, step, number)
     with Ledger.open(path) as ledger:
         durable = STEPS.index(step) >= STEPS.index("committed")
         assert len(ledger.export().splitlines()) == 1 + number - (not durable)
@@ -142,11 +90,11 @@ def test_a_death_at_every_step_of_every_kind_of_link(path: Path, step: Step, num
 def kill_after(seconds: float, *, at_work: bool = True) -> Kill:
     """Kills so long after the child told of its first reservation, or after it was born."""
 
-    def kill(child: int, pipe: int) -> None:
+    def kill(child: int, pipe: Connection) -> None:
         if at_work:
-            assert select.select([pipe], [], [], 10)[0], "it does nothing"
+            assert pipe.poll(PATIENCE), "it does nothing"
         time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
+        os.kill(child, SIGKILL)
 
     return kill
 
