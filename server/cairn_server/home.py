@@ -33,6 +33,7 @@ from cairn_server.exchange import Deadlines
 from cairn_server.files import make_new, read_private, replace, sync
 from cairn_server.pki import Authority
 from cairn_server.store import Store
+from cairn_server.store_systems import has_password
 
 LARGEST_FILE: Final = 64 * 1024
 IDENTITY_BYTES: Final = 32
@@ -231,8 +232,22 @@ class ServerHome:
         return certificate
 
     def store(self) -> Store:
-        """The store, made on first use."""
+        """The store, made on first use.
+
+        Raises:
+            InputError: as `Store.open`; `input.store-password`: others could read it.
+        """
         if self.config.store:
+            if (
+                has_password(self.config.store)
+                and (self.path / "server.toml").stat().st_mode & 0o077
+            ):
+                raise InputError(
+                    "the store's address in server.toml holds a password",
+                    code="store-password",
+                    why="others on this machine may read that file",
+                    hint="chmod 600 server.toml, or leave it out and write it into ~/.pgpass",
+                )
             return Store.open(self.config.store)
         return Store.open_file(self.path / "store.sqlite")
 

@@ -1,8 +1,9 @@
 """`Store`: what the research team's server must not forget. One transaction a method.
 
-What a method wrote is on disk when it returns (SQLite runs with `synchronous=FULL`), so the server
-may be killed at any time. SQLite by default; any SQLAlchemy URL will do. Several processes may use
-one store: a command revokes a clinic while the server runs.
+What a method wrote is on disk when it returns (`synchronous=FULL`, `synchronous_commit=on`), so
+the server may be killed at any time. SQLite by default, PostgreSQL by URL. Several processes may
+use one store: a command revokes a clinic while the server runs. In either system transactions come
+one after the other, so that what one has read still holds when it writes.
 """
 
 from __future__ import annotations
@@ -13,26 +14,16 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import (
-    URL,
-    Connection,
-    Engine,
-    Select,
-    create_engine,
-    event,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import URL, Connection, Engine, Select, func, insert, select, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from cairn_protocol.enrolment.statements import JoinClaim
 from cairn_protocol.errors import CairnError, InputError, OurFault
 from cairn_server import store_tables as t
 from cairn_server.enrolling import enrol
+from cairn_server.store_systems import engine_of
 from cairn_server.store_tables import (
     Clinic,
     RunState,
@@ -43,7 +34,6 @@ from cairn_server.store_tables import (
     StoredToken,
 )
 
-BUSY_SECONDS: Final = 10
 Row = TypeVar("Row")
 
 
@@ -67,17 +57,15 @@ class Store:
             InputError: `input.store-url`, `input.store-unavailable`, `input.store-newer`.
         """
         try:
-            engine = create_engine(url, pool_pre_ping=not str(url).startswith("sqlite"))
-        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            engine = engine_of(url)
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
             raise InputError(
                 "the store's address in server.toml cannot be used",
                 code="store-url",
                 why=str(error),
-                hint='an SQLAlchemy URL whose driver is installed, or "" for a file',
+                hint='"" for a file, or postgresql://user:password@host/database with the extra '
+                "cairn-federated[postgres] installed",
             ) from None
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _durable_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
         return cls(engine)
 
     @classmethod
@@ -287,7 +275,7 @@ class Store:
             raise InputError(
                 "the server's store cannot be read or written",
                 code="store-unavailable",
-                why=str(error.orig),
+                why=" ".join(str(error.orig).split()),
                 hint="check the disk's free space, the file's owner, or the database server",
             ) from None
 
@@ -309,19 +297,3 @@ def _check_schema(connection: Connection) -> None:
             why=f"its schema is {version}, this version knows {t.SCHEMA_VERSION}",
             hint="update Cairn on this server",
         )
-
-
-def _durable_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin where `_begin_sqlite` says
-    for pragma in (
-        f"busy_timeout = {1000 * BUSY_SECONDS}",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # IMMEDIATE: what is read at the start of a transaction still holds when it writes.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

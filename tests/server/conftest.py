@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+import postgres_server
 from cairn_models.answers import Answer, Bars, Course, Estimate, Forest, Table
 from cairn_protocol.study import Study
 from cairn_server.results import (
@@ -18,6 +22,7 @@ from cairn_server.results import (
     StudyResults,
     TotalSpend,
 )
+from cairn_server.store import Store
 
 ARMS = ("waiting", "dmhi_unguided", "dmhi_guided")
 STUDY = """
@@ -307,3 +312,33 @@ def awkward() -> StudyResults:
         participants=(Participant(hostile, "00ff"),),
         statement=(hostile,),
     )
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[Callable[[], str]]:
+    """The address of an empty PostgreSQL database; another one at each call."""
+    if reason := postgres_server.why_not():
+        pytest.skip(reason)
+    with postgres_server.server() as folder:
+        engine = sa.create_engine(
+            f"postgresql+psycopg://owner@/postgres?host={folder}", isolation_level="AUTOCOMMIT"
+        )
+        number = count()
+
+        def made() -> str:
+            name = f"cairn{next(number)}"
+            with engine.connect() as connection:
+                connection.exec_driver_sql(f"CREATE DATABASE {name}")
+            return f"postgresql://owner@/{name}?host={folder}"
+
+        yield made
+        engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
+    """Opens a store, the same one at each call, in either system."""
+    if request.param == "sqlite":
+        return lambda: Store.open_file(tmp_path / "store.sqlite")
+    address = request.getfixturevalue("database")()
+    return lambda: Store.open(address)

@@ -170,6 +170,20 @@ def test_what_is_wrong_with_a_home_is_said(tmp_path: Path) -> None:
     assert "https://x" in error.value.why
 
 
+@pytest.mark.parametrize("address", [
+    "postgresql://team:hunter2@/cairn?host=/nowhere",
+    "postgresql:///cairn?host=/nowhere&password=hunter2",
+])  # fmt: skip
+def test_a_password_that_others_can_read_is_not_used(tmp_path: Path, address: str) -> None:
+    path = make_home(tmp_path).path
+    file = path / "server.toml"
+    file.write_text(file.read_text().replace('store = ""', f'store = "{address}"'))
+    assert file.stat().st_mode & 0o044
+    assert code(lambda: ServerHome.open(path).store()) == "input.store-password"
+    file.chmod(0o600)
+    assert code(lambda: ServerHome.open(path).store()) == "input.store-unavailable"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to act as another user")
 def test_a_home_of_another_user_is_said_to_be_one() -> None:
     look = (

@@ -1,10 +1,10 @@
-"""A run's journal in the store: numbers given once, sums as they were, over a restart."""
+"""A run's journal in a store of either system: numbers given once, sums as they were, restarts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,9 +36,8 @@ BLAMED = Incident("blamed", "oak", "a share was wrong")
 EXTREME = np.array([-(2**63), -1, 0, 2**63 - 1], dtype=np.int64)
 
 
-def test_a_journal_goes_on_where_it_was(tmp_path: Path) -> None:
-    file = tmp_path / "store.sqlite"
-    with Store.open_file(file) as store:
+def test_a_journal_goes_on_where_it_was(opened: Callable[[], Store]) -> None:
+    with opened() as store:
         store.add_study(StoredStudy(b"d" * 32, "s", b"signed", b"", "signed", NOW))
         store.start_run(StoredRun(RUN, b"d" * 32, "running", NOW, None, ""))
         journal = StoreJournal(store, RUN)
@@ -52,7 +51,7 @@ def test_a_journal_goes_on_where_it_was(tmp_path: Path) -> None:
         journal.opened("course", 0, EXTREME[::-1].copy(), RECORDS[1])
         journal.note(LEFT)
         journal.note(BLAMED)
-    with Store.open_file(file) as store:
+    with opened() as store:
         again = StoreJournal(store, RUN)
         assert again.next_setup() == 2
         assert again.next_attempt("effect", 0) == 2
@@ -69,7 +68,9 @@ def test_a_journal_goes_on_where_it_was(tmp_path: Path) -> None:
         assert again.incidents() == [LEFT, BLAMED]
 
 
-def test_a_journal_tells_where_clinics_stood_at_the_end_of_other_runs(tmp_path: Path) -> None:
+def test_a_journal_tells_where_clinics_stood_at_the_end_of_other_runs(
+    opened: Callable[[], Store],
+) -> None:
     keys = [Identity.generate() for _ in "ab"]
     marks = [Mark.sign(key, epoch, bytes(16), NO_HEAD) for epoch in (1, 2) for key in keys]
 
@@ -77,7 +78,7 @@ def test_a_journal_tells_where_clinics_stood_at_the_end_of_other_runs(tmp_path: 
         uploads = tuple(SignedDigest(i, bytes(32), m, bytes(64)) for i, m in enumerate(mark))
         return replace(record(round_), uploads=uploads)
 
-    with Store.open_file(tmp_path / "store.sqlite") as store:
+    with opened() as store:
         store.add_study(StoredStudy(b"d" * 32, "s", b"signed", b"", "signed", NOW))
         for run in (b"1" * 16, b"2" * 16):
             store.start_run(StoredRun(run, b"d" * 32, "finished", NOW, None, ""))
@@ -91,16 +92,17 @@ def test_a_journal_tells_where_clinics_stood_at_the_end_of_other_runs(tmp_path: 
         assert StoreJournal(store, b"2" * 16).marks() == []
 
 
-def test_a_store_from_before_incidents_gets_their_table(tmp_path: Path) -> None:
-    file = tmp_path / "store.sqlite"
-    with Store.open_file(file) as store, store.transaction() as c:
+def test_a_store_from_before_incidents_gets_their_table(opened: Callable[[], Store]) -> None:
+    with opened() as store, store.transaction() as c:
         c.execute(text("DROP TABLE incidents"))
-    with Store.open_file(file) as store:
+    with opened() as store:
         assert StoreJournal(store, RUN).incidents() == []
 
 
-def test_a_run_that_an_earlier_protocol_began_is_refused_in_words(tmp_path: Path) -> None:
-    with Store.open_file(tmp_path / "store.sqlite") as store:
+def test_a_run_that_an_earlier_protocol_began_is_refused_in_words(
+    opened: Callable[[], Store],
+) -> None:
+    with opened() as store:
         store.add_study(StoredStudy(b"d" * 32, "s", b"signed", b"", "signed", NOW))
         store.start_run(StoredRun(RUN, b"d" * 32, "running", NOW, None, ""))
         journal = StoreJournal(store, RUN)

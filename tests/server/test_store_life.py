@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cairn_protocol.enrolment.statements import JoinClaim
 from cairn_protocol.errors import CairnError, InputError, OurFault
 from cairn_server.store import Store
 from cairn_server.store_tables import (
@@ -59,7 +60,8 @@ def test_nodes_keep_all_64_bits(node: int) -> None:
     assert column.process_result_value(kept, None) == node
 
 
-def test_a_studys_life_is_there_after_a_restart(store: Store, file: Path) -> None:
+def test_a_studys_life_is_there_after_a_restart(opened: Callable[[], Store]) -> None:
+    store = opened()
     assert store.add_study(STUDY) == STUDY
     changed = StoredStudy(STUDY.digest, "effect", b"signed", b"", "again", NOW)
     assert store.add_study(changed) == STUDY, "the first stands"
@@ -69,7 +71,7 @@ def test_a_studys_life_is_there_after_a_restart(store: Store, file: Path) -> Non
     store.start_run(RUN)
     assert [store.add_event(RUN.run, f'{{"n": {n}}}', NOW) for n in range(3)] == [1, 2, 3]
     store.close()
-    with Store.open_file(file) as again:
+    with opened() as again:
         known = again.study(STUDY.digest)
         assert known
         assert (known.state, known.roster, known.signed) == ("offered", b"roster", b"signed")
@@ -88,7 +90,8 @@ def test_a_studys_life_is_there_after_a_restart(store: Store, file: Path) -> Non
         assert (ended.state, ended.reason, ended.ended) == ("stopped", "a clinic left", NOW)
 
 
-def test_what_is_not_there_is_not_changed_in_silence(store: Store) -> None:
+def test_what_is_not_there_is_not_changed_in_silence(opened: Callable[[], Store]) -> None:
+    store = opened()
     assert store.study(b"x" * 32) is None
     assert store.run(b"x" * 16) is None
     assert store.clinic("oak") is None
@@ -101,14 +104,41 @@ def test_what_is_not_there_is_not_changed_in_silence(store: Store) -> None:
             change()
     with pytest.raises(InputError, match="clinic-unknown"):
         store.revoke("oak")
+    store.close()
 
 
-def test_events_of_many_threads_are_numbered_without_a_gap(store: Store) -> None:
-    store.add_study(STUDY)
-    store.start_run(RUN)
-    with ThreadPoolExecutor(8) as pool:
-        numbers = list(pool.map(lambda n: store.add_event(RUN.run, "{}", NOW), range(40)))
+def test_events_of_many_threads_and_processes_are_numbered_without_a_gap(
+    opened: Callable[[], Store],
+) -> None:
+    with opened() as store, opened() as another:  # as of another process
+        store.add_study(STUDY)
+        store.start_run(RUN)
+        with ThreadPoolExecutor(8) as pool:
+            add = [(store, another)[n % 2].add_event for n in range(40)]
+            numbers = list(pool.map(lambda add: add(RUN.run, "{}", NOW), add))
     assert sorted(numbers) == list(range(1, 41))
+
+
+def test_a_token_lets_one_clinic_in_of_two_who_come_at_once(opened: Callable[[], Store]) -> None:
+    token = StoredToken(b"t" * 32, "oak", NOW, NOW + timedelta(days=1), None)
+    claims = [
+        JoinClaim(token.digest, bytes(32), "oak", bytes((n,)) * 32, b"key %d" % n, 0)
+        for n in range(8)
+    ]
+
+    def join(claim: JoinClaim) -> str:
+        try:
+            return store.enrol(claim, now=NOW, enrol_node=lambda key: claim.identity[0]).name
+        except InputError as error:
+            return error.code
+
+    with opened() as store:
+        store.add_token(token)
+        with ThreadPoolExecutor(8) as pool:
+            said = list(pool.map(join, claims))
+        assert sorted(said) == 7 * ["input.token-used"] + ["oak"]
+        assert len(store.clinics()) == 1
+        assert store.clinics()[0].state == "enrolled"
 
 
 def test_commits_are_on_disk_when_they_return(store: Store) -> None:
@@ -118,33 +148,33 @@ def test_commits_are_on_disk_when_they_return(store: Store) -> None:
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
 
 
-def test_a_killed_writer_leaves_whole_rows_only(file: Path) -> None:
-    writer = (
-        "import sys\n"
-        "from datetime import UTC, datetime\n"
-        "from pathlib import Path\n"
-        "from cairn_server.store import Store\n"
-        "from cairn_server.store_tables import StoredRun, StoredStudy\n"
-        "now = datetime.now(UTC)\n"
-        "store = Store.open_file(Path(sys.argv[1]))\n"
-        "store.add_study(StoredStudy(b'd' * 32, 'effect', b'', b'', 'signed', now))\n"
-        "store.start_run(StoredRun(b'r' * 16, b'd' * 32, 'running', now, None, ''))\n"
-        "while True:\n"
-        "    print(store.add_event(b'r' * 16, 'x' * 5000, now), flush=True)\n"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", writer, file], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout
+WRITER = """
+import sys
+from datetime import UTC, datetime
+from cairn_server.store import Store
+from cairn_server.store_tables import StoredRun, StoredStudy
+now = datetime.now(UTC)
+store = Store.open(sys.argv[1])
+store.add_study(StoredStudy(b"d" * 32, "effect", b"", b"", "signed", now))
+store.start_run(StoredRun(b"r" * 16, b"d" * 32, "running", now, None, ""))
+while True:
+    print(store.add_event(b"r" * 16, "x" * 5000, now), flush=True)
+"""
+
+
+def test_a_killed_writer_leaves_whole_rows_only(opened: Callable[[], Store]) -> None:
+    with opened() as store:
+        address = store._engine.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-c", WRITER, address]
     said = 0
-    while said < 20:
-        said = int(child.stdout.readline())
-    child.send_signal(signal.SIGKILL)
-    rest = child.stdout.read().split()
-    child.wait()
-    child.stdout.close()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        while said < 20:
+            said = int(child.stdout.readline())
+        child.send_signal(signal.SIGKILL)
+        rest = child.stdout.read().split()
     said = int(rest[-1]) if rest else said
-    with Store.open_file(file) as store:
+    with opened() as store:
         events = store.events(b"r" * 16)
     assert len(events) >= said, "what was said to be written is there"
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
@@ -179,7 +209,7 @@ def test_a_newer_store_and_what_is_no_store_are_refused(store: Store, file: Path
     assert error.value.code == "input.store-unavailable"
 
 
-@pytest.mark.parametrize("url", ["nonsense", "nodb://x/y", "sqlite+nodriver:///x"])
+@pytest.mark.parametrize("url", ["nonsense", "nodb://x/y", "sqlite+nodriver:///x", "mysql://x/y"])
 def test_an_address_that_leads_nowhere_is_the_configurations(url: str) -> None:
     with pytest.raises(CairnError) as error:
         Store.open(url)
