@@ -1,4 +1,4 @@
-"""`ActiveRuns`: the runs whose keys this keeper has in memory."""
+"""`ActiveRuns`: the runs whose keys this keeper has in memory, and how many it takes on at all."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from cairn_client.askable import Askable, study_cap
 from cairn_client.door import Door
 from cairn_client.keeper_state import Place
 from cairn_protocol.clinic_run import ClinicRun
-from cairn_protocol.errors import PeerFault
+from cairn_protocol.errors import PeerFault, PolicyRefusal
 
 MOST_RUNS: Final = 2  # of one study
+MOST_KEPT_RUNS: Final = 1000  # of one study whose places lie here for good; one is a whole study
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class ActiveRun:
         """Where the run stands."""
         here = self.run.progress
         question = [*self.askable].index(here.question) if here.question else 0
-        return Place(self.run.study.digest, self.run.index, here, question)
+        roster = self.run.roster.digest
+        return Place(self.run.study.digest, self.run.index, here, question, roster)
 
     @property
     def study_cap(self) -> float:
@@ -96,6 +98,22 @@ class ActiveRuns:
 
     def _of(self, study: bytes) -> list[bytes]:
         return [run for run, active in self._runs.items() if active.run.study.digest == study]
+
+
+def check_room(kept: int) -> None:
+    """Refuses another run of a study of which `kept` lie here: a disk is finite.
+
+    Raises:
+        PolicyRefusal: `policy.too-many-runs`.
+    """
+    if kept >= MOST_KEPT_RUNS:
+        raise PolicyRefusal(
+            "this clinic has answered too many runs of the study already",
+            code="too-many-runs",
+            why=f"it keeps where each run stands for good, and {MOST_KEPT_RUNS} are the most",
+            hint="runs that it knows go on; for another, the research team signs a study of a "
+            "new name",
+        )
 
 
 def run_unknown() -> PeerFault:

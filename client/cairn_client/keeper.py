@@ -14,9 +14,10 @@ K4  A failure while records are at hand is told to nobody but the local log, by 
 K5  A run's place and the reply are in the keeper's state before the reply leaves, whatever it is:
     upload, consent or opening. After a crash a kept reply is sent again, byte for byte; an
     attempt without one is sat out, and void.
-K6  A pause or a refusal stops every stage, kept replies too. An upload that has left cannot be
-    called back: in a study that recovers from dropout, t other clinics can open the sum that it
-    is in, so its charge stays. That this clinic opens nothing more is a dropout like any other.
+K6  A pause or a refusal stops every stage, kept replies too, and what waits to leave. An upload
+    that has left cannot be called back: in a study that recovers from dropout, t other clinics can
+    open the sum that it is in, so its charge stays. That this clinic opens nothing more is a
+    dropout like any other.
 K7  The newest marks of the others are kept before this clinic confirms their keys. Once it is
     shown a mark of its own that it does not follow (it was restored or copied), it takes part
     in nothing, over restarts too, until people have settled what its ledger lacks.
@@ -32,7 +33,7 @@ import hashlib
 import logging
 import threading
 
-from cairn_client.active_runs import ActiveRun, ActiveRuns, run_unknown
+from cairn_client.active_runs import ActiveRun, ActiveRuns, check_room, run_unknown
 from cairn_client.askable import askable, asked_for
 from cairn_client.clinic_folder import ClinicFolder
 from cairn_client.door import Asked, Door
@@ -172,6 +173,26 @@ class Keeper:
             )
             return Refusal.of(fault).to_bytes()
 
+    def check_still(self, request: bytes) -> None:
+        """Refuses where a request that was answered would not be any more (K6, K7, K8).
+
+        What the server may hear of in a pause is let through. Changes nothing, so that it may be
+        asked beside another request's answer.
+
+        Raises:
+            CairnError: why, in words that may leave.
+        """
+        match message := decode(request):
+            case OpenRun() | Packages() | Survivors() | Certificate():
+                run = message.run
+            case RoundRequest():
+                run = message.header.run
+            case _:
+                return
+        self.rules.file.check_readable()
+        self.mark.check()
+        self._check_approved(run)
+
     def close(self) -> None:
         """Erase every run's keys and release ledger and state."""
         self._active.clear()
@@ -232,6 +253,8 @@ class Keeper:
         if (active := self._active.get(message.run)) and (known := active.run.cached(message)):
             return known
         place = self.state.place(message.run)
+        if place is None:
+            check_room(self.state.runs(digest))
         run, package = ClinicRun.open(
             self.identity,
             message,

@@ -16,7 +16,7 @@ from cairn_protocol.errors import OurFault, PolicyRefusal
 from cairn_protocol.mark import BOOT_BYTES, Mark
 from cairn_protocol.progress import NOTHING, Progress
 from cairn_protocol.record import Nested, Record
-from cairn_protocol.roster import SignedRoster
+from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
 
 StandingState = Literal["offered", "approved", "refused", "paused", "left"]
@@ -39,7 +39,8 @@ class Place(Record):
     """Where a run stands at this clinic.
 
     `study` is a digest, `clinic` the index on the run's roster, `question` the place in the study
-    of the question that `progress` names (0 before the first).
+    of the question that `progress` names (0 before the first). `roster` is a digest; zero where
+    an earlier keeper did not write it down.
     """
 
     label: ClassVar[str] = "place"
@@ -48,6 +49,7 @@ class Place(Record):
     clinic: Annotated[int, UInt(2)]
     progress: Annotated[Progress, Nested(Progress)]
     question: Annotated[int, UInt(2)] = 0
+    roster: Annotated[bytes, Fixed(32)] = NOTHING  # last: `store_schema` adds it to older places
 
     def check_follows(self, earlier: Place | None) -> None:
         """Refuses to move a run back, or to answer one header twice.
@@ -62,6 +64,11 @@ class Place(Record):
                 why="what was written down of it lies further on",
                 hint="report this with the keeper's log; nothing was sent",
             )
+
+    def keeps_replies_of(self, earlier: Place) -> bool:
+        """Whether what was answered at `earlier` may be asked again: same header, same roster."""
+        there = earlier.progress.header, earlier.roster
+        return (self.progress.header, self.roster) == there
 
     def _follows(self, earlier: Place) -> bool:
         here, there = self.progress, earlier.progress
@@ -105,8 +112,15 @@ class KeeperState(Protocol):
         """
         ...
 
-    def verified(self) -> frozenset[bytes] | None:
-        """Public keys that count as verified, this clinic's own included; None: not counted."""
+    def verified(self, roster: Roster | None = None) -> frozenset[bytes] | None:
+        """Public keys that count as verified, this clinic's own included; None: not counted.
+
+        They are of the rosters that were offered last, and of `roster`.
+        """
+        ...
+
+    def roster(self, study: bytes) -> Roster | None:
+        """The roster that was offered last for the study with this digest."""
         ...
 
     def approval(self, study: bytes) -> Approval | None:
@@ -145,10 +159,15 @@ class KeeperState(Protocol):
         """Where the run stands."""
         ...
 
+    def runs(self, study: bytes) -> int:
+        """How many runs of a study have a place here."""
+        ...
+
     def keep(self, place: Place, request: bytes = b"", reply: bytes = b"") -> None:
         """Moves a run to `place`; `reply` answers the request with this digest from now on.
 
-        The replies under one header are kept together, and go when `place` names the next.
+        The replies under one header are kept together, and go when `place` names the next, or
+        another roster.
 
         Raises:
             OurFault: `internal.place-past`, the run stands further on already.
@@ -199,12 +218,15 @@ class Memory:
     def keep_marks(self, marks: Collection[Mark]) -> None:
         self.known = newer(marks, self.known)
 
-    def verified(self) -> frozenset[bytes] | None:
+    def verified(self, roster: Roster | None = None) -> frozenset[bytes] | None:
         """None: nobody is counted.
 
         All clinics of the embedded engine are folders of the one person who runs it. There is
         nobody whom they could telephone, and no stranger who could have been put on the roster.
         """
+        return None
+
+    def roster(self, study: bytes) -> Roster | None:
         return None
 
     def approval(self, study: bytes) -> Approval | None:
@@ -228,11 +250,14 @@ class Memory:
     def place(self, run: bytes) -> Place | None:
         return self.places.get(run)
 
+    def runs(self, study: bytes) -> int:
+        return sum(place.study == study for place in self.places.values())
+
     def keep(self, place: Place, request: bytes = b"", reply: bytes = b"") -> None:
         run = place.progress.run
         earlier = self.places.get(run)
         place.check_follows(earlier)
-        if earlier is None or earlier.progress.header != place.progress.header:
+        if earlier is None or not place.keeps_replies_of(earlier):
             self.replies[run] = {}
         self.places[run] = place
         if reply:

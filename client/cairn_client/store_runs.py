@@ -15,6 +15,12 @@ class RunStore(StoreBase):
             row = self._one("SELECT place FROM runs WHERE run = ?", run)
             return None if row is None else self._place(run, row[0])
 
+    def runs(self, study: bytes) -> int:
+        """How many runs of a study have a place here."""
+        with self._reading():
+            rows = self._database.execute("SELECT run, place FROM runs").fetchall()
+            return sum(self._place(run, blob).study == study for run, blob in rows)
+
     def last(self) -> tuple[Place, str] | None:
         """The place of the run that moved last, and when."""
         with self._reading():
@@ -22,7 +28,7 @@ class RunStore(StoreBase):
             return None if row is None else (self._place(row[0], row[1]), row[2])
 
     def keep(self, place: Place, request: bytes = b"", reply: bytes = b"") -> None:
-        """Moves a run to `place`. Replies stay until it names another header (S2).
+        """Moves a run to `place`. Replies stay until it names another header or roster (S2).
 
         Raises:
             OurFault: `internal.place-past`, the run stands further on already.
@@ -55,13 +61,14 @@ class RunStore(StoreBase):
                     self._database.execute("DELETE FROM replies WHERE run = ?", (run,))
 
     def _move(self, place: Place) -> None:
-        run, header = place.progress.run, place.progress.header
-        place.check_follows(self.place(run))
+        run, earlier = place.progress.run, self.place(place.progress.run)
+        place.check_follows(earlier)
         self._database.execute(
             "INSERT OR REPLACE INTO runs VALUES (?, ?, ?)",
             (run, self._sealed(place.body, "runs", run), now()),
         )
-        self._database.execute("DELETE FROM replies WHERE run = ? AND header != ?", (run, header))
+        if earlier is None or not place.keeps_replies_of(earlier):
+            self._database.execute("DELETE FROM replies WHERE run = ?", (run,))
 
     def _insert(self, place: Place, request: bytes, reply: bytes) -> None:
         row = (place.progress.run, request, place.progress.header)

@@ -102,6 +102,28 @@ def test_a_server_that_opens_run_after_run_fills_no_memory(bench: Make) -> None:
     assert first.run._agreement is None, "its keys went"
 
 
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_a_server_that_opens_run_after_run_fills_no_disk(
+    bench: Make, monkeypatch: pytest.MonkeyPatch, *, on_disk: bool
+) -> None:
+    monkeypatch.setattr("cairn_client.active_runs.MOST_KEPT_RUNS", 3)
+    b = bench()
+    if on_disk:
+        b.settle(0)
+        b.boot(0)
+    b.set_up()
+    for number in (1, 2):
+        assert isinstance(b.ask(another_run(b, number)), KeyPackage)
+    state = b.keepers[0].state
+    for number in (3, 4):
+        assert refused(b.ask(another_run(b, number))) == "policy.too-many-runs"
+        assert state.place(another_run(b, number).run) is None
+    assert state.runs(b.signed.digest) == 3
+    assert state.runs(bytes(32)) == 0
+    b.reopen(1)
+    assert isinstance(b.ask(b.opening), KeyPackage), "a known run goes on"
+
+
 @pytest.mark.parametrize("kind", [RoundRequest])
 def test_a_run_that_was_given_up_is_unknown(bench: Make, kind: type) -> None:
     b = bench()
