@@ -25,7 +25,7 @@ from benchmarks.rounds_processes import Processes, free_port
 from cairn_server import team_studies
 from cairn_server.home import ServerHome
 from cairn_server.report import load_results
-from cairn_server.service import results_folder
+from cairn_server.running import results_folder
 from cairn_server.store import Store
 from cairn_server.store_tables import StoredRun
 

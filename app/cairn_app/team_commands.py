@@ -177,7 +177,7 @@ def study_report(
     """Say where a study's report is, or write it anew somewhere else."""
     from cairn_server import team_studies
     from cairn_server.report import load_results, write_results
-    from cairn_server.service import results_folder
+    from cairn_server.running import results_folder
 
     with _store(home) as (server, store):
         stored = team_studies.find(store, study)

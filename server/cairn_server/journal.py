@@ -7,16 +7,22 @@ Sums that were opened are releases already: keeping them reveals nothing more.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cairn_protocol.errors import InputError
 from cairn_protocol.mark import Mark
 from cairn_protocol.messages import RoundRecord
 
 Total = NDArray[np.int64]
+
+
+class Unavailable(InputError):
+    """What is remembered cannot be read or written now; it says nothing of the run."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,10 @@ class Journal(Protocol):
         """Where clinics stood at the end of other runs, oldest first."""
         ...
 
+    def letters(self, draw: Callable[[], dict[str, str]]) -> dict[str, str]:
+        """The arms' letters in this run: what was drawn when they were first asked for."""
+        ...
+
     def note(self, incident: Incident) -> None:
         """Remember an incident."""
         ...
@@ -84,6 +94,7 @@ class MemoryJournal:
         self._totals: dict[tuple[str, int], Total] = {}
         self._records: list[RoundRecord] = []
         self._incidents: list[Incident] = []
+        self._letters: dict[str, str] | None = None
 
     def next_setup(self) -> int:
         self._setups += 1
@@ -114,6 +125,11 @@ class MemoryJournal:
 
     def marks(self) -> list[Mark]:
         return []
+
+    def letters(self, draw: Callable[[], dict[str, str]]) -> dict[str, str]:
+        if self._letters is None:
+            self._letters = draw()
+        return self._letters
 
     def note(self, incident: Incident) -> None:
         self._incidents.append(incident)

@@ -7,6 +7,7 @@ server's home as one signed message until each clinic has it (`cairn_server.retu
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from cairn_server.report import load_results
 from cairn_server.store import Store
 
 FOLDER: Final = "returned"
+_A_DIGEST: Final = re.compile("[0-9a-f]{64}")
 ENDING: Final = ".findings"
 
 
@@ -63,9 +65,14 @@ def give_back(home: ServerHome, store: Store, release: Path) -> Findings:
 
 
 def ready(folder: Path) -> Iterator[tuple[bytes, Path]]:
-    """The digest of every study whose findings lie in `folder`, and the file."""
+    """The digest of every study whose findings lie in `folder`, and the file.
+
+    A file under another name, a copy that somebody made, is none.
+    """
     for path in sorted(folder.glob(f"*{ENDING}")):
-        yield bytes.fromhex(path.name.removesuffix(ENDING)), path
+        name = path.name.removesuffix(ENDING)
+        if _A_DIGEST.fullmatch(name):
+            yield bytes.fromhex(name), path
 
 
 def read(path: Path) -> Findings:

@@ -23,6 +23,7 @@ from cairn_protocol.enrolment.statements import JoinClaim
 from cairn_protocol.errors import CairnError, InputError, OurFault
 from cairn_server import store_tables as t
 from cairn_server.enrolling import enrol
+from cairn_server.journal import Unavailable
 from cairn_server.store_systems import engine_of
 from cairn_server.store_tables import (
     Clinic,
@@ -209,14 +210,19 @@ class Store:
     # runs and their events
 
     def start_run(self, run: StoredRun) -> None:
-        """Keep a new run."""
+        """Keep a new run; its study is from now on what the run is."""
         with self.transaction() as c:
             c.execute(insert(t.runs).values(**vars(run)))
+            here = t.studies.c.digest == run.study
+            c.execute(update(t.studies).where(here).values(state=run.state))
 
     def end_run(self, run: bytes, *, state: RunState, reason: str, at: datetime) -> None:
-        """Note how a run ended."""
+        """Note how a run ended, and its study with it."""
         values = {"state": state, "reason": reason, "ended": at}
-        self._change(update(t.runs).where(t.runs.c.run == run).values(values))
+        study = select(t.runs.c.study).where(t.runs.c.run == run).scalar_subquery()
+        with self.transaction() as c:
+            _one_row(c.execute(update(t.runs).where(t.runs.c.run == run).values(values)).rowcount)
+            c.execute(update(t.studies).where(t.studies.c.digest == study).values(state=state))
 
     def run(self, run: bytes) -> StoredRun | None:
         """The run with this id."""
@@ -256,8 +262,7 @@ class Store:
 
     def _change(self, statement: Any) -> None:
         with self.transaction() as c:
-            if c.execute(statement).rowcount != 1:
-                raise OurFault("the store has no such row", code="store-row")
+            _one_row(c.execute(statement).rowcount)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -272,12 +277,17 @@ class Store:
                 "the store refused a row", code="store-integrity", why=type(error.orig).__name__
             ) from None
         except DBAPIError as error:
-            raise InputError(
+            raise Unavailable(
                 "the server's store cannot be read or written",
                 code="store-unavailable",
                 why=" ".join(str(error.orig).split()),
                 hint="check the disk's free space, the file's owner, or the database server",
             ) from None
+
+
+def _one_row(count: int) -> None:
+    if count != 1:
+        raise OurFault("the store has no such row", code="store-row")
 
 
 def _one(connection: Connection, row: type[Row], query: Select[Any]) -> Row | None:

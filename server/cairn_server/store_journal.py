@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -113,6 +114,20 @@ class StoreJournal:
             with suppress(PeerFault):
                 marks += [upload.mark for upload in RoundRecord.from_body(body).uploads]
         return marks
+
+    def letters(self, draw: Callable[[], dict[str, str]]) -> dict[str, str]:
+        """The arms' letters in this run: what was drawn when they were first asked for."""
+        table = t.letters
+        query = select(table.c.arm, table.c.letter).where(table.c.run == self._run)
+        with self._store.transaction() as c:
+            found = c.execute(query.order_by(table.c.seq)).all()
+            if found:
+                return {row.arm: row.letter for row in found}
+            drawn = draw()
+            for seq, (arm, letter) in enumerate(drawn.items()):
+                values = {"run": self._run, "seq": seq, "arm": arm, "letter": letter}
+                c.execute(insert(table).values(**values))
+            return drawn
 
     def note(self, incident: Incident) -> None:
         """Keep an incident."""

@@ -218,6 +218,14 @@ incidents = Table(  # stores that were made without it get it when they are open
     Column("clinic", NAME, nullable=False),
     Column("text", Text, nullable=False),
 )
+letters = Table(  # as incidents; of blinded studies
+    "letters",
+    METADATA,
+    Column("run", LargeBinary(16), ForeignKey("runs.run"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("arm", Text, nullable=False),
+    Column("letter", Text, nullable=False),
+)
 received = Table(  # as incidents
     "received",
     METADATA,

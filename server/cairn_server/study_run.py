@@ -30,7 +30,7 @@ from cairn_server.conversation import Check, Conversation, Sum
 from cairn_server.equal_questions import Known, Look, nothing_known
 from cairn_server.events import Event, Watch, ignore
 from cairn_server.exchange import Deadlines, Exchange
-from cairn_server.journal import Incident, Journal, MemoryJournal
+from cairn_server.journal import Incident, Journal, MemoryJournal, Unavailable
 
 
 class StudyRun:
@@ -68,7 +68,8 @@ class StudyRun:
         self.answers: list[Answer] = []  # as they may be shown: under letters where blinded
         self.named: list[Answer] = []  # the same under the arms' names
         self.questions = [build(spec, self.study) for spec in self.study.questions]
-        self.letters = draw_letters(self.study, self.questions)
+        self._journal = journal or MemoryJournal()
+        self.letters = self._journal.letters(lambda: draw_letters(self.study, self.questions))
         self._blinded = {q.name: blinded(q, self.letters) for q in self.questions if self.letters}
         clinics = len(roster.roster.entries)
         self.terms = {
@@ -81,7 +82,6 @@ class StudyRun:
         self.known: dict[str, Known] = {}  # questions that were answered by an earlier run
         self._look = look
         self._released: dict[str, NDArray[Any]] = {}
-        self._journal = journal or MemoryJournal()
         self.conversation = Conversation(
             self.run_id,
             signed,
@@ -117,6 +117,7 @@ class StudyRun:
         """Set up keys, ask every question, close.
 
         Raises:
+            Unavailable: the journal is away; the run is not over.
             StudyStopped: too few clinics answered. `answers` holds what was answered before;
                 `stopped` says why.
         """
@@ -129,6 +130,8 @@ class StudyRun:
                     self._released[f"{question.name}/{name}"] = array
                 self._watch(Event("answered", question.name, text=_first(shown)))
             self.conversation.close(exchange)
+        except Unavailable:
+            raise  # the run goes on when its journal is back
         except CairnError as error:
             self.stopped = str(error)
             self._watch(Event("stopped", text=error.what))

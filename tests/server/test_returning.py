@@ -54,6 +54,12 @@ kind = "trajectory"
 """)
 
 
+def test_a_copy_of_findings_is_none(tmp_path: Path) -> None:
+    for name in ("ab" * 32, f"{'ab' * 32} (copy)", "AB" * 32, "ab"):
+        (tmp_path / f"{name}.findings").touch()
+    assert list(ready(tmp_path)) == [(b"\xab" * 32, tmp_path / f"{'ab' * 32}.findings")]
+
+
 def results(study: Study = STUDY) -> StudyResults:
     prior = artefact.read().parameters
     arrays = {"parameters": prior, "prior": prior}

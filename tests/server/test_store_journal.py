@@ -33,6 +33,7 @@ def record(round_: int) -> RoundRecord:
 RECORDS = [record(0), record(1)]
 LEFT = Incident("left", "elm", "the study is paused here")
 BLAMED = Incident("blamed", "oak", "a share was wrong")
+LETTERS = {"waiting": "B", "guided": "A"}
 EXTREME = np.array([-(2**63), -1, 0, 2**63 - 1], dtype=np.int64)
 
 
@@ -49,6 +50,7 @@ def test_a_journal_goes_on_where_it_was(opened: Callable[[], Store]) -> None:
         journal.opened("effect", 0, EXTREME, RECORDS[0])
         assert journal.next_attempt("course", 0) == 0
         journal.opened("course", 0, EXTREME[::-1].copy(), RECORDS[1])
+        assert journal.letters(lambda: {"waiting": "B", "guided": "A"}) == LETTERS
         journal.note(LEFT)
         journal.note(BLAMED)
     with opened() as store:
@@ -66,6 +68,8 @@ def test_a_journal_goes_on_where_it_was(opened: Callable[[], Store]) -> None:
         assert again.total("effect", 1) is None
         assert again.records() == RECORDS, "all, in the order in which they were opened"
         assert again.incidents() == [LEFT, BLAMED]
+        assert again.letters(lambda: {"waiting": "A", "guided": "B"}) == LETTERS
+        assert list(again.letters(dict)) == list(LETTERS)
 
 
 def test_a_journal_tells_where_clinics_stood_at_the_end_of_other_runs(

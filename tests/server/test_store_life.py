@@ -74,7 +74,7 @@ def test_a_studys_life_is_there_after_a_restart(opened: Callable[[], Store]) -> 
     with opened() as again:
         known = again.study(STUDY.digest)
         assert known
-        assert (known.state, known.roster, known.signed) == ("offered", b"roster", b"signed")
+        assert (known.state, known.roster, known.signed) == ("running", b"roster", b"signed")
         assert again.studies() == (known,)
         assert [(s.state, s.message) for s in again.standings(STUDY.digest)] == [
             ("approved", b"approved")
@@ -88,6 +88,9 @@ def test_a_studys_life_is_there_after_a_restart(opened: Callable[[], Store]) -> 
         ended = again.run(RUN.run)
         assert ended
         assert (ended.state, ended.reason, ended.ended) == ("stopped", "a clinic left", NOW)
+        over = again.study(STUDY.digest)
+        assert over
+        assert over.state == "stopped", "at once with its run"
 
 
 def test_what_is_not_there_is_not_changed_in_silence(opened: Callable[[], Store]) -> None:
