@@ -87,10 +87,6 @@ class ActiveRuns:
             self.drop(run)
         return len(runs)
 
-    def asks(self, study: bytes) -> bool:
-        """Whether any run of the study is active."""
-        return bool(self._of(study))
-
     def clear(self) -> None:
         """Erases every run's keys."""
         for run in list(self._runs):

@@ -25,6 +25,7 @@ K8  The clinic's policy.toml, as it stands at that moment, and the version of it
     study at every request.
 K9  A study that the clinic left has no keys here and no kept reply; its runs' places stay, so that
     nothing is ever answered twice.
+K10 Who is verified is counted anew at every request, among the clinics that take part in it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from cairn_client.enrolment import pinned_team
 from cairn_client.entry_pins import EntryPins
 from cairn_client.keeper_state import Approval, KeeperState, Memory
 from cairn_client.keeper_steps import Passing, no_step
+from cairn_client.kept_replies import check_kept, check_roster
 from cairn_client.own_mark import OwnMark
 from cairn_client.own_name import own_name
 from cairn_client.readers import Import
@@ -191,7 +193,7 @@ class Keeper:
                 return
         self.rules.file.check_readable()
         self.mark.check()
-        self._check_approved(run)
+        self._check_approved(run, message)
 
     def close(self) -> None:
         """Erase every run's keys and release ledger and state."""
@@ -237,20 +239,17 @@ class Keeper:
         return approval
 
     def _allowed(self, active: ActiveRun) -> Approval:
-        """The standing approval of the run's study, under the run's own roster (K1)."""
+        """The standing approval of the run's study, under the run's own roster (K1, K10)."""
         approval = self._approval(active.run.study.digest)
-        if approval.roster not in (None, active.run.roster.digest):
-            raise PolicyRefusal(
-                "this clinic has acknowledged another roster since the run was opened",
-                code="roster-changed",
-                hint="a new run, under the new roster, can ask what is left",
-            )
+        check_roster(approval, active.run.roster.digest)
+        active.run.recount(self.state.verified(active.run.roster))
         return approval
 
     def _open(self, message: OpenRun) -> Message:
         digest = message.study.digest
         approval = self._approval(digest)
         if (active := self._active.get(message.run)) and (known := active.run.cached(message)):
+            self._allowed(active)
             return known
         place = self.state.place(message.run)
         if place is None:
@@ -266,20 +265,21 @@ class Keeper:
             data_are_public=self.clinic.config.data == "public",
             progress=place.progress if place else None,
         )
-        self._read.have(run.study)
+        self._read.have(run.study, message.run)
         ledger = self.ledger if run.study.noised else None
         pins = EntryPins(self.clinic.pins_file)
         name = own_name(run, self.clinic.config)
-        door = Door(lambda: self._records(digest), ledger, pins, clinic=name)
+        door = Door(lambda: self._records(message.run), ledger, pins, clinic=name)
         opened = ActiveRun(run, door, askable(run.study, len(run.roster)))
         self.state.keep(opened.place)  # K5
         self._active.put(message.run, opened)
+        self._read.only(active.run.progress.run for active in self._active)
         self._passing("opened")
         return package
 
-    def _records(self, study: bytes) -> Records:
+    def _records(self, run: bytes) -> Records:
         self._passing("charged")
-        return self._read.of(study)
+        return self._read.of(run)
 
     def _confirm(self, message: Packages) -> Message:
         active = self._active.find(message.run)
@@ -294,7 +294,7 @@ class Keeper:
 
     def _round(self, message: RoundRequest, digest: bytes) -> Message:
         header = message.header
-        self._check_approved(header.run)
+        self._check_approved(header.run, message)
         if kept := self.state.reply(header.run, digest):  # K5
             return decode(kept)
         active = self._active.find(header.run)
@@ -334,7 +334,7 @@ class Keeper:
         return upload
 
     def _unmask(self, message: Survivors | Certificate, digest: bytes) -> Message:
-        if not self._check_approved(message.run):  # K6
+        if not self._check_approved(message.run, message):  # K6
             raise run_unknown()
         if kept := self.state.reply(message.run, digest):  # K5
             return decode(kept)
@@ -350,14 +350,14 @@ class Keeper:
         self._allowed(active)  # people may have paused it meanwhile
         return reply
 
-    def _check_approved(self, run: bytes) -> bool:
+    def _check_approved(self, run: bytes, message: Message) -> bool:
         """Whether the run is known here, once it is sure that its study still is approved."""
         if active := self._active.get(run):
             self._allowed(active)
             return True
         place = self.state.place(run)
         if place is not None:
-            self._approval(place.study)
+            check_kept(self.state, self._approval(place.study), place, message)
         return place is not None
 
     def _close(self, message: CloseRun, digest: bytes) -> Message:
@@ -369,8 +369,7 @@ class Keeper:
             reply: Message = active.run.close(message)
             self._active.drop(message.run)
             self.state.keep_marks(active.run.marks)  # K7
-            if not self._active.asks(place.study):
-                self._read.forget(place.study)
+            self._read.only(active.run.progress.run for active in self._active)
         elif (known := self.state.place(message.run)) is not None:  # its keys went with a restart
             place = known
             unsigned = Closed(message.run, place.clinic, place.progress.head, UNSIGNED)

@@ -6,13 +6,14 @@ Before every round and every question the cohort is looked at again, and whoever
 is no longer in the newest import, leaves it for good. The next run takes the newest import.
 
 Once `cairn clinic import` has been used, records come from the sealed store; before, from the
-files, which are read when a run is opened.
+files, which are read when a run is opened. The first import ends that in the middle of a run, too:
+whoever it leaves out leaves the run.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -32,8 +33,9 @@ log = logging.getLogger("cairn.keeper")
 
 @dataclass(frozen=True)
 class _Cohort:
-    """Who is in a run, as far as `stamp` and `day` tell; `stamp` None: read from the files."""
+    """Who is in a run, as far as the store of `stamp` and `day` tell; None: there was no store."""
 
+    study: bytes
     own: Own
     kept: Kept
     stamp: Stamp | None
@@ -51,41 +53,50 @@ class StudyRecords:
         self._clinic = clinic
         self._store = RecordStore(clinic.state, clinic.identity())
         self._today = today
-        self._cohorts: dict[bytes, _Cohort] = {}
+        self._cohorts: dict[bytes, _Cohort] = {}  # by run
+        self._ahead: dict[bytes, _Cohort] = {}  # by study: read for the run that comes next
 
     def read(self, study: Study) -> Import:
-        """Reads the files with the study's instruments, and keeps what was read.
+        """Reads the files with the study's instruments, and keeps what was read for its next run.
 
         Raises:
             InputError: a file or the mapping cannot be used at all.
         """
-        own, day = _own(study), self._today()
+        own, day, stamp = _own(study), self._today(), self._store.stamp
         read = self._clinic.read(own, day)
-        self._cohorts[study.digest] = _Cohort(own, Kept(read.records, read.consent), None, day)
+        kept = Kept(read.records, read.consent)
+        self._ahead[study.digest] = _Cohort(study.digest, own, kept, stamp, day)
         return read
 
-    def have(self, study: Study) -> None:
-        """Takes the study's records unless it has them; what is wrong is the clinic's to know.
+    def have(self, study: Study, run: bytes) -> None:
+        """Takes the study's records for this run unless it has them: a new setup keeps its cohort.
+
+        What is wrong is the clinic's to know.
 
         Raises:
             OurFault: `internal.records-unreadable`.
         """
-        if study.digest in self._cohorts:
+        if run in self._cohorts:
+            return
+        ahead, stamp = self._ahead.pop(study.digest, None), self._store.stamp
+        if ahead is not None and ahead.stamp == stamp:
+            self._cohorts[run] = ahead
             return
         try:
-            if self._store.stamp is not None:
-                self._cohorts[study.digest] = self._imported(_own(study))
+            if stamp is not None:
+                self._cohorts[run] = self._imported(study)
                 return
             read = self.read(study)
         except (InputError, PolicyRefusal) as error:
             raise _unreadable(error) from None
+        self._cohorts[run] = self._ahead.pop(study.digest)
         log.warning("nothing was imported yet: the files were read; see `cairn clinic import`")
         if read.findings:
             where = read.write_quarantine(self._clinic.path)
             log.warning("some rows were set aside; %s lists them", where)
 
-    def of(self, study: bytes) -> Records:
-        """The records of the study with this digest, of those who are still in its cohort.
+    def of(self, run: bytes) -> Records:
+        """The records of this run, of those who are still in its cohort.
 
         The same object as long as neither the store nor the day has changed, whoever withdrew: so
         the time of a reply tells that there was an import, not what it changed.
@@ -93,11 +104,13 @@ class StudyRecords:
         Raises:
             OurFault: `internal.records-unreadable`.
         """
-        cohort = self._cohorts[study]
-        stamp = None if cohort.stamp is None else self._store.stamp
-        day = self._today()
+        cohort = self._cohorts[run]
+        stamp, day = self._store.stamp, self._today()
         if (stamp, day) != (cohort.stamp, cohort.day):
-            cohort = self._cohorts[study] = self._narrowed(cohort, stamp, day)
+            try:
+                cohort = self._cohorts[run] = self._narrowed(cohort, stamp, day)
+            except InputError as error:
+                raise _unreadable(error) from None
         return cohort.kept.records
 
     def peek(self, study: Study) -> tuple[Records, str]:
@@ -122,41 +135,60 @@ class StudyRecords:
         return kept.only(stay).records, f"the import of {manifest.at:%Y-%m-%d %H:%M} UTC"
 
     def forget(self, study: bytes) -> None:
-        """Lets a study's records go."""
-        self._cohorts.pop(study, None)
+        """Lets the records of every run of a study go."""
+        self._ahead.pop(study, None)
+        self.only([run for run, cohort in self._cohorts.items() if cohort.study != study])
 
-    def _imported(self, own: Own) -> _Cohort:
+    def only(self, runs: Iterable[bytes]) -> None:
+        """Lets the records of all other runs go."""
+        stay = set(runs)
+        self._cohorts = {run: cohort for run, cohort in self._cohorts.items() if run in stay}
+
+    def _imported(self, study: Study) -> _Cohort:
         """The newest import, with a study's own instruments; made where there is none with them."""
-        kept = self._store.kept(own)
+        own = _own(study)
+        # The stamp first: an import between the two is then looked at again, and not overlooked.
+        stamp, kept = self._store.stamp, self._store.kept(own)
         if kept is None:
             import_records(self._clinic, own=own, day=self._today())
-            kept = self._store.kept(own)
-        stamp, day = self._store.stamp, self._today()
+            stamp, kept = self._store.stamp, self._store.kept(own)
         if kept is None or stamp is None:
-            raise InputError("the store was taken away", code="records-gone")
-        return self._narrowed(_Cohort(own, kept, stamp, day), stamp, day)
+            raise _taken_away()
+        day = self._today()
+        return self._narrowed(_Cohort(study.digest, own, kept, stamp, day), stamp, day)
 
     def _narrowed(self, cohort: _Cohort, stamp: Stamp | None, day: date) -> _Cohort:
-        """`cohort` without those who left it by `day` or with the import of `stamp`."""
+        """`cohort` without those who left it by `day` or with the import of `stamp`.
+
+        Raises:
+            InputError: the store, or the files in its place, cannot be used.
+        """
         kept = cohort.kept
         patients = kept.records.patients["patient"]
-        if cohort.stamp is not None and stamp != cohort.stamp:
-            try:
-                newest = self._store.kept(cohort.own)
-            except InputError as error:
-                raise _unreadable(error) from None
-            if newest is None:
-                raise _unreadable(InputError("the store was taken away", code="records-gone"))
+        if stamp != cohort.stamp:
+            newest = self._newest(cohort.own, day)
             present = newest.records.patients["patient"]
             patients = patients.filter(patients.is_in(present.implode()))
             kept = Kept(kept.records, newest.consent)
         out = kept.consent.by(patients, day)["patient"]
         stay = patients.filter(~patients.is_in(out.implode()))
-        return _Cohort(cohort.own, kept.only(stay), stamp, day)
+        return _Cohort(cohort.study, cohort.own, kept.only(stay), stamp, day)
+
+    def _newest(self, own: Own, day: date) -> Kept:
+        """The newest import; the files, where it was not made with these instruments."""
+        if (kept := self._store.kept(own)) is not None:
+            return kept
+        if self._store.manifest() is None:
+            raise _taken_away()
+        return Kept.of(self._clinic.read(own, day))
 
 
 def _own(study: Study) -> Own:
     return tuple(instrument_of(study, i.name) for i in study.instruments)
+
+
+def _taken_away() -> InputError:
+    return InputError("the store was taken away", code="records-gone")
 
 
 def _unreadable(error: InputError | PolicyRefusal) -> OurFault:

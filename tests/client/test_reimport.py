@@ -21,6 +21,7 @@ from cairn_models.measures import Instrument
 from cairn_models.records import Records
 from cairn_protocol.errors import InputError, OurFault, PolicyRefusal
 from cairn_protocol.messages import Upload
+from cairn_protocol.server_run import ServerRun
 from cairn_protocol.study import Study
 from keeper_bench import STUDY, Bench
 
@@ -302,6 +303,7 @@ def test_records_are_kept_with_a_studys_own_instruments(files: Files) -> None:
 # During a study
 
 A_STUDY = Study.parse(STUDY.encode())
+RUN = bytes(16)
 
 
 class Calendar:
@@ -317,7 +319,7 @@ def calendar() -> Calendar:
 
 
 def who(records: StudyRecords) -> set[int]:
-    found = records.of(A_STUDY.digest)
+    found = records.of(RUN)
     assert set(found.scores["patient"]) == set(found.patients["patient"])
     return {int(p.rsplit("-", 1)[1]) for p in found.patients["patient"]}
 
@@ -326,14 +328,14 @@ def test_a_run_adds_nobody_and_loses_who_withdrew(files: Files, calendar: Calend
     clinic = files(0, 18)
     again(clinic)
     records = StudyRecords(clinic, calendar)
-    records.have(A_STUDY)
+    records.have(A_STUDY, RUN)
     assert who(records) == set(range(18))
     again(files(0, 20, until={5: "2024-06-30"}))
     assert who(records) == set(range(18)) - {5}, "18 and 19 wait for the next run"
     again(files(0, 20))
     assert who(records) == set(range(18)) - {5}, "who has left a run does not come back into it"
     records.forget(A_STUDY.digest)
-    records.have(A_STUDY)
+    records.have(A_STUDY, RUN)
     assert who(records) == set(range(20))
 
 
@@ -343,7 +345,7 @@ def test_a_date_that_comes_takes_them_out_without_an_import(
     clinic = files(until={2: "2024-07-02"})
     again(clinic)
     records = StudyRecords(clinic, calendar)
-    records.have(A_STUDY)
+    records.have(A_STUDY, RUN)
     calendar.day = TODAY + timedelta(days=1)
     assert who(records) == set(range(20))
     calendar.day = date(2024, 7, 2)
@@ -354,11 +356,11 @@ def test_the_records_of_a_run_are_those_of_its_opening(files: Files, calendar: C
     clinic = files()
     again(clinic)
     records = StudyRecords(clinic, calendar)
-    records.have(A_STUDY)
-    before = records.of(A_STUDY.digest)
-    assert records.of(A_STUDY.digest) is before, "nothing happened: nothing is prepared anew"
+    records.have(A_STUDY, RUN)
+    before = records.of(RUN)
+    assert records.of(RUN) is before, "nothing happened: nothing is prepared anew"
     again(files(rows=3, entries={1: "2026-01-01"}))
-    after = records.of(A_STUDY.digest)
+    after = records.of(RUN)
     assert after is not before, "an import is prepared anew, whoever it concerns"
     assert after.scores.equals(before.scores)
     assert after.patients.equals(before.patients)
@@ -370,17 +372,17 @@ def test_a_store_that_was_taken_away_in_the_middle_is_a_fault(
     clinic = files()
     again(clinic)
     records = StudyRecords(clinic, calendar)
-    records.have(A_STUDY)
+    records.have(A_STUDY, RUN)
     (clinic.state / FILE).write_bytes(b"cairn records 1\n")
     with pytest.raises(OurFault, match="records-unreadable") as told:
-        records.of(A_STUDY.digest)
+        records.of(RUN)
     assert str(clinic.path) not in f"{told.value} {told.value.hint}", "it goes to the server"
 
 
 def test_before_the_first_import_the_files_are_read(files: Files, calendar: Calendar) -> None:
     clinic = files(until={2: "2024-07-02"})
     records = StudyRecords(clinic, calendar)
-    records.have(A_STUDY)
+    records.have(A_STUDY, RUN)
     calendar.day = date(2024, 7, 2)
     assert who(records) == set(range(20)) - {2}
     assert store_of(clinic).stamp is None
@@ -471,7 +473,7 @@ def test_who_is_taken_out_of_the_files_leaves_a_run_too(files: Files, calendar: 
     mapping.write_text(mapping.read_text().replace('consent_ends = "until"\n', ""))
     again(clinic)
     records = StudyRecords(clinic, calendar)
-    records.have(A_STUDY)
+    records.have(A_STUDY, RUN)
     for name in ("patients", "scores"):
         lines = (clinic.path / f"{name}.csv").read_text().splitlines()
         kept_lines = [line for line in lines if not line.startswith("SECRET-7,")]
@@ -497,6 +499,98 @@ def test_a_date_that_a_later_import_moves_gives_no_fresh_budget(files: Files) ->
     again(files(0, PEOPLE + 1, entries={1: "2026-02-01", PEOPLE: "2026-02-01"}))
     new = admitted(kept(clinic), of_2026, pins)
     assert list(new.patients["patient"]) == [f"secret-{PEOPLE}"]
+
+
+def test_the_first_import_takes_people_out_of_a_run_that_began_from_the_files(
+    files: Files, calendar: Calendar
+) -> None:
+    clinic = files()
+    records = StudyRecords(clinic, calendar)
+    records.have(A_STUDY, RUN)
+    assert who(records) == set(range(PEOPLE))
+    again(files(0, PEOPLE + 1, until={3: "2024-06-30"}))
+    assert who(records) == set(range(PEOPLE)) - {3}
+    (clinic.state / FILE).unlink()
+    with pytest.raises(OurFault, match="records-unreadable"):
+        records.of(RUN)
+
+
+def test_such_a_run_of_a_study_with_instruments_of_its_own_loses_them_too(
+    files: Files, calendar: Calendar
+) -> None:
+    """The import was made without those instruments: the files tell who is still in."""
+    own = '\n[[instruments]]\nname = "SCL-90"\nlowest = 0\nhighest = 90\n'
+    study = Study.parse((STUDY + own).encode())
+    clinic = files()
+    records = StudyRecords(clinic, calendar)
+    records.have(study, RUN)
+    again(files(0, PEOPLE, until={3: "2024-06-30"}))
+    assert who(records) == set(range(PEOPLE)) - {3}
+
+
+def test_every_run_begins_with_the_newest_import(files: Files, calendar: Calendar) -> None:
+    again(files(0, 18))
+    clinic = files(0, 18)
+    records = StudyRecords(clinic, calendar)
+    records.have(A_STUDY, RUN)
+    again(files(0, 20, until={5: "2024-06-30"}))
+    second = bytes([2] * 16)
+    records.have(A_STUDY, second)
+    assert len(records.of(second)) == 19, "although nobody closed the first run"
+    records.have(A_STUDY, RUN)
+    assert who(records) == set(range(18)) - {5}, "a new setup of a run keeps its cohort"
+    records.only([second])
+    records.have(A_STUDY, RUN)
+    assert who(records) == set(range(20)) - {5}
+
+
+def test_what_was_read_ahead_serves_one_run(files: Files, calendar: Calendar) -> None:
+    clinic = files()
+    records = StudyRecords(clinic, calendar)
+    records.read(A_STUDY)
+    files(until={5: "2024-06-30"})
+    records.have(A_STUDY, RUN)
+    assert who(records) == set(range(PEOPLE))
+    second = bytes([2] * 16)
+    records.have(A_STUDY, second)
+    assert len(records.of(second)) == PEOPLE - 1
+
+
+def test_an_import_while_a_run_takes_its_records_is_not_overlooked(
+    files: Files, calendar: Calendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic = files()
+    again(clinic)
+    records = StudyRecords(clinic, calendar)
+    real, waiting = RecordStore.kept, [True]
+
+    def kept_before(self: RecordStore, own: tuple[Instrument, ...] = ()) -> object:
+        found = real(self, own)
+        if self is records._store and waiting:
+            waiting.clear()
+            again(files(until={5: "2024-06-30"}))
+        return found
+
+    monkeypatch.setattr(RecordStore, "kept", kept_before)
+    records.have(A_STUDY, RUN)
+    assert who(records) == set(range(PEOPLE)) - {5}
+
+
+def test_who_withdraws_is_out_of_a_run_that_is_opened_beside_another(
+    course: Bench, summed: list[int]
+) -> None:
+    """A server that never closes its runs."""
+    ask(course, "effect")
+    first = list(summed)
+    _patients(course.keepers[0], date.today().isoformat())
+    import_records(course.keepers[0].clinic)
+    course.server, course.opening = ServerRun.open(
+        bytes([2] * 16), course.signed, course.roster, records=course.server.records
+    )
+    course.set_up()
+    ask(course, "retention")
+    assert summed[len(first) :] == [first[0] - 1, *first[1:]]
+    assert {*course.keepers[0]._read._cohorts} == {bytes(16), bytes([2] * 16)}
 
 
 # When
