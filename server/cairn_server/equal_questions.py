@@ -4,7 +4,8 @@ Asking the same of the same clinics twice would charge their patients twice and 
 averaged out. Two questions are equal where everything that decides a sum is: kind and settings, ε,
 outcome, instruments, variables, cohort, groups, data and δ, policy and the clinics' identities.
 Only kinds that say so (`Question.repeatable`) are, and only for a window of entry that has closed,
-on the day on which the sum was opened: else other patients would be meant.
+on the day on which the sum was opened: else other patients would be meant. And only by the code
+that made the sum: what its numbers stand for is decided by public matrices and defaults there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from cairn_models.questions.base import Question
+from cairn_privacy.audit.configuration import code_version
 from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.study import QuestionSpec, Study
@@ -93,6 +95,8 @@ class EqualQuestions:
             stored = self._store.study(earlier.study)
             closed = until is not None and until < earlier.started.date() <= self._today()
             if earlier.run == self._run or stored is None or not stored.roster or not closed:
+                continue
+            if self._store.code_of(earlier.run) != code_version():
                 continue
             study = SignedStudy.from_body(stored.signed).study()
             roster = SignedRoster.from_body(stored.roster).roster

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_bytes
 
+from cairn_privacy.audit.configuration import code_version
 from cairn_protocol.errors import CairnError, OurFault, StudyStopped
 from cairn_protocol.messages import RUN_BYTES
 from cairn_protocol.roster import Roster, SignedRoster
@@ -60,7 +61,7 @@ class Running:
             ended=None,
             reason="",
         )
-        self._store.start_run(run)
+        self._store.start_run(run, code=code_version())
         return run
 
     def carry_on(self, run: StoredRun) -> None:

@@ -209,10 +209,12 @@ class Store:
 
     # runs and their events
 
-    def start_run(self, run: StoredRun) -> None:
-        """Keep a new run; its study is from now on what the run is."""
+    def start_run(self, run: StoredRun, *, code: str = "") -> None:
+        """Keep a new run; its study is from now on what the run is. `code`: what begins it."""
         with self.transaction() as c:
             c.execute(insert(t.runs).values(**vars(run)))
+            if code:
+                c.execute(insert(t.codes).values(run=run.run, code=code))
             here = t.studies.c.digest == run.study
             c.execute(update(t.studies).where(here).values(state=run.state))
 
@@ -227,6 +229,12 @@ class Store:
     def run(self, run: bytes) -> StoredRun | None:
         """The run with this id."""
         return self._first(StoredRun, select(t.runs).where(t.runs.c.run == run))
+
+    def code_of(self, run: bytes) -> str:
+        """The code that a run was begun with; "" where nobody wrote it down."""
+        with self.transaction() as c:
+            found = c.execute(select(t.codes.c.code).where(t.codes.c.run == run)).scalar()
+        return found or ""
 
     def runs(
         self, *, study: bytes | None = None, state: RunState | None = None

@@ -218,6 +218,12 @@ incidents = Table(  # stores that were made without it get it when they are open
     Column("clinic", NAME, nullable=False),
     Column("text", Text, nullable=False),
 )
+codes = Table(  # as incidents: the code that a run was begun with
+    "codes",
+    METADATA,
+    Column("run", LargeBinary(16), ForeignKey("runs.run"), primary_key=True),
+    Column("code", String(100), nullable=False),
+)
 letters = Table(  # as incidents; of blinded studies
     "letters",
     METADATA,

@@ -8,20 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import delete
 
 from cairn_models.questions import build
+from cairn_privacy.audit.configuration import code_version
 from cairn_protocol.identity import Identity
 from cairn_protocol.mark import NO_HEAD, Mark
 from cairn_protocol.messages import Header, RoundRecord, SignedDigest
 from cairn_protocol.roster import Roster, SignedRoster
 from cairn_protocol.signed_study import SignedStudy
 from cairn_protocol.study import Study
+from cairn_server import equal_questions
 from cairn_server.assemble import results_of
 from cairn_server.equal_questions import EqualQuestions, question_key
 from cairn_server.report.attendance import note
 from cairn_server.store import Store
 from cairn_server.store_journal import StoreJournal
-from cairn_server.store_tables import StoredRun, StoredStudy
+from cairn_server.store_tables import StoredRun, StoredStudy, codes
 from cairn_server.study_run import StudyRun
 
 TEAM = Identity.generate()
@@ -75,7 +78,9 @@ def store(tmp_path: Path):
             StoredStudy(first.digest, "first", first.body, roster.body, "finished", STARTED)
         )
         run = b"1" * 16
-        opened.start_run(StoredRun(run, first.digest, "finished", STARTED, STARTED, ""))
+        opened.start_run(
+            StoredRun(run, first.digest, "finished", STARTED, STARTED, ""), code=code_version()
+        )
         totals = np.array([90 * 32768, 0, 90 * 32768] * 2 + [0] * 3, dtype=np.int64)
         StoreJournal(opened, run).opened("effect", 0, totals, record_of(run, "effect"))
         yield opened
@@ -120,6 +125,18 @@ def test_whatever_decides_a_sum_makes_another_question(store, change):
     assert look(store, OTHERWISE[change](SECOND)) is None
 
 
+def test_a_sum_that_other_code_made_is_asked_anew(store, monkeypatch):
+    """Its integers would be read through another matrix, with intervals that look right."""
+    monkeypatch.setattr(equal_questions, "code_version", lambda: "0.2.0+another")
+    assert look(store, SECOND) is None
+
+
+def test_a_sum_of_code_that_nobody_wrote_down_is_asked_anew(store):
+    with store.transaction() as c:
+        c.execute(delete(codes))
+    assert look(store, SECOND) is None
+
+
 def test_other_clinics_make_another_question(store):
     others = CLINICS | {"oak": Identity.generate()}
     assert look(store, SECOND, others) is None
@@ -132,7 +149,10 @@ def test_a_window_that_was_still_open_then_is_not_closed_by_time(tmp_path):
         first = signed(text)
         body = roster_of(first).body
         opened.add_study(StoredStudy(first.digest, "first", first.body, body, "finished", STARTED))
-        opened.start_run(StoredRun(b"1" * 16, first.digest, "finished", STARTED, STARTED, ""))
+        opened.start_run(
+            StoredRun(b"1" * 16, first.digest, "finished", STARTED, STARTED, ""),
+            code=code_version(),
+        )
         journal = StoreJournal(opened, b"1" * 16)
         journal.opened("effect", 0, np.zeros(9, dtype=np.int64), record_of(b"1" * 16, "effect"))
         assert look(opened, text.replace('"first"', '"second"')) is None

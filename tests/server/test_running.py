@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
+from cairn_privacy.audit.configuration import code_version
 from cairn_protocol.errors import StudyStopped
 from cairn_protocol.identity import Identity
 from cairn_protocol.roster import Roster, SignedRoster
@@ -126,6 +127,7 @@ def test_a_study_begins_and_ends_with_its_run(
     assert world.states == (["finished"], "finished")
     assert world.turn() is None
     assert len(world.fleet.finished) == 1
+    assert world.store.code_of(world.store.runs()[0].run) == code_version()
 
 
 def test_a_store_that_is_away_ends_no_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
