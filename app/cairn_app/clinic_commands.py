@@ -60,6 +60,7 @@ def clinic_init(
     as_json: AsJson = False,
 ) -> None:
     """Make this clinic's keys and folders. Nothing that exists is changed."""
+    from cairn_client.clinic_config import ClinicConfig
     from cairn_client.clinic_folder import ClinicFolder
     from cairn_client.enrolment import LinkFolder
     from cairn_client.sockets import Sockets
@@ -68,6 +69,7 @@ def clinic_init(
     config = folder / "clinic.toml"
     if not config.exists():
         text = CLINIC_TOML.format(name=json.dumps(name or _name_of(folder)), data=json.dumps(data))
+        ClinicConfig.parse(text.encode(), where=str(config))  # before it is written
         with os.fdopen(os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w") as file:
             file.write(text)
     clinic = ClinicFolder.open(folder)

@@ -60,6 +60,13 @@ class ClinicConfig(BaseModel):
                 why="it has no clinic.toml",
                 hint="make one with `cairn clinic init`; see docs/clinic-data.md",
             )
-        return parse_toml(
-            cls, read_bounded(file, LARGEST_CONFIG), where=str(file), page="docs/clinic-data.md"
-        )
+        return cls.parse(read_bounded(file, LARGEST_CONFIG), where=str(file))
+
+    @classmethod
+    def parse(cls, text: bytes, *, where: str) -> Self:
+        """The configuration in `text`.
+
+        Raises:
+            InputError: it cannot be used.
+        """
+        return parse_toml(cls, text, where=where, page="docs/clinic-data.md")

@@ -22,6 +22,8 @@ FEWEST_SENTENCES: Final = 3
 SHARE_OF_SENTENCES: Final = 0.05
 MOST_LEVELS: Final = 50  # ICD-10 chapters, languages, boroughs are fewer
 SHARE_OF_LEVELS: Final = 0.5
+FEWEST_CELLS: Final = 10  # in a small clinic a column of names has fewer than `MOST_LEVELS`
+SHARE_ALONE: Final = 0.9  # of cells that no other patient shares
 
 
 def check_no_free_text(read: Import) -> None:
@@ -47,10 +49,12 @@ def free_text_variables(read: Import) -> Iterator[tuple[str, str]]:
         cells = patients[name].drop_nulls()
         words = cells.str.split(" ").list.len()
         sentences = int((words >= SENTENCE_WORDS).sum())
-        levels = cells.n_unique()
+        levels, alone = cells.n_unique(), int(cells.is_unique().sum())
         if sentences >= max(FEWEST_SENTENCES, SHARE_OF_SENTENCES * cells.len()):
             yield name, "its cells hold sentences"
-        elif levels > max(MOST_LEVELS, SHARE_OF_LEVELS * cells.len()):
+        elif levels > max(MOST_LEVELS, SHARE_OF_LEVELS * cells.len()) or (
+            alone > max(FEWEST_CELLS - 1, SHARE_ALONE * cells.len())
+        ):
             yield name, "it has almost as many different words as patients"
 
 

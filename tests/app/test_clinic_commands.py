@@ -467,3 +467,14 @@ def test_a_link_that_could_read_records_does_not_start(place: Path) -> None:
     with pytest.raises(InputError) as caught:
         check_unreadable([file])
     assert caught.value.code == "input.records-exposed"
+
+
+def test_a_name_that_no_clinic_may_have_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "clinic"
+    command = ["clinic", "init", str(folder), "--name"]
+    refused = CliRunner().invoke(app, [*command, "Klinik Köln"])
+    assert isinstance(refused.exception, InputError)
+    assert "name" in str(refused.exception)
+    assert not (folder / "clinic.toml").exists()
+    made = CliRunner().invoke(app, [*command, "klinik-koeln"], catch_exceptions=False)
+    assert "klinik-koeln is ready" in made.stdout

@@ -179,6 +179,8 @@ NAMES = [f"Name{i} Surname{i}" for i in range(120)]
         (["feels worse since the last visit"] * 3 + ["low"] * 20, "sentences"),
         (["x" * 65] * 3 + ["low"] * 20, "longer than 64"),
         (NAMES, "different words"),
+        (NAMES[:45], "different words"),  # a clinic of 45
+        (NAMES[:10], "different words"),
     ],
 )
 def test_a_column_of_free_text_is_refused_without_a_cell(
@@ -196,6 +198,8 @@ def test_ordinary_variables_are_not_refused(tmp_path: Path) -> None:
         (
             ["some college no degree"] * 40 + ["none"] * 2,
             [f"E{i % 30:02}" for i in range(50)],  # thirty districts, few patients in each
+            [f"F{i}" for i in range(9)],  # nine patients with nine diagnoses
+            [f"F{i % 32}" for i in range(40)],  # and forty with thirty-two
             ["one note only with many words", *["low"] * 40],
             [],
         )

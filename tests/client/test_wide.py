@@ -213,6 +213,21 @@ def test_names_that_do_not_say_when_are_refused_with_what_to_do(
     assert "phq9_week4" in told.value.hint
 
 
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        (("PHQ9_W1", "PHQ9_W2", "PHQ9_M3"), True),  # waves, and the third measurement
+        (("phq9_week1", "phq9_2wk", "phq9_month3"), False),
+    ],
+)
+def test_a_letter_alone_may_count_waves(
+    tmp_path: Path, names: tuple[str, ...], asked: bool
+) -> None:
+    rows = (f"p{i},{ENTRY},{i},{i},{i}" for i in range(9))
+    proposal = propose(write(tmp_path, f"id,entry,{','.join(names)}", *rows))
+    assert any("not the fourth or third visit" in check for check in proposal.checks) == asked
+
+
 def test_scores_out_of_range_are_said_without_values(tmp_path: Path) -> None:
     rows = (f"p{i},{ENTRY},{i},{9977 if i == 3 else i}" for i in range(9))
     proposal = propose(write(tmp_path, "id,entry,phq9_w0,phq9_w4", *rows))

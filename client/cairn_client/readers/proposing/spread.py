@@ -51,6 +51,7 @@ class SpreadColumn:
         week: since entry; None: another column or the row says when.
         date: the column of the visit's date.
         sure: whether the week is written in the name, not taken for that of the first visit.
+        letter: whether w or m alone says that the number counts weeks or months.
     """
 
     instrument: str
@@ -58,6 +59,7 @@ class SpreadColumn:
     week: float | None = None
     date: str | None = None
     sure: bool = True
+    letter: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,11 @@ def spread_of(looks: Mapping[str, Look], taken: frozenset[str]) -> Spread | None
         elif dated:
             columns[name] = SpreadColumn(found.instrument, item, date=dates[found.visit])
         elif found.week is not None:
-            sure = bool(_WEEK.search(_rest(name)) or _MONTH.search(_rest(name)))
-            columns[name] = SpreadColumn(found.instrument, item, found.week, sure=sure)
+            said = _WEEK.search(_rest(name)) or _MONTH.search(_rest(name))
+            letter = said is not None and said[0].strip("_0123456789") in ("w", "m")
+            columns[name] = SpreadColumn(
+                found.instrument, item, found.week, sure=said is not None, letter=letter
+            )
         else:
             return Spread({}, f"the name {name!r} does not say how many weeks after entry it was")
     return Spread(columns)

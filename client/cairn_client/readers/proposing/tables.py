@@ -61,6 +61,8 @@ def write_spread(page: Page, found: FileLook, spread: Spread) -> None:
         page.check("that the numbers in these names are the items'")
     if any(not c.sure for c in columns.values()):
         page.check("that the first visit is week 0, the entry to the waiting list")
+    if any(c.letter for c in columns.values()):
+        page.check("that w4 is week 4 and m3 month 3 after entry, not the fourth or third visit")
     for name, column in columns.items():
         place = column.instrument + (f"/{column.item}" if column.item else "")
         if column.week is not None:
