@@ -4,7 +4,8 @@
     V2  One request is answered at a time, in the order in which they came.
     V3  No message larger than the protocol's largest is taken in.
     V4  A fault that nobody foresaw is told to the caller by its type alone.
-    V5  A reply that needed records leaves at the end of a slot, not when it is ready.
+    V5  A reply that needed records leaves at the end of a slot, not when it is ready; no reply
+        leaves of a study that was paused, left or ruled out until then.
     V6  What leaves, and what people did, is in the audit log first (`audit_log`).
 
 protocol/cairn_protocol/proto/keeper.proto describes the methods.
@@ -199,7 +200,7 @@ class KeeperService:
         with self._turn:
             reply = self._audited.forward(frame.cairn)
         self._slots.leave(frame.cairn, arrived)  # V5
-        return pb.Frame(cairn=reply)
+        return pb.Frame(cairn=self._audited.leave(frame.cairn, reply))
 
     def stop(self) -> None:
         """Takes no more requests, lets those at hand end, erases keys, releases the files."""

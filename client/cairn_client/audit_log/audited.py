@@ -65,6 +65,10 @@ class Audited:
         """The keeper's reply to the link, once it is in the log."""
         return self._recorded.forward(request)
 
+    def leave(self, request: bytes, reply: bytes) -> bytes:
+        """What leaves of that reply at the end of its slot: it, or a refusal."""
+        return self._recorded.leave(request, reply)
+
     def close(self) -> None:
         """Writes down that the keeper stops, if it can, and releases the file."""
         try:

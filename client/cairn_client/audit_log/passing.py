@@ -8,15 +8,19 @@ no path of the keeper's code can send what is not written down.
     E2  If the log cannot be written, a refusal leaves in its place.
     E3  A kept reply that is asked for again is looked for in the log, and written if a crash came
         between. So whatever left is in the log; what is in the log and never left is the last
-        reply before a crash, which stays ready to be asked for.
+        reply before a crash, which stays ready to be asked for, or one that E5 held back.
     E4  What the server can make happen at will is counted, see `Bounded`. Uploads are never: each
         is charged.
+    E5  A reply waits for the end of its slot. Where the study was paused, left or refused by a
+        tightened policy meanwhile, a refusal leaves in its place, and is in the log beside it. The
+        reply is what a pause holds back always: charged, kept, and sent if people approve again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from cairn_client.audit_log.bounded import Bounded
@@ -43,6 +47,7 @@ from cairn_protocol.messages import (
     Upload,
     decode,
 )
+from cairn_protocol.record import Message
 
 log = logging.getLogger("cairn.keeper")
 SINGLY: Final = 1000  # entries of one kind a day that a server causes; beyond, powers of ten
@@ -89,22 +94,35 @@ class Recorded:
 
     def forward(self, request: bytes) -> bytes:
         """The reply to one request, once it is in the log."""
-        try:
-            if _is_audit_request(request):
-                reply = self._audit_head(request)
-            else:
-                reply = self._keeper.forward(request)
-            self._note(request, reply)
-            self._passing("logged")
+        return _guarded(lambda: self._answer(request))
+
+    def leave(self, request: bytes, reply: bytes) -> bytes:
+        """What leaves at the end of a slot, of a `reply` from `forward`: it, or why not (E5).
+
+        Takes no turn: when it leaves must not tell how long the keeper takes over something else.
+        """
+        return _guarded(lambda: self._still(request, reply))
+
+    def _answer(self, request: bytes) -> bytes:
+        if _is_a(AuditRequest, request):
+            reply = self._audit_head(request)
+        else:
+            reply = self._keeper.forward(request)
+        self._note(request, reply)
+        self._passing("logged")
+        return reply
+
+    def _still(self, request: bytes, reply: bytes) -> bytes:
+        if _is_a(Refusal, reply):
             return reply
+        try:
+            self._keeper.check_still(request)
         except CairnError as error:
-            log.error("refused: %s", error.code)
-            return Refusal.of(error).to_bytes()
-        except Exception as error:
-            log.error("could not answer: %s", type(error).__name__)
-            return Refusal.of(
-                OurFault("the clinic could not answer", code="answer-failed")
-            ).to_bytes()
+            log.warning("refused: %s", error.code)
+            refusal = Refusal.of(error).to_bytes()
+            self._note(request, refusal)
+            return refusal
+        return reply
 
     def _audit_head(self, request: bytes) -> bytes:
         try:
@@ -204,6 +222,17 @@ class Recorded:
         return place.study if place else b""
 
 
-def _is_audit_request(request: bytes) -> bool:
-    head = request[:FRAME_BYTES]
-    return head[: len(MAGIC)] == MAGIC and head[-1:] == bytes((AuditRequest.kind,))
+def _guarded(reply: Callable[[], bytes]) -> bytes:
+    try:
+        return reply()
+    except CairnError as error:
+        log.error("refused: %s", error.code)
+        return Refusal.of(error).to_bytes()
+    except Exception as error:
+        log.error("could not answer: %s", type(error).__name__)
+        return Refusal.of(OurFault("the clinic could not answer", code="answer-failed")).to_bytes()
+
+
+def _is_a(kind: type[Message], message: bytes) -> bool:
+    head = message[:FRAME_BYTES]
+    return head[: len(MAGIC)] == MAGIC and head[-1:] == bytes((kind.kind,))
