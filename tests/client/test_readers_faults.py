@@ -194,6 +194,7 @@ def test_every_fault_has_a_case() -> None:
     items = {"total-without-items", "total-disagrees"}  # test_readers_items.py
     decimal = {"decimal-point"}  # test_readers.py
     consent = {"consent-backwards", "row-sensitive"}  # test_consent.py
+    consent |= {"consent-damaged"}  # test_consent_damage.py
     resources = {"resource-too-long", "resource-too-deep", "not-json"}  # test_fhir_hostile.py
     values = {"value-unusable", "value-not-exact", "answer-unknown", "unit-unknown"}  # …_scores.py
     people = {"arm-twice", "consent-unresolved"}  # test_fhir_people.py

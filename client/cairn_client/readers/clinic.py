@@ -3,7 +3,8 @@
     mapping.toml → source (raw long tables, text) → checks (the same for every source) → Import
 
 Every check of a row looks at that row, at the same patient's other rows and at public constants:
-removing a patient from the files changes nobody else's records.
+removing a patient from the files changes nobody else's records. The one exception is a damaged line
+that may be a withdrawal: whom else it names is out, too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from cairn_client.readers.consent_rows import (
     others,
     without_sensitive,
 )
+from cairn_client.readers.damage import named_in_damage
 from cairn_client.readers.fhir.source import with_fhir
 from cairn_client.readers.findings import Findings
 from cairn_client.readers.imported import Import
@@ -82,13 +84,14 @@ def read_source(
         for name, table in raw.items()
         if table is not None
     }
+    damaged = named_in_damage(sheets.values())
     for name, (table, sheet) in sheets.items():
         findings.tallies[f"{name} rows read"] = table.frame.height
         if name != "patients":
             sheets[name] = (without_sensitive(table, sheet), sheet)
     records, nine = _checked(sheets, mapping, known)
-    consent = consent_of(sheets, mapping, records)
-    out = left_out(sheets, consent, records, day or date.today())
+    consent = consent_of(sheets, mapping, records).without(damaged)
+    out = left_out(sheets, consent, records, day or date.today(), damaged)
     if out.height:
         records = records.only(others(records, out))
         nine = nine.filter(pl.col("patient").is_in(records.patients["patient"].implode()))

@@ -65,6 +65,12 @@ class Consent:
         out = joined.filter(~pl.col("inside").fill_null(value=False))
         return out.select("patient", why=why)
 
+    def without(self, patients: pl.Series) -> Consent:
+        """The periods of everybody else."""
+        if self.periods is None:
+            return self
+        return Consent(self.periods.filter(~pl.col("patient").is_in(patients.implode())))
+
     def of(self, patients: pl.Series) -> Consent:
         """The periods of these patients alone."""
         if self.periods is None:

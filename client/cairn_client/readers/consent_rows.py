@@ -32,12 +32,21 @@ def consent_of(sheets: Sheets, mapping: ClinicMapping, records: Records) -> Cons
     return consent_of_patients(sheets["patients"][0], mapping.patients, mapping.date_format, usable)
 
 
-def left_out(sheets: Sheets, consent: Consent, records: Records, day: date) -> pl.DataFrame:
-    """patient, why of those whose records may not be used on `day`."""
+def left_out(
+    sheets: Sheets, consent: Consent, records: Records, day: date, damaged: pl.Series
+) -> pl.DataFrame:
+    """patient, why of those whose records may not be used on `day`.
+
+    Args:
+        damaged: patients whom a damaged line names. Where the mapping names consent, `consent` has
+            no period of theirs; where it does not, the line may tag a sensitive programme.
+    """
     everyone = records.patients["patient"]
     out = pl.DataFrame(schema=LEFT_OUT)
     if "patients" in sheets:
         tagged = sensitive_patients(sheets["patients"][0])
+        if consent.periods is None:
+            tagged = pl.concat([tagged, damaged]).unique()
         tagged = tagged.filter(tagged.is_in(everyone.implode()))
         out = pl.DataFrame({"patient": tagged}).with_columns(why=pl.lit("sensitive programme"))
     return pl.concat([out, consent.by(others(records, out), day)]).sort("patient")

@@ -8,10 +8,11 @@ from pathlib import Path
 import polars as pl
 
 from cairn_client.readers import header
+from cairn_client.readers.damage import damage_of, says_who
 from cairn_client.readers.findings import Findings
 from cairn_client.readers.lines import Scan, records, scan
 from cairn_client.readers.mapping import MAPPING_FILE, ClinicMapping
-from cairn_client.readers.raw import RawTable
+from cairn_client.readers.raw import Damage, RawTable
 from cairn_client.readers.within import read_whole
 from cairn_protocol.errors import InputError
 
@@ -29,15 +30,19 @@ class CsvFolder:
         if spec is None:
             return None
         file, columns = spec.file, spec.columns()
-        scanned = scan(self._text(file), self.mapping.separator)
+        data, separator = self._text(file), self.mapping.separator
+        scanned = scan(data, separator)
         places = header.places(name, file, scanned.header, columns)
         encoding, width = self.mapping.encoding, len(scanned.header)
         for code, lines in scanned.faults:
             findings.add(code, file, lines, encoding=encoding, width=width)
-        frame = frame_of(scanned, self.mapping.separator, places)
+        frame = frame_of(scanned, separator, places)
         if not frame.height and not scanned.faults:
             findings.add("table-empty", file)
-        return RawTable(file, frame, columns)
+        damage = Damage()
+        if says_who(name, columns):
+            damage = damage_of(data, scanned, separator, places["patient"])
+        return RawTable(file, frame, columns, damage=damage)
 
     def _text(self, file: str) -> bytes:
         """The file as UTF-8, undecodable bytes replaced by U+FFFD, line ends as they are."""

@@ -92,6 +92,12 @@ FAULTS: Final[dict[str, Fault]] = {
         "the consent ends before it begins; the patient is out until this is mended",
         "mend one of the two dates",
     ),
+    "consent-damaged": Fault(
+        "the line is damaged and may be a withdrawal or a tag of a sensitive programme; whom it "
+        "names is out until it is mended",
+        "mend the line; what is wrong with it stands beside this",
+        False,
+    ),
     "row-sensitive": Fault(
         "the row is tagged as of a sensitive programme",
         "nothing to do: such records are left out",
@@ -225,5 +231,11 @@ FAULTS: Final[dict[str, Fault]] = {
     "consent-unresolved": Fault(
         "the consent is of a patient whom the export lacks",
         "export the Patient resources of the same patients, with the same identifiers",
+    ),
+    "consent-unclear": Fault(
+        "the consent neither permits nor refuses in plain words: it has exceptions, a rule that "
+        "Cairn does not know, or no decision; the patient is out until this is mended",
+        "record what the patient decided on research as a Consent of its own, without exceptions; "
+        "docs/clinic-fhir.md lists what is read",
     ),
 }

@@ -14,10 +14,11 @@ from typing import Final
 import polars as pl
 
 from cairn_client.readers import header
+from cairn_client.readers.damage import damage_of_rows, says_who
 from cairn_client.readers.findings import Findings
 from cairn_client.readers.lines import LONGEST_RECORD
 from cairn_client.readers.mapping import ClinicMapping
-from cairn_client.readers.raw import RawTable
+from cairn_client.readers.raw import Damage, RawTable
 from cairn_client.readers.within import within
 from cairn_protocol.errors import InputError
 
@@ -71,12 +72,16 @@ class ParquetFolder:
         frame = frame.with_columns(pl.col("row").cast(pl.Int64))
         if not frame.height:
             findings.add("table-empty", file)
-        return RawTable(file, self._trimmed(file, frame, list(roles), findings), columns)
+        frame, damage = self._trimmed(file, frame, list(roles), findings)
+        return RawTable(
+            file, frame, columns, damage=damage if says_who(name, columns) else Damage()
+        )
 
     def _trimmed(
         self, file: str, frame: pl.DataFrame, roles: list[str], findings: Findings
-    ) -> pl.DataFrame:
+    ) -> tuple[pl.DataFrame, Damage]:
         """`frame` without damaged rows and rows of nothing; spaces dropped, empty text null."""
+        found = []
         text = pl.col(roles)
         for code, fault in (
             ("row-too-long", pl.any_horizontal(text.str.len_bytes() > LONGEST_RECORD)),
@@ -84,10 +89,12 @@ class ParquetFolder:
         ):
             where = frame.select(fault.fill_null(value=False).alias("fault"))["fault"]
             findings.add(code, file, frame.filter(where)["row"].to_numpy())
+            found.append(damage_of_rows(frame.filter(where), code))
             frame = frame.filter(~where)
         trimmed = text.str.strip_chars()
         frame = frame.with_columns(pl.when(trimmed != "").then(trimmed).name.keep())
-        return frame.filter(~pl.all_horizontal(text.is_null())).select("row", *roles)
+        damage = Damage(pl.concat([d.lines for d in found]), pl.concat([d.named for d in found]))
+        return frame.filter(~pl.all_horizontal(text.is_null())).select("row", *roles), damage
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ for all of them and speak of a table through its `Sheet`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
@@ -27,6 +27,24 @@ class Stretch:
     offset: int
 
 
+_LINES: Final = {"row": pl.Int64, "code": pl.String}
+_NAMED: Final = {"row": pl.Int64, "patient": pl.String, "own": pl.Boolean}
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Lines that are no records, of a table that says whose records may be used.
+
+    Args:
+        lines: row, code of each: what is wrong with it.
+        named: row, patient, own: what may be a patient's identifier in a line, folded, and whether
+            it stands where the line's patient does.
+    """
+
+    lines: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_LINES))
+    named: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_NAMED))
+
+
 @dataclass(frozen=True)
 class RawTable:
     """Rows as text.
@@ -37,12 +55,14 @@ class RawTable:
             spaces around values dropped, empty ones null.
         columns: role → the clinic's name of the column, for findings.
         stretches: by offset, where the rows are of more than one file; () where they are of `file`.
+        damage: lines that may say that somebody's records may not be used; empty of other tables.
     """
 
     file: str
     frame: pl.DataFrame
     columns: Mapping[str, str]
     stretches: tuple[Stretch, ...] = ()
+    damage: Damage = field(default_factory=Damage)
 
 
 class Source(Protocol):
@@ -102,7 +122,7 @@ class Sheet:
     ) -> None:
         for column, found in self._by_column(frame, role):
             rows = found["row"].to_numpy().astype(np.int64)
-            for file, lines in self._in_files(rows):
+            for file, lines in self.in_files(rows):
                 self.findings.add(code, file, lines, column=column, **words)
 
     def _by_column(
@@ -115,7 +135,8 @@ class Sheet:
         else:
             yield None if role is None else self.columns[role], frame
 
-    def _in_files(self, rows: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    def in_files(self, rows: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+        """The files in which `rows` stand, and the lines there."""
         if not self.stretches:
             yield self.file, rows
             return
