@@ -63,7 +63,7 @@ class StoreBase:
         elif self._database.execute("PRAGMA quick_check").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("pages are damaged")
         with self._writing():
-            migrate(self._database, version or VERSION, self._sealed)
+            migrate(self._database, version or VERSION, self._sealed, self._unsealed)
             if self._fact("identity") not in (None, self._identity):
                 raise sqlite3.DatabaseError("it belongs to another clinic's identity.key")
             self._set("identity", self._identity)

@@ -11,7 +11,7 @@ from cairn_client.keeper_state import Approval, StandingState
 from cairn_client.store_base import StoreBase, now
 from cairn_protocol.errors import OurFault, PolicyRefusal
 from cairn_protocol.identity import fingerprint
-from cairn_protocol.roster import SignedRoster, check_successor
+from cairn_protocol.roster import Roster, SignedRoster, check_successor
 from cairn_protocol.signed_study import SignedStudy
 
 MOST_OFFERS: Final = 500  # each is signed by the pinned team; a disk is finite all the same
@@ -106,6 +106,12 @@ class OfferStore(StoreBase):
         with self._reading():
             row = self._one("SELECT signed, roster, at FROM offers WHERE study = ?", study)
             return None if row is None else self._offered(study, row)
+
+    def roster(self, study: bytes) -> Roster | None:
+        """The roster that was offered last for the study with this digest."""
+        with self._reading():
+            row = self._one("SELECT roster FROM offers WHERE study = ?", study)
+            return None if row is None else SignedRoster.from_body(row[0]).roster
 
     def offers(self) -> tuple[Offered, ...]:
         """Every offer, oldest first."""

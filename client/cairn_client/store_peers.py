@@ -17,6 +17,7 @@ from cairn_protocol.errors import PolicyRefusal
 from cairn_protocol.identity import fingerprint
 from cairn_protocol.mark import Mark
 from cairn_protocol.member_list import MemberList
+from cairn_protocol.roster import Roster, SignedRoster
 
 OPERATOR: Final = b""  # `source` of what a person at this clinic compared
 _LAST: Final = "number IN (SELECT max(number) FROM {0} GROUP BY {1})"
@@ -52,22 +53,32 @@ class PeerStore(OfferStore):
                     "INSERT OR REPLACE INTO marks VALUES (?, ?)", (key, mark.body)
                 )
 
-    def verified(self) -> frozenset[bytes]:
-        """Public keys on offered rosters that count as verified, and this clinic's own."""
-        return frozenset(self.members()) | {self._identity}
+    def verified(self, roster: Roster | None = None) -> frozenset[bytes]:
+        """Public keys on offered rosters that count as verified, and this clinic's own.
 
-    def members(self) -> Mapping[bytes, str]:
+        Args:
+            roster: of a run, where the next one was offered since; its keys count too.
+        """
+        return frozenset(self.members(roster)) | {self._identity}
+
+    def members(self, roster: Roster | None = None) -> Mapping[bytes, str]:
         """Verified public keys of the offered rosters, with how they came to be, in words.
 
         A fingerprint counts for one key only: whoever made two keys with one fingerprint is one.
         """
         standing = self._standing_members()
-        entries = [e for offered in self.offers() for e in offered.roster.roster.entries]
+        rosters = (*self._rosters(), roster) if roster else self._rosters()
+        entries = [entry for one in rosters for entry in one.entries]
         keys: dict[str, bytes] = {}
         if standing:
             for identity in dict.fromkeys(entry.identity for entry in entries):
                 keys.setdefault(fingerprint(identity), identity)
         return {keys[mark]: how for mark, how in standing.items() if mark in keys}
+
+    def _rosters(self) -> tuple[Roster, ...]:
+        with self._reading():
+            rows = self._database.execute("SELECT roster FROM offers ORDER BY at, study").fetchall()
+            return tuple(SignedRoster.from_body(body).roster for (body,) in rows)
 
     def _standing_members(self) -> dict[str, str]:
         registries = {registry.key: registry.name for registry in self.registries()}

@@ -47,23 +47,32 @@ _REVIEWERS: Final = """
 ALTER TABLE decisions ADD COLUMN account INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE reviewers (name BLOB PRIMARY KEY, account BLOB NOT NULL) STRICT;
 """
-_STEPS: Final = {3: _REVIEWERS}  # what each version from 3 on adds, to new stores and to old ones
+_STEPS: Final = {3: _REVIEWERS, 4: ""}  # what each from 3 on adds, to new stores and to old ones
 VERSION: Final = max(_STEPS)
 SCHEMA: Final = _DECIDED + _RUNS + _PEERS + "".join(_STEPS.values())
 
 
-def migrate(database: sqlite3.Connection, version: int, seal: Callable[..., bytes]) -> None:
+def migrate(
+    database: sqlite3.Connection,
+    version: int,
+    seal: Callable[..., bytes],
+    unseal: Callable[..., bytes],
+) -> None:
     """Brings tables of `version` to `VERSION`, within the caller's transaction.
 
     From version 1, team, offers, decisions, epoch and every run's place are carried over, the
     places sealed by `seal` (plain, table, keys of the row). Kept replies are not: each answers
     a request of protocol version 1, byte for byte, which no server sends any more. Later versions
-    only add.
+    only add; version 4 the roster to every place, as not known.
     """
     if version >= VERSION:
         return
     if version < 2:
         _from_the_first(database, seal)
+    elif version < 4:
+        for run, blob in database.execute("SELECT run, place FROM runs").fetchall():
+            place = seal(unseal(blob, "runs", run) + NOTHING, "runs", run)
+            database.execute("UPDATE runs SET place = ? WHERE run = ?", (place, run))
     for step in range(max(version, 2) + 1, VERSION + 1):
         for statement in statements(_STEPS[step]):
             database.execute(statement)

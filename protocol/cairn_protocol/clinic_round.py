@@ -35,7 +35,13 @@ from cairn_protocol.round_messages import (
     upload_statement,
 )
 from cairn_protocol.self_mask import SelfMask
-from cairn_protocol.survivors import Answered, SurvivorRules, certify, consider
+from cairn_protocol.survivors import (
+    Answered,
+    SurvivorRules,
+    certify,
+    check_verified,
+    consider,
+)
 from cairn_protocol.wire_types import UNSIGNED
 
 _NO_SHARES: Final = (NO_COMMITMENT, b"", b"")
@@ -106,6 +112,16 @@ class ClinicRound:
         )
         self._mask, self.uploaded = mask, digest
         return upload
+
+    def recount(self, rules: SurvivorRules) -> None:
+        """Goes by these rules from now on: another set of clinics may be verified.
+
+        Raises:
+            PolicyRefusal: too few survivors that this clinic has answered for are verified.
+        """
+        self._rules = rules
+        if self.answered is not None:
+            check_verified(rules, self.answered.survivors, rules.verified_least)
 
     def consider(self, message: Survivors) -> Consent | Opening:
         """What this clinic says to the survivors that the server names.

@@ -43,7 +43,7 @@ from cairn_protocol.codec import refuse
 from cairn_protocol.context import Context
 from cairn_protocol.errors import OurFault
 from cairn_protocol.fixed_point import check_headroom
-from cairn_protocol.history import History
+from cairn_protocol.history import History, marks_of_others
 from cairn_protocol.identity import Identity
 from cairn_protocol.keys import KeyPair
 from cairn_protocol.mark import Mark
@@ -60,7 +60,6 @@ from cairn_protocol.messages import (
     Opening,
     OpenRun,
     Packages,
-    RoundRecord,
     RoundRequest,
     Survivors,
     Upload,
@@ -97,9 +96,7 @@ class ClinicRun:
         self.marks: tuple[Mark, ...] = ()  # others', as the last message showed them
         self.state = step(Role.CLINIC, State.NEW, OpenRun)
         self._identity, self._opening, self._mark = identity, opening, mark
-        self._verified: frozenset[int] | None = None
-        if verified is not None:
-            self._verified = self.roster.indices_of(verified | {identity.public})
+        self._verified = self._counted(verified)
         self._recovers = self.study.policy.recovers
         self._agreement: Agreement | None = Agreement(self.index, KeyPair.generate())
         self._greeted: Greeted | None = None
@@ -154,14 +151,33 @@ class ClinicRun:
             refuse("setup-past", "this setup of the run was made before")
         here = progress.at_setup(message.setup)
         run = cls(identity, message, here, mark=mark, verified=verified)
-        everyone = tuple(range(len(roster)))
-        needed = run.study.policy.verified_needed(len(everyone))
-        check_verified(run._rules(everyone), everyone, needed)  # R3
+        run._check_verified(tuple(range(len(roster))))  # R3
         return run, run._offer()
 
+    def recount(self, verified: frozenset[bytes] | None) -> None:
+        """From now on these keys count as verified, as in `open`: people may take one back.
+
+        Raises:
+            PolicyRefusal: too few of the clinics that take part are, or of those that this
+                clinic has answered for.
+        """
+        self._verified = self._counted(verified)
+        packages = self._packages
+        self._check_verified(packages.participants if packages else tuple(range(len(self.roster))))
+        if (asked := self._round) is not None:
+            asked.recount(self._rules(asked.header.participants))
+
+    def _counted(self, verified: frozenset[bytes] | None) -> frozenset[int] | None:
+        if verified is None:
+            return None
+        return self.roster.indices_of(verified | {self._identity.public})
+
+    def _check_verified(self, participants: tuple[int, ...]) -> None:
+        needed = self.study.policy.verified_needed(len(participants))
+        check_verified(self._rules(participants), participants, needed)
+
     @property
-    def _least(self) -> int:
-        """m; every clinic of the roster where a study forbids dropout."""
+    def _least(self) -> int:  # m; every clinic of the roster where a study forbids dropout
         return self.study.policy.survivors if self._recovers else len(self.roster)
 
     def _rules(self, participants: tuple[int, ...]) -> SurvivorRules:
@@ -210,9 +226,7 @@ class ClinicRun:
             raise OurFault("the run has no keys", code="keys-erased")
         check_packages(packages, self._opening, self.roster, own, least=self._least)
         check_peers(packages, self.roster, self.index, seen)
-        here = packages.participants
-        needed = self.study.policy.verified_needed(len(here))
-        check_verified(self._rules(here), here, needed)
+        self._check_verified(packages.participants)
         greeted = self._agreement.greet(packages)
         run, t1 = packages.run, packages.t1
         notes = tuple(
@@ -276,7 +290,7 @@ class ClinicRun:
         if self._roots:
             self._roots.erase()
         self._roots, self._greeted = roots, None
-        self.marks = self._marks_in(news)
+        self.marks = marks_of_others(news, self.index)
         self.progress, self.state = self.progress.asked(header), after
         self._round = ClinicRound(
             self._identity,
@@ -290,11 +304,6 @@ class ClinicRun:
         for kind in (RoundRequest, Survivors, Certificate):
             self._replies.pop(kind, None)
         return header
-
-    def _marks_in(self, records: tuple[RoundRecord, ...]) -> tuple[Mark, ...]:
-        """The newest marks of others in `records`, which follow one another."""
-        newest = {u.clinic: u.mark for record in records for u in record.uploads}
-        return tuple(mark for clinic, mark in newest.items() if clinic != self.index)
 
     def _agreed(self) -> Packages:
         if self._packages is None:
@@ -386,7 +395,7 @@ class ClinicRun:
         if message.run != self._opening.run:
             refuse("run-foreign", "the closing is of another run")
         news = self._history().follow(self.progress, None, message.records)
-        self.marks = self._marks_in(news)
+        self.marks = marks_of_others(news, self.index)
         unsigned = Closed(message.run, self.index, self.progress.head, UNSIGNED)
         reply = unsigned.with_signature(self._identity.sign("closed", unsigned.signed))
         self.erase()

@@ -14,6 +14,7 @@ from typing import Final
 
 from cairn_protocol.codec import refuse
 from cairn_protocol.identity import verify
+from cairn_protocol.mark import Mark
 from cairn_protocol.progress import NOTHING, Progress
 from cairn_protocol.roster import Roster
 from cairn_protocol.round_messages import (
@@ -158,3 +159,9 @@ class History:
 
     def _key(self, clinic: int) -> bytes:
         return self._roster.entries[clinic].identity
+
+
+def marks_of_others(records: Sequence[RoundRecord], own: int) -> tuple[Mark, ...]:
+    """The newest marks in `records`, which follow one another, of other clinics than `own`."""
+    newest = {u.clinic: u.mark for record in records for u in record.uploads}
+    return tuple(mark for clinic, mark in newest.items() if clinic != own)

@@ -1,0 +1,220 @@
+"""What a clinic's people take back counts at the next request: who is real, and which roster."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from cairn_client.active_runs import ActiveRuns
+from cairn_client.keeper_state import Place
+from cairn_client.keeper_store import KeeperStore
+from cairn_client.seal import Seal
+from cairn_protocol.identity import Identity, fingerprint
+from cairn_protocol.messages import Closed, Confirmation, Consent, KeyPackage, Refusal, Upload
+from cairn_protocol.progress import NOTHING
+from cairn_protocol.record import Message
+from cairn_protocol.roster import SignedRoster
+from keeper_bench import RECOVERED, Bench
+
+Make = Callable[..., Bench]
+TOO_FEW = "policy.too-few-verified"
+
+
+def refused(reply: Message) -> str:
+    assert isinstance(reply, Refusal), reply
+    return reply.code
+
+
+class Kept:
+    """A bench whose first clinic has a store, and verified everyone."""
+
+    def __init__(self, bench: Bench, **more: Any) -> None:
+        self.bench = bench
+        bench.settle(0)
+        self.store = bench.boot(0, **more)
+        entries = bench.roster.roster.entries
+        self.others = [e for e in entries if e.identity != bench.keepers[0].identity.public]
+
+    def ask(self, message: Message | Mapping[int, Message]) -> Message:
+        return self.bench.ask(message)
+
+    def restart(self) -> None:
+        self.store = self.bench.boot(0)
+
+    def revoke(self, *clinics: str) -> None:
+        for entry in self.others:
+            if not clinics or entry.clinic in clinics:
+                self.store.revoke_member(entry.clinic, fingerprint(entry.identity), "Ada")
+
+    def verify(self) -> None:
+        for entry in self.others:
+            self.store.verify_member(entry.clinic, entry.identity, "Ada")
+
+    def next_roster(self, gone: str = "oak", *, approve: bool = True) -> SignedRoster:
+        """The team's next roster, with another clinic in place of one that is gone."""
+        b = self.bench
+        clinics = {e.clinic: e.identity for e in b.roster.roster.entries if e.clinic != gone}
+        clinics["zelkova"] = Identity.generate().public
+        following = SignedRoster.sign(b.roster.roster.next(clinics), b.team)
+        self.store.offer(b.signed, following)
+        if approve:
+            self.store.decide(b.signed.digest, following.roster.digest, "approved", "Ada")
+        return following
+
+
+@pytest.fixture
+def kept(bench: Make) -> Kept:
+    return Kept(bench())
+
+
+@pytest.fixture
+def recovered(bench: Make) -> Kept:
+    return Kept(bench(text=RECOVERED))
+
+
+def test_who_is_no_longer_verified_gets_no_keys_and_no_upload(kept: Kept) -> None:
+    b = kept.bench
+    b.everyone(b.opening)
+    packages = b.server.packages()
+    kept.revoke()
+    assert refused(kept.ask(b.opening)) == TOO_FEW
+    assert refused(kept.ask(packages)) == TOO_FEW
+    kept.verify()
+    assert isinstance(kept.ask(b.opening), KeyPackage)
+    replies = b.everyone(packages)
+    assert all(isinstance(reply, Confirmation) for reply in replies)
+    requests = b.requests()
+    kept.revoke()
+    assert refused(kept.ask(packages)) == TOO_FEW
+    assert refused(kept.ask(requests)) == TOO_FEW
+    assert b.keepers[0].ledger.spent() == 0
+    kept.verify()
+    assert isinstance(kept.ask(requests), Upload)
+    kept.revoke()
+    assert refused(kept.ask(requests)) == TOO_FEW, "a kept reply does not leave either"
+    kept.restart()
+    assert refused(kept.ask(requests)) == TOO_FEW, "nor after a restart"
+    kept.verify()
+    assert isinstance(kept.ask(requests), Upload)
+
+
+def test_a_revocation_while_an_answer_is_computed_holds_it_back(bench: Make) -> None:
+    steps: dict[str, Callable[[], None]] = {}
+    kept = Kept(bench(), passing=lambda step: steps.pop(step, lambda: None)())
+    kept.bench.set_up()
+    steps["answered"] = kept.revoke
+    assert refused(kept.ask(kept.bench.requests())) == TOO_FEW
+
+
+def test_survivors_are_counted_as_they_are_verified_now(recovered: Kept) -> None:
+    """Three of five have to be verified: of the participants they are, of survivors only two."""
+    b = recovered.bench
+    b.set_up()
+    b.everyone(b.requests(), but=(4,))
+    gone, named = b.roster.roster.entries[4].clinic, b.server.survivors()
+    here = [entry.clinic for entry in recovered.others if entry.clinic != gone]
+    recovered.revoke(*here[:2])
+    assert refused(recovered.ask(named)) == TOO_FEW
+    recovered.verify()
+    assert isinstance(recovered.ask(named), Consent)
+    for again in (nothing, recovered.restart):
+        again()
+        recovered.revoke(*here[:2])
+        assert refused(recovered.ask(named)) == TOO_FEW, "signed before, and not sent again"
+        recovered.verify()
+        assert isinstance(recovered.ask(named), Consent)
+
+
+def test_a_run_that_is_over_may_be_closed_whoever_is_verified(kept: Kept) -> None:
+    kept.bench.set_up()
+    kept.revoke()
+    assert isinstance(kept.ask(kept.bench.server.close("done")), Closed)
+
+
+def test_a_roster_that_is_only_offered_takes_nobodys_verification_away(kept: Kept) -> None:
+    b = kept.bench
+    b.set_up()
+    kept.next_roster(kept.others[0].clinic, approve=False)
+    assert isinstance(kept.ask(b.requests()), Upload)
+
+
+def test_a_kept_reply_leaves_under_its_own_roster_only(bench: Make) -> None:
+    steps: dict[str, Callable[[], object]] = {}
+    kept = Kept(bench(), passing=lambda step: steps.pop(step, lambda: None)())
+    b = kept.bench
+    b.set_up()
+    steps["answered"] = kept.next_roster
+    requests = b.requests()
+    for again in (nothing, nothing, kept.restart):
+        again()
+        assert refused(kept.ask(requests)) == "policy.roster-changed"
+
+
+def test_a_kept_reply_waits_while_another_roster_is_only_offered(kept: Kept) -> None:
+    """Who is on a roster is known of the newest alone, so that a restart cannot count them."""
+    b = kept.bench
+    b.set_up()
+    requests = b.requests()
+    assert isinstance(kept.ask(requests), Upload)
+    kept.next_roster(approve=False)
+    assert isinstance(kept.ask(requests), Upload)
+    kept.restart()
+    assert refused(kept.ask(requests)) == "peer.run-unknown"
+
+
+def test_a_run_under_another_roster_keeps_no_reply_of_before(kept: Kept) -> None:
+    b = kept.bench
+    b.set_up()
+    assert isinstance(kept.ask(b.requests()), Upload)
+    (active,) = kept_runs(b)
+    before = active.place
+    assert before.roster == b.roster.roster.digest
+    assert replies(kept.store) == 1
+    kept.store.keep(before)
+    assert replies(kept.store) == 1
+    moved = Place(before.study, before.clinic, before.progress, before.question, bytes(31) + b"1")
+    kept.store.keep(moved)
+    assert replies(kept.store) == 0
+
+
+def test_a_reply_that_was_kept_without_its_roster_is_not_sent_again(kept: Kept) -> None:
+    """As an earlier keeper wrote it: a place that ends before its roster."""
+    b = kept.bench
+    b.set_up()
+    requests = b.requests()
+    assert isinstance(kept.ask(requests), Upload)
+    keeper = b.keepers[0]
+    keeper.close()
+    file = keeper.clinic.state / "keeper.sqlite"
+    database, seal = sqlite3.connect(file, isolation_level=None), Seal(keeper.identity)
+    run, blob = database.execute("SELECT run, place FROM runs").fetchone()
+    place = seal.open(blob, b"runs", b"place", run)
+    assert place.endswith(b.roster.roster.digest)
+    older = seal.seal(place[:-32], b"runs", b"place", run)
+    database.execute("UPDATE runs SET place = ?", (older,))
+    database.execute("PRAGMA user_version = 3")
+    database.close()
+    for _ in range(2):
+        kept.restart()
+        known = kept.store.place(run)
+        assert known is not None
+        assert known.body == place[:-32] + NOTHING
+    assert refused(kept.ask(requests)) == "peer.run-unknown"
+    b.reopen(1)
+    assert isinstance(kept.ask(b.opening), KeyPackage), "the run goes on from its place"
+
+
+def nothing() -> None:
+    pass
+
+
+def kept_runs(bench: Bench) -> ActiveRuns:
+    return bench.keepers[0]._active
+
+
+def replies(store: KeeperStore) -> int:
+    (count,) = store._one("SELECT count(*) FROM replies")
+    return int(count)
