@@ -98,7 +98,7 @@ def test_the_first_plan_with_an_arm_counts(tmp_path: Path) -> None:
         plan(arm="APP", start="2024-02-01"),
         plan(arm="WL", start="2024-01-01"),
         plan(arm="diet", start="2023-01-01", category=[{"coding": [coding("diet")]}]),
-        plan(arm="WL", start="2022-01-01", status="revoked"),
+        plan(arm="WL", start="2022-01-01", status="revoked", id="other"),
     )
     imported = read(tmp_path, patient(), *plans)
     (row,) = imported.records.patients.rows()
@@ -199,6 +199,120 @@ def test_a_refusal_takes_every_row_out(
 def test_what_is_no_refusal_takes_nobody_out(harmless: dict[str, Any], tmp_path: Path) -> None:
     settings = 'consent_codes = ["research"]\n'
     assert kept(read(tmp_path, patient(), plan(), harmless, settings=settings)) == ["zq1"]
+
+
+ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+
+
+def rule(code: str, system: str = ACT) -> dict[str, Any]:
+    return {"policyRule": {"coding": [coding(code, system)]}}
+
+
+def provision(*within: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"provision": {**more, **({"provision": list(within)} if within else {})}}
+
+
+RESEARCH = {"purpose": [coding("HRESCH", "http://terminology.hl7.org/CodeSystem/v3-ActReason")]}
+WITH_DOCTOR = {"actor": [{"reference": {"reference": "Practitioner/p"}}]}
+REQUIRED = 'consent = "required"\nconsent_codes = ["research"]\n'
+UNLESS_REFUSED = ("", 'consent_codes = ["research"]\n')
+
+
+@pytest.mark.parametrize(
+    "opted_out",
+    [
+        rule("OPTOUT"),
+        rule("OPTOUTE"),
+        rule("OPTOUT") | provision(type="permit"),
+        rule("va-10-10116", "http://terminology.hl7.org/CodeSystem/consentpolicycodes"),
+        {"policyRule": "http://hl7.org/fhir/ConsentPolicy/opt-out"},
+        {"policy": [{"uri": "http://hl7.org/fhir/ConsentPolicy/opt-out"}]},
+        {"decision": "permit", "regulatoryBasis": [{"coding": [coding("OPTOUT", ACT)]}]},
+        {"decision": "deny", "provision": [RESEARCH]},
+    ],
+)
+def test_an_opt_out_is_a_refusal_from_its_date_on(opted_out: Any, tmp_path: Path) -> None:
+    for i, settings in enumerate((*UNLESS_REFUSED, REQUIRED)):
+        folder = tmp_path / str(i)
+        imported = read(folder, patient(), plan(), consent(**opted_out), settings=settings)
+        assert kept(imported) == []
+        assert imported.counts == {}
+    later = consent("permit", dateTime="2024-03-01")
+    rows = patient(), plan(), consent(**opted_out), later
+    assert kept(read(tmp_path / "back", *rows, settings=REQUIRED)) == ["zq1"]
+
+
+@pytest.mark.parametrize(
+    "opted_in",
+    [
+        rule("OPTIN"),
+        rule("OPTIN") | provision(period={"start": "2024-01-01"}),
+        rule("OPTIN") | provision({"type": "permit", **RESEARCH}, type="permit"),
+        {"decision": "permit"},
+        {"policy": [{"uri": "https://clinic.example/broad-consent"}]} | provision(type="permit"),
+    ],
+)
+def test_a_permission_in_so_many_words(opted_in: Any, tmp_path: Path) -> None:
+    rows = patient(), plan(), consent(**opted_in)
+    assert kept(read(tmp_path, *rows, settings=REQUIRED)) == ["zq1"]
+
+
+@pytest.mark.parametrize(
+    "unclear",
+    [
+        provision({"type": "deny", **RESEARCH}, type="permit"),
+        provision({"type": "permit", "provision": [{"type": "deny"}]}, type="permit"),
+        provision(RESEARCH, type="permit"),
+        rule("OPTIN") | provision({"type": "deny", **RESEARCH}),
+        rule("OPTIN") | provision(**WITH_DOCTOR),
+        rule("OPTINR"),
+        rule("own-7", "urn:own") | provision(type="permit"),
+        {"policyRule": {"text": "as agreed"}} | provision(type="permit"),
+        {"decision": "permit", "provision": [RESEARCH]},
+        {"decision": "permit"} | provision(type="deny"),
+        {"decision": "yes"},
+        provision(type="allow"),
+    ],
+)
+def test_who_permits_with_exceptions_is_out_and_noted(unclear: Any, tmp_path: Path) -> None:
+    rows = patient(), plan(), consent(**unclear), consent("permit", dateTime="2024-03-01")
+    for i, settings in enumerate((*UNLESS_REFUSED, REQUIRED)):
+        imported = read(tmp_path / str(i), *rows, settings=settings)
+        assert kept(imported) == []
+        assert imported.counts == {"consent-unclear": 1}
+        assert "zq1" not in said(imported)
+
+
+def test_an_unclear_consent_counts_under_every_spelling_of_its_patient(tmp_path: Path) -> None:
+    unclear = consent(provision={"type": "permit", "provision": [{"type": "deny"}]})
+    assert kept(read(tmp_path, patient(), patient("ZQ1"), plan(), unclear)) == []
+
+
+def test_a_consent_that_says_neither_is_no_permission(tmp_path: Path) -> None:
+    silent = consent(provision={"period": {"start": "2024-01-01"}})
+    for name, settings in (("a", UNLESS_REFUSED[1]), ("b", REQUIRED)):
+        imported = read(tmp_path / name, patient(), plan(), silent, settings=settings)
+        assert kept(imported) == []
+        assert imported.counts == {"consent-unclear": 1}
+    # Without consent_codes it may be of anything, and refuses nothing.
+    assert kept(read(tmp_path / "c", patient(), plan(), silent)) == ["zq1"]
+    other = silent | {"category": [{"coding": [coding("surgery", "urn:own")]}]}
+    rows = patient(), plan(), other
+    assert kept(read(tmp_path / "d", *rows, settings=UNLESS_REFUSED[1])) == ["zq1"]
+
+
+def test_of_two_versions_without_stamps_the_refusal_counts(tmp_path: Path) -> None:
+    yes, no = consent("permit", id="c"), consent("deny", id="c")
+    for name, versions in (("a", (yes, no)), ("b", (no, yes))):
+        imported = read(tmp_path / name, patient(), plan(), *versions, settings=REQUIRED)
+        assert kept(imported) == []
+        assert imported.tallies["earlier versions of a resource"] == 1
+    gone = consent("permit", id="c", status="entered-in-error")
+    assert kept(read(tmp_path / "c", patient(), plan(), gone, yes, settings=REQUIRED)) == []
+    mistaken = consent("deny", id="c", status="entered-in-error")
+    assert kept(read(tmp_path / "d", patient(), plan(), no, mistaken)) == []
+    newer = yes | {"meta": {"versionId": "10"}}, no | {"meta": {"versionId": "9"}}
+    assert kept(read(tmp_path / "e", patient(), plan(), *newer, settings=REQUIRED)) == ["zq1"]
 
 
 def test_the_later_of_two_consents_counts(tmp_path: Path) -> None:

@@ -218,6 +218,57 @@ def test_the_latest_version_counts_and_takes_back(tmp_path: Path) -> None:
     assert scores(tmp_path / "c", new, bundle) == []
 
 
+def version(value: int, **meta: str) -> dict[str, Any]:
+    return observation(id="o", meta=meta, valueInteger=value)
+
+
+@pytest.mark.parametrize(
+    ("versions", "counts"),
+    [
+        ((version(8, versionId="10"), version(9, versionId="9")), 8.0),
+        ((version(9, versionId="9"), version(8, versionId="10")), 8.0),
+        ((version(9), version(8)), 8.0),
+        ((version(9, versionId="b7"), version(8, versionId="a1")), 8.0),
+        (
+            (
+                version(8, versionId="1", lastUpdated="2024-02-01T00:00:00Z"),
+                version(9, versionId="7", lastUpdated="2024-01-01T00:00:00Z"),
+            ),
+            8.0,
+        ),
+        (
+            (
+                version(8, versionId="2", lastUpdated="2024-02-01T00:00:00Z"),
+                version(9, versionId="1", lastUpdated="2024-02-01T00:00:00Z"),
+            ),
+            8.0,
+        ),
+        (
+            (
+                version(8, versionId="3"),
+                version(9, versionId="2", lastUpdated="2024-02-01T00:00:00Z"),
+            ),
+            8.0,
+        ),
+    ],
+)
+def test_versions_without_stamps_follow_their_numbers(
+    versions: Any, counts: float, tmp_path: Path
+) -> None:
+    imported = read(tmp_path, *versions)
+    assert imported.records.scores.rows() == [("zq1", 1.0, "PHQ-9", counts)]
+    assert imported.tallies["earlier versions of a resource"] == 1
+
+
+@pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])
+def test_of_versions_that_nothing_orders_the_one_that_takes_back_counts(
+    status: str, tmp_path: Path
+) -> None:
+    one, gone = version(9), version(9) | {"status": status}
+    assert scores(tmp_path / "a", one, gone) == []
+    assert scores(tmp_path / "b", gone, one) == []
+
+
 def test_importing_twice_gives_the_same(tmp_path: Path) -> None:
     once = read(tmp_path, response(phq9(17)), observation())
     export = tmp_path / "fhir" / "all.ndjson"

@@ -72,19 +72,47 @@ def test_an_unknown_unit_is_refused(code: str, unit: str, tmp_path: Path) -> Non
     assert imported.counts == {"unit-unknown": 1}
 
 
-def test_steps_of_some_time_count_where_that_is_one_day(tmp_path: Path) -> None:
-    value = quantity(7000, "{steps}")
+def over(start: str, end: str, steps: int = 7000) -> dict[str, Any]:
+    period = {"start": start, "end": end}
+    made = observation("55423-8", effectivePeriod=period, **quantity(steps, "{steps}"))
+    del made["effectiveDateTime"]
+    return made
 
-    def over(start: str, end: str) -> dict[str, Any]:
-        made = observation("55423-8", effectivePeriod={"start": start, "end": end}, **value)
-        del made["effectiveDateTime"]
-        return made
 
-    whole = over("2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z")
-    longer = over("2024-01-03T00:00:00Z", "2024-01-05T12:00:00Z")
-    imported = read(tmp_path, whole, longer)
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"),
+        ("2024-01-01T00:00:00.000+01:00", "2024-01-01T23:59:59.999+01:00"),
+        ("2024-01-01T00:00", "2024-01-01T23:59"),
+        ("2024-01-01", "2024-01-01"),
+        ("2024-01-01", "2024-01-02T00:00:00Z"),
+        ("2024-03-31T00:00:00+01:00", "2024-04-01T00:00:00+02:00"),
+    ],
+)
+def test_steps_of_some_time_count_where_that_is_one_day(
+    start: str, end: str, tmp_path: Path
+) -> None:
+    imported = read(tmp_path, over(start, end))
     assert imported.records.wearables["value"].to_list() == [7000.0]
-    assert imported.counts == {"unit-unknown": 1}
+    assert imported.findings == ()
+
+
+def test_steps_of_less_or_more_than_a_day_are_no_days_steps(tmp_path: Path) -> None:
+    hours = [over(f"2024-01-03T{h:02d}:00:00Z", f"2024-01-03T{h + 1:02d}:00:00Z", 500) for h in
+             range(23)]  # fmt: skip
+    others = [
+        over("2024-01-03T23:00:00Z", "2024-01-04T00:00:00Z"),
+        over("2024-01-03T00:00:00Z", "2024-01-05T12:00:00Z"),
+        over("2024-01-03T08:00:00Z", "2024-01-03T23:59:59Z"),
+        over("2024-01-03T00:00:00Z", "2024-01-03T00:00:00Z"),
+        over("2024-01-03T00:00:00+00:00", "2024-01-04T00:00:00+12:00"),
+        over("2024-01-03", "2024-01-04"),
+        over("2024-01", "2024-01"),
+    ]
+    imported = read(tmp_path, *hours, *others)
+    assert imported.records.wearables.height == 0
+    assert imported.counts == {"unit-unknown": 30}
 
 
 def test_one_impossible_day_does_not_cost_the_week(tmp_path: Path) -> None:

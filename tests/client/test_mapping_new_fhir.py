@@ -177,6 +177,40 @@ def test_required_consent_is_proposed_where_most_permit(tmp_path: Path) -> None:
     assert read.records.patients.height == 7
 
 
+ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        ({"policyRule": {"coding": [coding("OPTOUT", ACT)]}}, "12 patients refuse or withdrew"),
+        (
+            {"provision": {"type": "permit", "provision": [{"type": "deny"}]}},
+            "12 patients have a Consent that neither permits nor refuses in plain words",
+        ),
+        ({}, "12 patients have a Consent that neither permits nor refuses in plain words"),
+        ({"category": [], "decision": "deny"}, "12 patients refuse or withdrew"),
+    ],
+)
+def test_who_opted_out_or_was_not_plain_is_not_proposed_as_permitting(
+    says: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    found = people(12)
+    for i in range(12):
+        found.append(
+            {
+                "resourceType": "Consent", "status": "active", "patient": subject(f"zq{i}"),
+                "category": [{"coding": [coding("research", "urn:scope")]}],
+                "dateTime": "2024-01-01", **says,
+            }
+        )  # fmt: skip
+    proposal = propose(clinic_of(tmp_path, *found))
+    assert 'consent = "unless-refused"' in proposal.text
+    assert "permit\n" not in proposal.text
+    assert "everybody counts as consenting" not in proposal.text
+    assert told in " ".join(proposal.text.replace("#", " ").split())
+
+
 def test_a_form_of_the_clinics_own_is_proposed_item_by_item(tmp_path: Path) -> None:
     found = people(10)
     for i in range(10):

@@ -197,7 +197,7 @@ def test_every_fault_has_a_case() -> None:
     consent |= {"consent-damaged"}  # test_consent_damage.py
     resources = {"resource-too-long", "resource-too-deep", "not-json"}  # test_fhir_hostile.py
     values = {"value-unusable", "value-not-exact", "answer-unknown", "unit-unknown"}  # …_scores.py
-    people = {"arm-twice", "consent-unresolved"}  # test_fhir_people.py
+    people = {"arm-twice", "consent-unresolved", "consent-unclear"}  # test_fhir_people.py
     fhir = resources | values | people
     tested = {c.code for c in CASES} | {code for _, _, code, _ in NOTED} | {"table-empty"}
     assert tested | lines | items | decimal | consent | fhir == set(FAULTS)

@@ -15,6 +15,7 @@ from typing import Final
 import polars as pl
 
 from cairn_client.readers.fhir.codes import SENSITIVE
+from cairn_client.readers.fhir.consents import consent_in, said_in
 from cairn_client.readers.fhir.dictionary import Dictionary
 from cairn_client.readers.fhir.elements import (
     Element,
@@ -42,7 +43,6 @@ from cairn_client.readers.fhir.people import (
     arm_of,
     began_on,
     begins_wait,
-    consent_in,
     fact,
     identifier,
     keys_of,
@@ -65,6 +65,8 @@ _FINISHED: Final = {
 }
 _KINDS: Final = frozenset({"Patient", "Consent", *_FINISHED})
 _USED, _UNFINISHED, _DELETED = "used", "unfinished", "deleted"
+_TAKEN_BACK: Final = ("entered-in-error", "cancelled", "revoked")
+_MOST_DIGITS: Final = 18  # of a version, that it is whole in 64 bits
 
 
 @dataclass
@@ -80,6 +82,8 @@ class Gathered:
             row=pl.Int64,
             key=pl.String,
             stamp=pl.String,
+            version=pl.Int64,
+            back=pl.Int64,
             fate=pl.String,
             sensitive=pl.String,
         )
@@ -124,7 +128,11 @@ class Gathered:
     )
     consents: Rows = field(
         default_factory=lambda: Rows(
-            number=pl.Int64, subject=pl.String, begins=pl.String, ends=pl.String
+            number=pl.Int64,
+            subject=pl.String,
+            begins=pl.String,
+            ends=pl.String,
+            unclear=pl.Boolean,
         )
     )
     people: Rows = field(init=False)
@@ -205,6 +213,8 @@ class _Reader:
             text(meta.get("lastUpdated")),
             _USED if usable else _UNFINISHED,
             label,
+            version=_version(meta),
+            back=_takes_back(kind, resource),
         )
         if not usable:
             self.out.tallies[f"{kind} not finished, or entered in error"] += 1
@@ -221,7 +231,7 @@ class _Reader:
         elif kind == "Consent":
             said = consent_in(resource, self.fhir)
             if said is not None:
-                self.out.consents.add(self.number, _subject(resource), said.begins, said.ends)
+                self.out.consents.add(self.number, _subject(resource), *said)
         if kind == "CarePlan" and resource.get("intent") != "proposal":
             arm = arm_of(resource, self.fhir)
             if arm is not None:
@@ -287,10 +297,36 @@ class _Reader:
         for code in faults:
             self.out.faults.add(number, code)
 
-    def _place(self, key: str | None, stamp: str | None, fate: str, label: str | None) -> None:
+    def _place(
+        self,
+        key: str | None,
+        stamp: str | None,
+        fate: str,
+        label: str | None,
+        *,
+        version: int | None = None,
+        back: int = 0,
+    ) -> None:
         self.number += 1
-        self.out.resources.add(self.number, self.row, key, stamp, fate, label)
+        self.out.resources.add(self.number, self.row, key, stamp, version, back, fate, label)
 
 
 def _subject(resource: Element) -> str | None:
     return reference(resource.get("subject")) or reference(resource.get("patient"))
+
+
+def _version(meta: Element) -> int | None:
+    """The number of a version; None where it is none, since other ids say no order."""
+    written = text(meta.get("versionId")) or ""
+    plain = written.isascii() and written.isdigit() and len(written) <= _MOST_DIGITS
+    return int(written) if plain else None
+
+
+def _takes_back(kind: str, resource: Element) -> int:
+    """How much this version takes back: 2 for what is or may be a refusal, 1 for a mistake, or 0.
+
+    A refusal that was entered in error comes after the refusal: nobody is in by a guess.
+    """
+    if resource.get("status") in _TAKEN_BACK:
+        return 1
+    return 2 if kind == "Consent" and said_in(resource) in ("deny", "unclear") else 0

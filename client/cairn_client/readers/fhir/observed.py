@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from datetime import date, timedelta
+import re
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
 from cairn_client.readers.fhir.answers import NOTHING, score_of, value_of
@@ -22,6 +23,11 @@ from cairn_client.readers.fhir.elements import (
 from cairn_client.readers.fhir.responses import Scored
 
 _COVERAGE: Final = "coverage"
+_MOMENT: Final = re.compile(
+    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:T(?P<clock>[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)"
+    r"(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
 
 
 class Measured(NamedTuple):
@@ -109,12 +115,30 @@ def _of_one_day(observation: Element, pairs: list[tuple[str, str]]) -> bool:
     if (LOINC, STEPS_OF_SOME_TIME) not in pairs:
         return True
     period = one(observation.get("effectivePeriod"))
-    begins, ends = text(period.get("start")), text(period.get("end"))
-    if begins is None or ends is None:
+    begins = _MOMENT.fullmatch(text(period.get("start")) or "")
+    ends = _MOMENT.fullmatch(text(period.get("end")) or "")
+    if begins is None or ends is None or not _midnight(begins["clock"]):
         return False
-    return begins[:10] == ends[:10] or (
-        ends[10:19] in ("T00:00:00", "T00:00") and _next_day(begins[:10]) == ends[:10]
-    )
+    if begins["zone"] and ends["zone"] and not _about_a_day(begins[0], ends[0]):
+        return False
+    if begins["day"] == ends["day"]:  # a period includes its end, so a day alone is a whole one
+        return ends["clock"] is None or ends["clock"].startswith("23:59")
+    next_day = ends["clock"] is not None and _midnight(ends["clock"])
+    return next_day and _next_day(begins["day"]) == ends["day"]
+
+
+def _midnight(clock: str | None) -> bool:
+    """Whether a time of day is 00:00, with its seconds if it has any; no time counts as that."""
+    return clock is None or not clock.strip("0:.")
+
+
+def _about_a_day(begins: str, ends: str) -> bool:
+    """Whether so much time passes; the zone differs where the clocks are changed."""
+    try:
+        passed = datetime.fromisoformat(ends) - datetime.fromisoformat(begins)
+    except (ValueError, OverflowError):
+        return False
+    return timedelta(hours=22) < passed < timedelta(hours=26)
 
 
 def _next_day(written: str) -> str:

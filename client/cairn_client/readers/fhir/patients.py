@@ -7,9 +7,10 @@ from typing import Final
 
 import polars as pl
 
+from cairn_client.readers.fhir.consents import ALWAYS
 from cairn_client.readers.fhir.identity import UNRESOLVED, Identity
-from cairn_client.readers.fhir.people import ALWAYS
 from cairn_client.readers.raw import Sheet
+from cairn_client.readers.values import folded
 
 _DAY: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 AGE_BANDS: Final = {15: "0-15", 25: "16-25", 35: "26-35", 50: "36-50", 65: "51-65"}
@@ -62,19 +63,25 @@ def raw_consent(
 ) -> pl.DataFrame:
     """row, patient, begins, ends: one row a Consent, and an open one a patient without need of it.
 
+    A patient with a Consent that cannot be read has none, which leaves them out.
+
     Args:
-        consents: row, patient, begins, ends.
+        consents: row, patient, begins, ends, unclear.
         everyone: row, patient.
     """
     lost = pl.col("patient").str.starts_with(UNRESOLVED) | pl.col("patient").is_null()
     rows = sheet.set_aside(consents, lost, "consent-unresolved", "patient")
+    unclear = rows.filter("unclear").select(folded(pl.col("patient")))["patient"]
+    rows = sheet.set_aside(rows, pl.col("unclear"), "consent-unclear", "consent")
     rows = rows.select("row", "patient", "begins", "ends")
-    if not unless_refused:
+    if unless_refused:
+        open_ = everyone.filter(pl.col("patient").is_not_null()).select(
+            "row", "patient", begins=pl.lit(ALWAYS), ends=pl.lit(None, pl.String)
+        )
+        rows = pl.concat([rows, open_])
+    if unclear.is_empty():
         return rows
-    open_ = everyone.filter(pl.col("patient").is_not_null()).select(
-        "row", "patient", begins=pl.lit(ALWAYS), ends=pl.lit(None, pl.String)
-    )
-    return pl.concat([rows, open_])
+    return rows.filter(~folded(pl.col("patient")).is_in(unclear.implode()))
 
 
 def _day(column: str) -> pl.Expr:

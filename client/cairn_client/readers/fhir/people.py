@@ -1,8 +1,8 @@
-"""Patient, and the resources that say a patient's arm, entry to the waiting list and consent."""
+"""Patient, and the resources that say a patient's arm and entry to the waiting list."""
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from cairn_client.readers.fhir.answers import number_text
 from cairn_client.readers.fhir.elements import (
@@ -20,17 +20,7 @@ from cairn_client.readers.fhir.elements import (
 )
 from cairn_client.readers.fhir.mapping import Fhir
 
-UNDATED: Final = "undated"  # no date can be read from it: such a patient stays out until mended
-ALWAYS: Final = "1990-01-01"  # an undated permission, which every dated refusal ends
-_REFUSED: Final = ("rejected", "inactive", "not-done")
 _SAME_PERSON: Final = ("replaced-by", "replaces", "seealso")
-
-
-class Period(NamedTuple):
-    """One row of consent: from a day, until a day; a lone end is a refusal."""
-
-    begins: str | None
-    ends: str | None
 
 
 def identifier(patient: Element, system: str) -> str | None:
@@ -117,26 +107,3 @@ def began_on(resource: Element) -> str | None:
         return day(resource.get("authoredOn"))
     period = one(resource.get("period")) or one(resource.get("actualPeriod"))
     return day(period.get("start"))
-
-
-def consent_in(consent: Element, fhir: Fhir) -> Period | None:
-    """What a Consent says (R4 `provision.type`, R5 `decision`); None: nothing about this use.
-
-    Any refusal counts unless `consent_codes` says which consents are meant; a permission counts
-    only among those.
-    """
-    pairs = concepts(consent.get("scope"), consent.get("category"))
-    meant = meaning(pairs, dict.fromkeys(fhir.consent_codes, True)) is True
-    if fhir.consent_codes and not meant:
-        return None
-    given = day(consent.get("dateTime")) or day(consent.get("date"))
-    provision = next(iter(many(consent.get("provision"))), {})
-    period = one(consent.get("period")) or one(provision.get("period"))
-    begins, ends = day(period.get("start")) or given, day(period.get("end"))
-    status = consent.get("status")
-    says = text(consent.get("decision")) or text(provision.get("type"))
-    if status in _REFUSED or (status == "active" and says == "deny"):
-        return Period(None, (begins if says == "deny" else given or ends) or UNDATED)
-    if status != "active" or not meant:
-        return None
-    return Period(begins or ALWAYS, ends)

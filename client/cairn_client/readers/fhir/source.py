@@ -30,7 +30,12 @@ from cairn_client.readers.raw import RawTable, Sheet, Source
 
 DAY: Final = "%Y-%m-%d"
 _LABELS: Final = "meta.security"
-_COLUMNS: Final = {"arm": "CarePlan", "patient": "subject", "value": "value[x]"}
+_COLUMNS: Final = {
+    "arm": "CarePlan",
+    "consent": "Consent",
+    "patient": "subject",
+    "value": "value[x]",
+}
 Table = Scores | Patients | ConsentTable | Wearables
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from cairn_client.readers.fhir.answers import number_text
 from cairn_client.readers.fhir.codes import ANSWERS, ORDINAL_URLS, SENSITIVE
+from cairn_client.readers.fhir.consents import said_in
 from cairn_client.readers.fhir.dictionary import Dictionary
 from cairn_client.readers.fhir.elements import Element, coded, many, meaning, one, reference, text
 from cairn_client.readers.fhir.files import ExportFile
@@ -52,7 +53,8 @@ class ExportLook:
         forms: questionnaires that are none by themselves: instrument ← address.
         links: linkIds within such a form.
         answers: codes of answers without a number.
-        permits, refusals: consents by their scopes and categories.
+        permits: consents that permit, by their scopes and categories.
+        refusals, unclear: patients with a consent that refuses, or that says neither plainly.
         labels: of `meta.security`, beyond those that are left out anyway.
     """
 
@@ -68,7 +70,8 @@ class ExportLook:
     links: dict[str, Sharing[str]] = field(default_factory=dict)
     answers: Codes = field(default_factory=Codes)
     permits: Codes = field(default_factory=Codes)
-    refusals: Codes = field(default_factory=Codes)
+    refusals: set[str] = field(default_factory=set)
+    unclear: set[str] = field(default_factory=set)
     labels: Codes = field(default_factory=Codes)
     sensitive: set[str] = field(default_factory=set)
     whole: bool = True  # False: only the beginnings of files were looked at
@@ -209,12 +212,14 @@ class _Looker:
             self.seen.answers.add(system, code, text(coding.get("display")) or "", who)
 
     def _consent(self, consent: Element, who: str | None) -> None:
-        provision = next(iter(many(consent.get("provision"))), {})
-        says = text(consent.get("decision")) or text(provision.get("type"))
-        permits = consent.get("status") == "active" and says != "deny"
-        into = self.seen.permits if permits else self.seen.refusals
-        for system, code, display in _named(consent.get("scope"), consent.get("category")):
-            into.add(system, code, display, who)
+        said = said_in(consent)
+        if said == "deny":
+            self.seen.refusals.add(who or "")
+        elif said in ("unclear", "silent"):
+            self.seen.unclear.add(who or "")
+        elif said == "permit":
+            for system, code, display in _named(consent.get("scope"), consent.get("category")):
+                self.seen.permits.add(system, code, display, who)
 
 
 def _named(*concepts: Any) -> Iterator[tuple[str, str, str]]:

@@ -203,12 +203,13 @@ def _arms(page: Page, part: FhirPart, system: str, kind: str) -> None:
 def _consent(page: Page, part: FhirPart) -> None:
     look, everyone = part.look, max(len(part.look.people), 1)
     permits, refusals = look.permits, look.refusals
+    any_consent = look.kinds["Consent"] > 0
     if part.consent_beside:
         page.put("consent", '"elsewhere"', "in the table [consent]",
                  "that [consent] and not the export's Consent is what counts"
-                 if permits.sharing.of or refusals.sharing.of else "")  # fmt: skip
+                 if any_consent else "")  # fmt: skip
         return
-    if not permits.sharing.of and not refusals.sharing.of:
+    if not any_consent:
         nobody = "the export has no Consent: everybody counts as consenting. Where consent is kept "
         nobody += 'elsewhere, export it as a table [consent], with consent = "elsewhere" here'
         if look.synthetic:
@@ -229,8 +230,11 @@ def _consent(page: Page, part: FhirPart) -> None:
                  "that these consents are about research")  # fmt: skip
     else:
         page.put("consent", '"unless-refused"',
-                 f"{len(refusals.sharing.patients()):,} patients refuse or withdrew",
+                 f"{len(refusals):,} patients refuse or withdrew",
                  "that a patient without a Consent may be in a study")  # fmt: skip
+    if look.unclear:
+        people = f"{len(look.unclear):,} patients have a Consent that neither permits nor refuses"
+        page.check(f"{people} in plain words: it never counts as a permission")
 
 
 def _labels(page: Page, part: FhirPart) -> None:
