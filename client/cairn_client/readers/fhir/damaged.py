@@ -1,4 +1,4 @@
-"""`may_be_consent`, `whom_it_names`: what a line that cannot be parsed still tells of a withdrawal."""
+"""`may_be_consent`, `whom_it_names`: what a line tells that cannot be parsed."""
 
 from __future__ import annotations
 

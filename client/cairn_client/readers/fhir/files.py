@@ -30,6 +30,10 @@ _SHOWN: Final = re.compile(
 )
 
 
+class TooLong(bytes):
+    """The beginning of a line that is too long to be a resource."""
+
+
 @dataclass(frozen=True)
 class ExportFile:
     """One file: its path, and the name by which findings speak of it."""
@@ -42,8 +46,8 @@ class ExportFile:
         """Whether it holds a resource a line."""
         return _plain(self.path).endswith(_LINES)
 
-    def resources(self) -> Iterator[tuple[int, bytes | None]]:
-        """Line or entry (from 1) and bytes; None for a line that is too long to be a resource.
+    def resources(self) -> Iterator[tuple[int, bytes]]:
+        """Line or entry (from 1) and bytes, `TooLong` where a line is too long to be a resource.
 
         Raises:
             InputError: the file cannot be read, is UTF-16, or is a Bundle that breaks off.
@@ -145,7 +149,7 @@ def _plain(path: Path) -> str:
     return path.name.lower().removesuffix(".gz")
 
 
-def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
+def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     number = 0
     while line := stream.readline(LONGEST_RESOURCE + 1):
         number += 1
@@ -156,6 +160,6 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
             while rest := stream.readline(LONGEST_RESOURCE):
                 if rest.endswith(b"\n"):
                     break
-            yield number, None
+            yield number, TooLong(line)
         elif not line.isspace():
             yield number, line

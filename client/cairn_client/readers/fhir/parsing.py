@@ -7,6 +7,7 @@ import re
 from typing import Final, NoReturn
 
 from cairn_client.readers.fhir.elements import Element
+from cairn_client.readers.fhir.files import TooLong
 
 # A resource that names its kind first, as servers write it, need not be parsed to be passed over.
 _KIND: Final = re.compile(rb'\s*\{\s*"resourceType"\s*:\s*"([A-Za-z]{1,60})"')
@@ -19,9 +20,9 @@ def kind_at_first(data: bytes) -> str | None:
     return found[1].decode("ascii") if found else None
 
 
-def parsed(data: bytes | None) -> Element | str:
-    """The object in `data`, or the code of the fault; None is a line that is too long."""
-    if data is None:
+def parsed(data: bytes) -> Element | str:
+    """The object in `data`, or the code of the fault."""
+    if isinstance(data, TooLong):
         return "resource-too-long"
     try:
         value = _DECODER.decode(data.decode("utf-8"))
