@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from cairn_models.answers import Answer, Course, Estimate, Forest
 from cairn_models.questions import KINDS, build
 from cairn_models.questions.base import Question, SumNoise
-from cairn_models.questions.unanswerable import EXTREMES, PLACES
+from cairn_models.questions.unanswerable import EXTREMES, PLACES, names_a_place
 from cairn_models.records import Records
 from cairn_models.synthetic import World, generate
 from cairn_protocol.errors import InputError
@@ -211,7 +211,7 @@ def test_separation_has_a_name_and_no_number() -> None:
     assert all("the estimate would be infinite" in e.suppressed for e in arm)
 
 
-def one(kind: str, settings: str, *, noised: bool = True) -> Question[Any]:
+def one(kind: str, settings: str, *, noised: bool = True, without: str = "") -> Question[Any]:
     text = f"""
         cairn = 1
         name = "one"
@@ -231,7 +231,7 @@ def one(kind: str, settings: str, *, noised: bool = True) -> Question[Any]:
         """
     if not noised:
         text = text.replace("[cohort]", '[privacy]\ndata = "public"\n[cohort]')
-    study = Study.parse("\n".join((text, settings)).encode())
+    study = Study.parse("\n".join((text.replace(without, ""), settings)).encode())
     return build(study.questions[0], study)
 
 
@@ -276,7 +276,56 @@ def test_one_clinics_result_is_refused_even_where_the_study_declares_it(
 
 def test_no_setting_that_a_kind_has_is_such_a_word() -> None:
     known = {name for q in ASKED.values() for name in q.settings_model.model_fields}
-    assert not known & (EXTREMES | PLACES)
+    assert not known & EXTREMES
+    assert not [name for name in known if names_a_place(name)]
+
+
+PLACE_NAMES = (
+    "clinic_id",
+    "Site",
+    "CENTRE",
+    "by-site",
+    "my clinic",
+    "siteCode",
+    "centre2",
+    "Sites",
+)
+
+
+@pytest.mark.parametrize("name", PLACE_NAMES)
+def test_a_clinic_is_known_by_a_part_of_the_name_however_it_is_written(name: str) -> None:
+    for error in (
+        refused("rates", f'by = "{name}"'),
+        refused("describe", f'variables = ["sex", "{name}"]'),
+        refused("regression", f'family = "linear"\nformula = "change ~ arm + C(`{name}`)"'),
+    ):
+        assert error.code == "input.question-one-clinic"
+
+
+@pytest.mark.parametrize("name", ["sex", "opposite", "patient_centred", "clinical_stage", "visit"])
+def test_a_name_that_only_resembles_a_clinic_is_left_alone(name: str) -> None:
+    assert not names_a_place(name)
+
+
+def test_a_description_leaves_out_what_names_a_clinic_and_says_so() -> None:
+    """By default it is of every variable of the study: that of its clinics is none of them."""
+    question = one("describe", "")
+    assert set(question.frame.variables) == {"sex"}
+    answer = asked_of(question, as_they_are, noise=0.0)
+    assert not any("clinic" in e.name for e in answer.estimates)
+    assert any("not described: clinic" in note for note in answer.notes)
+    assert any(e.name.startswith("sex") and e.value is not None for e in answer.estimates)
+    for quiet in ('variables = ["sex"]', 'parts = ["score"]'):
+        notes = asked_of(one("describe", quiet), as_they_are, noise=0.0).notes
+        assert not any("not described" in note for note in notes)
+
+
+def test_a_description_of_nothing_but_clinics_is_refused_where_it_is_asked_for() -> None:
+    alone = 'sex = { levels = ["female", "male"] }'
+    with pytest.raises(InputError) as caught:
+        one("describe", 'parts = ["variables"]', without=alone)
+    assert "such as name a clinic" in (caught.value.why or "")
+    assert one("describe", "", without=alone).frame.variables == {}
 
 
 def test_an_arm_or_a_stratum_may_bear_such_a_name() -> None:

@@ -1,6 +1,7 @@
 """Without noise a contrast equals the textbook's on the pooled data, for any split of clinics."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,8 @@ from scipy import stats
 from scipy.special import gammaln
 from statsmodels.formula.api import ols
 
+from cairn_models.questions.base import SumNoise
+from cairn_models.questions.effect_answer import answer as answer_of
 from effect_cohort import ARMS, asked, cohort, question, total_of
 
 CLINICS = (1, 5, 20)
@@ -138,7 +141,7 @@ def test_strata_of_two_arms_weigh_by_the_harmonic_mean():
     assert found["dmhi_guided-waiting"].value == near(top / bottom)
 
 
-def test_a_stratum_without_one_arm_is_left_out_and_named():
+def test_a_stratum_without_one_arm_is_left_out_and_only_counted_where_it_is_a_place():
     q = question('strata = "site"\nrandomised = true', arms=ARMS[::2])
     people = cohort(600).filter(
         (pl.col("arm") != ARMS[1]) & ~((pl.col("arm") == ARMS[2]) & (pl.col("site") == "east"))
@@ -147,7 +150,11 @@ def test_a_stratum_without_one_arm_is_left_out_and_named():
     without, _ = asked(q, people.filter(pl.col("site") != "east"))
     name = "dmhi_guided-waiting"
     assert found[name].value == near(without[name].value)
-    assert any("in these strata: east" in note for note in answer.notes)
+    assert any("in 1 of 3 strata" in note for note in answer.notes)
+    assert not any("strata: " in note for note in answer.notes)
+    named = replace(q.frame, strata="region")
+    notes = answer_of(named, q.fit(total_of(q, people), SumNoise(0.0))).notes
+    assert any("in these strata: east" in note for note in notes)
 
 
 def test_arms_that_share_no_stratum_are_not_compared():

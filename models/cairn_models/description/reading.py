@@ -33,7 +33,10 @@ class Use:
 
 @dataclass(frozen=True)
 class Frame:
-    """The public facts that an answer is worded with; `variables` name level lists, () a number."""
+    """The public facts that an answer is worded with.
+
+    `variables` name level lists, () a number; `left_out` are those that name a clinic.
+    """
 
     question: str
     layout: Layout
@@ -44,6 +47,7 @@ class Frame:
     weeks: tuple[float, ...]
     window: float
     variables: dict[str, tuple[str, ...]]
+    left_out: tuple[str, ...]
     use: Use
     waits: Bins
     scales: tuple[str, ...]

@@ -58,6 +58,7 @@ from cairn_models.questions.base import (
 from cairn_models.questions.describe_answer import answer
 from cairn_models.questions.describe_contribution import contribution
 from cairn_models.questions.describe_settings import PARTS, USUAL, DescribeSettings, Part
+from cairn_models.questions.unanswerable import names_a_place
 from cairn_models.records import Records
 from cairn_models.reliable_change import has_thresholds
 from cairn_protocol.study import QuestionSpec, Study
@@ -183,6 +184,7 @@ class Describe(Question[Described]):
             weeks=asked.weeks,
             window=asked.window,
             variables=self.variables,
+            left_out=self._left_out,
             use=self.use,
             waits=self.waits,
             scales=tuple(scale.name for scale in self.scales),
@@ -214,7 +216,7 @@ class Describe(Question[Described]):
         )
 
     def _variables(self) -> dict[str, tuple[str, ...]]:
-        """The levels of each variable that is described; none for a number."""
+        """The levels of each variable that is described, none for a number; no clinics' unasked."""
         known = {name: v.levels for name, v in self.study.variables.items() if len(v.levels) != 1}
         for name in self.settings.variables:
             if name not in known:
@@ -223,7 +225,8 @@ class Describe(Question[Described]):
                     "range",
                     f"it has: {', '.join(known)}" if known else f"declare [variables.{name}]",
                 )
-        chosen = {name: known[name] for name in self.settings.variables or known}
+        usual = [name for name in known if not names_a_place(name)]
+        chosen = {name: known[name] for name in self.settings.variables or usual}
         for name in chosen:
             stem = name.removesuffix(f"-{HISTOGRAM}")
             if name in RESERVED or stem in self._courses:
@@ -233,13 +236,25 @@ class Describe(Question[Described]):
                 )
         return chosen
 
+    @property
+    def _left_out(self) -> tuple[str, ...]:
+        """The study's variables that would be described if they did not name a clinic."""
+        asked = self.settings
+        if asked.variables or (asked.parts and "variables" not in asked.parts):
+            return ()
+        return tuple(
+            n for n, v in self.study.variables.items() if len(v.levels) != 1 and names_a_place(n)
+        )
+
     def _parts(self) -> tuple[Part, ...]:
         """The parts that are asked, in the order of `PARTS`."""
         asked = self.settings
         every = tuple(p for p in USUAL if p != "variables" or self.variables)
         if "variables" in asked.parts and not self.variables:
             raise self._refusal(
-                "parts: the study has no variables to describe", "declare [variables.…] in it"
+                "parts: the study has no variables to describe"
+                + (" but such as name a clinic" if self._left_out else ""),
+                "declare [variables.…] in it",
             )
         chosen = tuple(p for p in PARTS if p in (asked.parts or every))
         if strangers := [p for p in asked.shares or () if p not in chosen]:

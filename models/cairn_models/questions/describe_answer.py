@@ -121,6 +121,11 @@ def _notes(frame: Frame, told: Told, *, noised: bool) -> Iterator[str]:
             "Shares are of people whose level is one of the study's; people without one are in "
             "none of these numbers."
         )
+    if frame.left_out:
+        yield (
+            f"Variables not described: {', '.join(frame.left_out)}. They name a clinic, and of one "
+            "clinic's patients nobody is told."
+        )
     yield from (note for section in told.sections for note in section.notes)
     if noised:
         yield (

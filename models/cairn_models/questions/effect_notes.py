@@ -7,6 +7,7 @@ from typing import Final
 
 from cairn_models.change_fit import ChangeFit
 from cairn_models.questions.effect_frame import Frame
+from cairn_models.questions.unanswerable import names_a_place
 
 MOSTLY_PUBLIC: Final = 0.5
 
@@ -86,7 +87,10 @@ def _strata(frame: Frame, fit: ChangeFit) -> Iterator[str]:
         if arms.sum() < len(frame.arms)
     ]
     if left:
+        where = f"these strata: {', '.join(left)}"
+        if names_a_place(frame.strata):  # of one clinic nothing is told, not even this
+            where = f"{len(left)} of {len(frame.levels)} strata"
         yield (
-            f"Too few patients in an arm, by the noised count, in these strata: {', '.join(left)}; "
-            "there that arm is left out of the contrasts."
+            f"Too few patients in an arm, by the noised count, in {where}; there that arm is left "
+            "out of the contrasts."
         )

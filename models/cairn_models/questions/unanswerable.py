@@ -2,7 +2,8 @@
 
 A *minimum* or *maximum* is one person's value, and noise that hides one person hides all of it.
 *One clinic's* result needs that clinic's own sum, which nobody ever sees: masks cancel in the sum
-over clinics alone, and the noise that protects patients is shared out over them.
+over clinics alone, and the noise that protects patients is shared out over them. What names a
+clinic is seen from its name alone: from any part of it, however written (`clinic_id`, `Site`).
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ EXTREMES: Final = frozenset(
     {"minimum", "maximum", "min", "max", "lowest", "highest", "smallest", "largest", "extremes"}
 )
 PLACES: Final = frozenset(
-    {"clinic", "clinics", "by_clinic", "per_clinic", "site", "sites", "centre", "center"}
+    {"clinic", "clinics", "site", "sites", "centre", "centres", "center", "centers"}
 )
 ELSE: Final = frozenset({"arms", "reference", "strata"})
 """Settings whose texts may hold any name: of arms, and of strata, which are only told together."""
 WORD: Final = re.compile(r"\w+")
+LETTERS: Final = re.compile(r"[^\W\d_]+")
+HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")  # where `siteCode` divides
 
 
 def refuse(spec: QuestionSpec) -> None:
@@ -32,7 +35,7 @@ def refuse(spec: QuestionSpec) -> None:
         InputError: they do; it says why that cannot be told and what can be asked instead.
     """
     for word in (spec.kind, *_words(spec.settings)):
-        if word in EXTREMES:
+        if word.casefold() in EXTREMES:
             raise InputError(
                 f"question {spec.name!r} asks for an extreme ({word!r}), which cannot be told",
                 code="question-extreme",
@@ -40,7 +43,7 @@ def refuse(spec: QuestionSpec) -> None:
                 "one person hides it",
                 hint='ask for quantiles instead: kind = "describe", parts = ["quartiles"]',
             )
-        if word in PLACES:
+        if names_a_place(word):
             raise InputError(
                 f"question {spec.name!r} asks by clinic ({word!r}), which cannot be told",
                 code="question-one-clinic",
@@ -48,6 +51,11 @@ def refuse(spec: QuestionSpec) -> None:
                 hint="ask it of all clinics together, or by a variable of patients; a variable "
                 "that is something else needs another name",
             )
+
+
+def names_a_place(name: str) -> bool:
+    """Whether a part of `name` is a word for a clinic, in capitals or not."""
+    return any(part.casefold() in PLACES for part in LETTERS.findall(HUMP.sub(" ", name)))
 
 
 def _words(settings: Mapping[str, Any]) -> Iterator[str]:
