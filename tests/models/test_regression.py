@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from cairn_models.questions.regression import Regression
 from cairn_models.questions.regression_answer import answer as answer_of
 from cairn_models.records import ENGAGEMENT, PATIENT_COLUMNS, SCORES, Records
 from cairn_models.regression.family import Told
-from cairn_models.regression.fitted import Fitted
+from cairn_models.regression.fitted import Fitted, spanned
 from cairn_models.regression.least_squares import MomentCoding
+from cairn_models.regression.margin import Difference
 from cairn_models.regression.separation import separated
 from cairn_protocol.errors import InputError
 from cairn_protocol.study import Study
@@ -53,16 +55,19 @@ MOMENTS = 'family = "linear"\nformula = "outcome ~ baseline + arm + age"'
 CUT = LOGISTIC.replace("C(age_band)", "age") + "\ncut = { age = [30, 50] }"
 EVERY = [LOGISTIC, HAZARD, LINEAR, MOMENTS, CUT, HAZARD + '\nevent = "programme"']
 EMPTY = np.zeros(0, dtype=np.float32)
+TWINS = '\narms = ["waiting", "dmhi_guided"]'
 
 
-def asked(more: str = LOGISTIC, *, patients: int = 3000, public: bool = False) -> Regression:
-    text = STUDY.format(
+def asked(
+    more: str = LOGISTIC, *, patients: int = 3000, public: bool = False, study: str = STUDY
+) -> Regression:
+    text = study.format(
         patients=patients,
         public='[privacy]\ndata = "public"' if public else "",
         epsilon="" if public else "epsilon = 1",
     )
-    study = Study.parse((text + more).encode())
-    return Regression(study.questions[0], study)
+    parsed = Study.parse((text + more).encode())
+    return Regression(parsed.questions[0], parsed)
 
 
 def counted(question: Regression, had: list[int], lacking: list[int], sd: float = 0.0) -> Answer:
@@ -165,6 +170,61 @@ def test_a_small_reference_costs_what_is_compared_with_it() -> None:
     assert found["Intercept"].value is None
 
 
+TWO = LOGISTIC.replace("arm + C(age_band)", "{}") + TWINS
+SMALL_CELL = [60, 5, 70, 80]  # of arm × sex: five or six men wait
+
+
+@pytest.mark.parametrize("noised", [False, True])
+def test_a_small_reference_cell_of_an_interaction_costs_what_is_compared_with_it(
+    noised: bool,
+) -> None:
+    """arm*sex tells each cell's share: men who wait are sex against the intercept."""
+    question = asked(TWO.format("arm*sex"), public=not noised)
+    found = by_name(counted(question, SMALL_CELL, [60, 1, 50, 60], sd=1.0 if noised else 0.0))
+    assert found["sex[T.male]"].value is None
+    assert "compared with" in found["sex[T.male]"].suppressed
+    assert found["arm[T.dmhi_guided]:sex[T.male]"].value is None
+    assert found["arm[T.dmhi_guided]"].value is not None
+    assert found["people"].value == 380  # the six men who wait are in no number
+
+
+def test_a_small_cell_of_variables_that_do_not_interact_costs_nothing() -> None:
+    question = asked(TWO.format("arm + sex"), public=True)
+    found = by_name(counted(question, SMALL_CELL, [60, 1, 50, 60]))
+    assert all(e.value is not None for e in found.values())
+
+
+@pytest.mark.parametrize("terms", ["arm*sex", "arm:sex", "0 + arm:sex", "sex + arm:sex"])
+def test_a_small_cell_of_moments_is_held_back_however_the_interaction_is_written(
+    terms: str,
+) -> None:
+    question = asked(LINEAR.replace("arm*sex", terms) + TWINS)
+    coding, rng = question.family.coding, np.random.default_rng(0)
+    cell = np.repeat(np.arange(4), [300, 7, 300, 300])
+    total = coding.rows(cell, rng.uniform(-0.5, 0.5, (len(cell), 1))).sum(axis=0)
+    answer = question.estimate(EMPTY, total, SumNoise(0.1))
+    told = {e.name for e in answer.estimates if e.value is not None}
+    x, _ = question.plan.rows()
+    names = np.array(question.frame.names)
+    known = [name in told for name in names]
+    assert not spanned(np.eye(len(names))[:, known], x[1:2]).any()  # the small cell's mean
+    assert any(known)
+
+
+def test_an_interval_of_an_arm_with_few_left_in_it_costs_what_is_compared_with_it() -> None:
+    """A hazard by arm in each interval: the first arm's last one, with few left, is none of it."""
+    question = asked(HAZARD.replace("C(time) + arm", "C(time)*arm") + TWINS, public=True)
+    ends = len(question.settings.ends)
+    table = np.full((2, question.intervals.cells), 30.0)
+    left = question.intervals.at_risk[ends - 1] > 0
+    table[0, left] = 1.0
+    found = by_name(question.estimate(EMPTY, table.ravel() * question.family.scale, SumNoise(0)))
+    last, arm = f"C(time)[T.{question.intervals.labels[-1]}]", "arm[T.dmhi_guided]"
+    assert found[last].value is None
+    assert found[f"{last}:{arm}"].value is None
+    assert found[arm].value is not None
+
+
 def test_an_arm_without_anybody_is_not_told() -> None:
     question = asked(public=True)
     found = by_name(
@@ -210,9 +270,6 @@ def test_too_few_with_the_outcome_to_tell_through_the_noise() -> None:
     assert 0 < found["arm[T.dmhi_guided]"].noise_share < 1
 
 
-TWINS = '\narms = ["waiting", "dmhi_guided"]'
-
-
 def test_covariates_that_noise_cannot_tell_apart_are_not_told() -> None:
     """All who wait are female, nearly all others male: only six people tell arm from sex."""
     question = asked(LOGISTIC.replace("C(age_band)", "sex") + TWINS)
@@ -248,6 +305,30 @@ def test_an_interval_that_says_nothing_is_not_shown() -> None:
     assert "too wide" in found["arm[T.dmhi_guided]"].suppressed
     assert found["odds_ratio-arm[T.dmhi_guided]"].value is None
     assert found["odds_ratio-arm[T.dmhi_unguided]"].value == pytest.approx(np.exp(2.0))
+
+
+def test_what_a_whole_model_says_has_the_count_of_its_people() -> None:
+    question = asked(LINEAR)
+    p = len(question.frame.names)
+    fitted = Fitted(
+        beta=np.ones(p),
+        sampling=np.eye(p) * 0.1,
+        noise=np.eye(p) * 0.1,
+        why=("",) * p,
+        count=np.full(p, 50.0),
+        people=100.0,
+        scale=20.0,
+    )
+    told = Told(fitted, {1: Difference(0.1, 0.01, 0.01)})
+    whole = ("people", "residual_sd", "risk_difference-dmhi_unguided-waiting")
+    found = by_name(answer_of(question.frame, told, noised=True))
+    assert [found[name].count for name in whole] == [100.0] * 3
+    found = by_name(answer_of(question.frame, told, noised=False))
+    assert [found[name].count for name in whole] == [None] * 3
+    few = replace(told, fitted=replace(fitted, people=9.0))
+    found = by_name(answer_of(question.frame, few, noised=True))
+    assert [found[name].value for name in whole] == [None] * 3
+    assert all("too few people" in found[name].suppressed for name in whole)
 
 
 def test_no_patient_is_longer_than_the_bound_whatever_the_limit() -> None:
@@ -342,6 +423,24 @@ def test_cut_points_belong_to_the_upper_level_and_the_range_ends_belong_to_it() 
     (rows,) = question.contributions(question.prepare(records), EMPTY)
     place = [int(row.argmax()) // 2 if row.any() else None for row in rows]
     assert place == [None, 0, 0, 1, 1, 2, 2, None, None]
+
+
+def test_whether_baseline_is_the_score_is_said_by_the_study_not_by_a_clinics_columns() -> None:
+    records = people([("p", "waiting", None, "16-25", "male", 20.0)])  # PHQ-9 of 20 at baseline
+    other = replace(records, patients=records.patients.with_columns(baseline=pl.lit(3.0)))
+    question = asked(LINEAR.replace("arm*sex", "baseline"))
+    expected = question.prepare(records).t
+    np.testing.assert_array_equal(question.prepare(other).t, expected)
+    assert question.plan.values(other)["baseline"].tolist() == [20.0]
+    declared = STUDY.replace(
+        "[variables.age]\nlowest = 16\nhighest = 99",
+        "[variables.baseline]\nlowest = 0\nhighest = 9",
+    )
+    own = asked(LINEAR.replace("arm*sex", "baseline") + "\nlimit = 9", study=declared)
+    assert own.plan.values(other)["baseline"].tolist() == [3.0]
+    assert own.family.slopes.tolist() == [0.0]  # the public line is that of the score
+    with pytest.raises(InputError, match="no column 'baseline'"):
+        own.prepare(records)
 
 
 def test_an_empty_clinic_answers() -> None:

@@ -51,7 +51,7 @@ from cairn_models.questions.regression_settings import HAZARD, RegressionSetting
 from cairn_models.questions.regression_words import Frame
 from cairn_models.records import WEEKS_PER_MONTH, Records
 from cairn_models.regression.clocks import Event
-from cairn_models.regression.covariates import ARM, BASELINE, known_covariates
+from cairn_models.regression.covariates import ARM, known_covariates
 from cairn_models.regression.family import Family
 from cairn_models.regression.hazard import Hazard
 from cairn_models.regression.linear import CHANGE, OUTCOME, Linear, Score
@@ -280,10 +280,9 @@ class Regression(Question[Any]):
         )
         drift = down * DRIFT_PER_WEEK * width * s.week
         is_change = plan.outcome == CHANGE
-        slope = (SLOPE if is_change else 1.0 + SLOPE) if BASELINE in plan.numbers else 0.0
-        spread = (
-            RESIDUAL_SD if BASELINE in plan.covariates else CHANGE_SD if is_change else SCORE_SD
-        )
+        slope = (SLOPE if is_change else 1.0 + SLOPE) if plan.scored is not None else 0.0
+        with_score = any(c.of_scores for c in plan.covariates.values())
+        spread = RESIDUAL_SD if with_score else CHANGE_SD if is_change else SCORE_SD
         return Score(
             name=CHANGE if is_change else OUTCOME,
             baseline_window=s.baseline_window,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from cairn_models.questions.base import Expected
 from cairn_models.questions.regression_words import Frame, notes, sentences, title_of
 from cairn_models.regression.covariates import ARM
 from cairn_models.regression.family import Told
-from cairn_models.regression.fitted import Fitted
+from cairn_models.regression.fitted import TOO_FEW, Fitted
 from cairn_models.regression.margin import Difference
 
 KIND: Final = "regression"
@@ -118,8 +118,10 @@ def _numbers(frame: Frame, told: Told, *, noised: bool) -> Numbers:
         coefficients[name] = estimate
         if frame.ratio and column.parts:
             ratios[name] = _ratio(frame, estimate)
-    people = fitted.people if noised else None
-    risks = {arm: _risk(frame, arm, gap, people) for arm, gap in told.differences.items()}
+    risks = {
+        arm: _of_all(frame, fitted, _risk(frame, arm, gap), noised=noised)
+        for arm, gap in told.differences.items()
+    }
     return Numbers(coefficients, ratios, risks)
 
 
@@ -178,7 +180,7 @@ def _risk_label(frame: Frame, arm: int) -> str:
     return f"average marginal risk difference, {frame.arms[arm]} against {frame.arms[0]}"
 
 
-def _risk(frame: Frame, arm: int, gap: Difference, people: float | None) -> Estimate:
+def _risk(frame: Frame, arm: int, gap: Difference) -> Estimate:
     variance = gap.sampling + gap.noise
     error = float(np.sqrt(variance))
     reach = float(stats.norm.ppf(0.975)) * error
@@ -191,24 +193,34 @@ def _risk(frame: Frame, arm: int, gap: Difference, people: float | None) -> Esti
         error,
         gap.noise / variance if variance > 0.0 else 0.0,
         SHARE_GAP,
-        count=people,
     )
+
+
+def _of_all(frame: Frame, fitted: Fitted, e: Estimate, *, noised: bool) -> Estimate:
+    """`e`, which is told of everybody in the model, with their count; held back below the limit."""
+    if not noised:
+        return e
+    if fitted.people < frame.fewest:
+        return Estimate(e.name, e.label, None, unit=e.unit, suppressed=TOO_FEW)
+    return replace(e, count=fitted.people)
 
 
 def _fit(frame: Frame, told: Told, *, noised: bool) -> Iterator[Estimate]:
     fitted = told.fitted
     if not fitted.told.any():
         return
-    yield Estimate("people", "people in the model", max(fitted.people, 0.0), unit="people")
+    people = Estimate("people", "people in the model", max(fitted.people, 0.0), unit="people")
+    yield _of_all(frame, fitted, people, noised=noised)
     if told.deviance is not None:
         yield Estimate("deviance", "deviance, −2 log-likelihood", told.deviance)
     if fitted.scale is not None:
-        yield Estimate(
+        spread = Estimate(
             "residual_sd",
             "SD of what the terms leave",
             float(np.sqrt(max(fitted.scale, 0.0))),
             unit=f"{frame.instrument} points",
         )
+        yield _of_all(frame, fitted, spread, noised=noised)
 
 
 def _with_columns(

@@ -52,7 +52,7 @@ class BinaryRows:
 
     Shapes: `x` (R, p); `events`, `others` (R,); `covariance` (2R, 2R) of the noise in events and
     then others; `cell` (R,): rows of one cell are the same people, most of them in the first.
-    `values`: place of each row's level by categorical variable.
+    `values`: place of each row's level by categorical variable; `terms`: those of each term.
     """
 
     x: Array
@@ -61,6 +61,7 @@ class BinaryRows:
     covariance: Array
     cell: NDArray[np.int64]
     values: Mapping[str, Array]
+    terms: tuple[tuple[str, ...], ...]
 
     @property
     def noised(self) -> bool:
@@ -87,6 +88,7 @@ class BinaryRows:
             self.covariance[np.ix_(twice, twice)],
             self.cell[mask],
             {name: place[mask] for name, place in self.values.items()},
+            self.terms,
         )
 
 
@@ -168,7 +170,7 @@ def _kept(rows: BinaryRows, fewest: float) -> Kept:
             out[stay] = separated(rows.x[stay], rows.events[stay], rows.others[stay])
         return out
 
-    return keep(rows.x, rows.values, judge, last=last)
+    return keep(rows.x, rows.values, judge, terms=rows.terms, last=last)
 
 
 def _root(z: Array, rows: BinaryRows, link: LinkName) -> Array | None:

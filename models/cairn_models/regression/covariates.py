@@ -1,6 +1,7 @@
 """What a regression's formula may name, and each patient's values of it, pure per patient.
 
-A covariate is a variable of the study, the arm, or the baseline score of the outcome instrument.
+A covariate is a variable of the study, the arm, or the baseline score of the outcome instrument,
+which a variable that the study itself calls `baseline` stands in for.
 Numbers become categories by public cut points: `cut.age = [30, 50]` makes the levels 'under 30',
 '30 to under 50' and '50 or more'. The first level is the reference.
 """
@@ -30,11 +31,15 @@ BASELINE: Final = "baseline"
 
 @dataclass(frozen=True)
 class Covariate:
-    """One covariate; `levels` are empty for a number. A number has `declared` as its range."""
+    """One covariate; `levels` are empty for a number. A number has `declared` as its range.
+
+    `of_scores`: it is the baseline score, not a column of the clinics' patients.
+    """
 
     name: str
     declared: Variable
     cuts: tuple[float, ...] = ()
+    of_scores: bool = False
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -78,7 +83,12 @@ def known_covariates(
         inside = (declared[name].lowest, *points, declared[name].highest)
         if not points or any(a is None or b is None or a >= b for a, b in pairwise(inside)):
             raise ValueError(f"cut.{name}: points must rise, inside the declared range")
-    return {name: Covariate(name, v, tuple(cuts.get(name, ()))) for name, v in declared.items()}
+    return {
+        name: Covariate(
+            name, v, tuple(cuts.get(name, ())), of_scores=name == BASELINE and name not in variables
+        )
+        for name, v in declared.items()
+    }
 
 
 def values_of(
@@ -104,7 +114,7 @@ def values_of(
         return np.where(level == NO_LEVEL, np.nan, level.astype(np.float64))
     numbers = (
         _baselines(records, instrument, baseline_window)
-        if covariate.name == BASELINE and BASELINE not in records.patients.columns
+        if covariate.of_scores
         else _numbers(records, covariate.name)
     )
     low, high = covariate.declared.lowest, covariate.declared.highest

@@ -94,7 +94,8 @@ class Hazard(Family):
         )
         events, others = (tables @ r.T for r in parts)
         cell = np.repeat(np.arange(len(tables)), len(self.intervals.ends))
-        return BinaryRows(x, events.ravel(), others.ravel(), covariance, cell, values)
+        events, others = events.ravel(), others.ravel()
+        return BinaryRows(x, events, others, covariance, cell, values, self.plan.terms)
 
     @property
     def events(self) -> float:

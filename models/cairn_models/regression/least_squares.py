@@ -94,13 +94,15 @@ class Moments:
 
     Shapes: `sums` (C, W) noised coordinates; `slopes` (W, q + 2, q + 2) of the second moments of
     (1, numbers, outcome) in each; `design` (C, p, q + 1): row x = design · (1, numbers).
-    `values`: place of each cell's level by variable. `noise_sd`: of each coordinate.
+    `values`: place of each cell's level by variable; `terms`: the variables of each term that are
+    categories. `noise_sd`: of each coordinate.
     """
 
     sums: Array
     slopes: Array
     design: Array
     values: Mapping[str, Array]
+    terms: tuple[tuple[str, ...], ...]
     count_weight: float
     noise_sd: float
 
@@ -130,7 +132,7 @@ def least_squares(moments: Moments, *, fewest: float, robust: bool) -> Fitted:
     def directions(mask: Mask) -> Array:
         return np.concatenate([*np.moveaxis(moments.design[mask], 2, 0)])
 
-    kept = keep(support, moments.values, judge, directions=directions)
+    kept = keep(support, moments.values, judge, terms=moments.terms, directions=directions)
     columns = [moments.count[(support[:, j] != 0) & kept.rows].sum() for j in range(len(kept.why))]
     count, people = np.array(columns), float(moments.count[kept.rows].sum())
     if not kept.rows.any():

@@ -13,7 +13,7 @@ from cairn_models.cohort import changes
 from cairn_models.formula import Design
 from cairn_models.records import Records
 from cairn_models.regression.cells import NOWHERE
-from cairn_models.regression.covariates import BASELINE, Array
+from cairn_models.regression.covariates import Array
 from cairn_models.regression.family import BLOCK, Family, Told
 from cairn_models.regression.least_squares import MomentCoding, Moments, least_squares, solve
 from cairn_models.regression.plan import Plan
@@ -65,8 +65,8 @@ class Linear(Family):
         self.slopes = np.zeros(len(lows) - 1)
         if score.limit is not None:
             self.middle[-1], self.half[-1] = score.expected, score.limit
-            if BASELINE in plan.numbers:
-                self.slopes[plan.numbers.index(BASELINE)] = score.slope
+            if plan.scored is not None:
+                self.slopes[plan.scored] = score.slope
         self.coding = MomentCoding(plan.cells.count, len(lows), count_weight)
         self.length, self.bound = self.coding.cells * self.coding.width, self.coding.bound
         self.scale = plan.exact_scale(1.0)
@@ -118,6 +118,7 @@ class Linear(Family):
             slopes=own @ self.coding.slopes @ own.T,
             design=_designs(self.plan.design, values, self.plan.numbers, self.plan.cells.count, d),
             values=values,
+            terms=self.plan.terms,
             count_weight=self.coding.count_weight,
             noise_sd=noise_sd,
         )
@@ -135,8 +136,7 @@ class Linear(Family):
         second[-1, -1] = (score.residual_sd / self.half[-1]) ** 2
         if score.limit is None:  # otherwise the line is taken off before anything is summed
             mean[-1] = (score.expected - self.middle[-1]) / self.half[-1]
-            if BASELINE in self.plan.numbers:
-                k = self.plan.numbers.index(BASELINE)
+            if (k := self.plan.scored) is not None:
                 mean[-1] += score.slope * self.middle[k] / self.half[-1]
                 slope = score.slope * self.half[k] / self.half[-1]
                 second[k, -1] = slope * TYPICAL_SQUARE

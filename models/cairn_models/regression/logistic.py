@@ -124,7 +124,8 @@ class Logistic(Family):
         x, values = self.plan.rows()
         counts = table.reshape(-1, 2)
         covariance = noise_sd**2 * np.eye(2 * len(x))
-        return BinaryRows(x, counts[:, 1], counts[:, 0], covariance, np.arange(len(x)), values)
+        each, terms = np.arange(len(x)), self.plan.terms
+        return BinaryRows(x, counts[:, 1], counts[:, 0], covariance, each, values, terms)
 
     @property
     def events(self) -> float:

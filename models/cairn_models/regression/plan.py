@@ -56,6 +56,21 @@ class Plan:
         """The covariates that are numbers."""
         return tuple(name for name, c in self.covariates.items() if not c.levels)
 
+    @property
+    def terms(self) -> tuple[tuple[str, ...], ...]:
+        """The categorical variables that stand together in a column of the design, each once."""
+        found = (
+            tuple(name for name, level in column.parts if level is not None)
+            for column in self.design.columns
+        )
+        return tuple(dict.fromkeys(term for term in found if term))
+
+    @property
+    def scored(self) -> int | None:
+        """The place among `numbers` of the baseline score; None: it is none of them."""
+        places = (k for k, name in enumerate(self.numbers) if self.covariates[name].of_scores)
+        return next(places, None)
+
     def values(self, records: Records) -> dict[str, Array]:
         """Each patient's values, (N,) each, by covariate; see `values_of`."""
         weeks = records.times_in("week")
