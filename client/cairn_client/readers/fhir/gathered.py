@@ -16,6 +16,7 @@ import polars as pl
 
 from cairn_client.readers.fhir.codes import SENSITIVE
 from cairn_client.readers.fhir.consents import consent_in, said_in
+from cairn_client.readers.fhir.damaged import may_be_consent, whom_it_names
 from cairn_client.readers.fhir.dictionary import Dictionary
 from cairn_client.readers.fhir.elements import (
     Element,
@@ -135,6 +136,9 @@ class Gathered:
             unclear=pl.Boolean,
         )
     )
+    damaged: Rows = field(
+        default_factory=lambda: Rows(number=pl.Int64, code=pl.String, subject=pl.String)
+    )
     people: Rows = field(init=False)
 
     def __post_init__(self) -> None:
@@ -155,7 +159,7 @@ def gather(files: Iterable[ExportFile], fhir: Fhir, known: Collection[str]) -> G
         out.stretches.append(Stretch(file.shown, before))
         last = 0
         for last, data in file.resources():
-            reader.take(before + last, data)
+            reader.take(before + last, data, file.path.name)
         before += last
     return out
 
@@ -169,10 +173,10 @@ class _Reader:
         self.row = 0
         self.labels = SENSITIVE | set(fhir.sensitive)
 
-    def take(self, row: int, data: bytes | None) -> None:
+    def take(self, row: int, data: bytes, file: str) -> None:
         """A resource, a Bundle, or an entry of one; `row` is its place."""
         self.row = row
-        kind = kind_at_first(data) if data is not None else None
+        kind = kind_at_first(data)
         if kind is not None and kind not in _KINDS and kind != "Bundle":
             self.out.tallies["resources of other kinds"] += 1
             return
@@ -180,6 +184,10 @@ class _Reader:
         if isinstance(found, str):
             self._place(None, None, _USED, None)
             self.out.faults.add(self.number, found)
+            if may_be_consent(data, file):
+                subjects: set[str | None] = {*whom_it_names(data)}
+                for subject in subjects or {None}:
+                    self.out.damaged.add(self.number, found, subject)
             return
         self._entry(found)
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import polars as pl
 
+from cairn_client.readers.fhir.damaged import damage_in
 from cairn_client.readers.fhir.files import ExportFolder
 from cairn_client.readers.fhir.gathered import Gathered, gather
 from cairn_client.readers.fhir.identity import Identity
@@ -26,7 +27,7 @@ from cairn_client.readers.mapping import (
     Scores,
     Wearables,
 )
-from cairn_client.readers.raw import RawTable, Sheet, Source
+from cairn_client.readers.raw import Damage, RawTable, Sheet, Source
 
 DAY: Final = "%Y-%m-%d"
 _LABELS: Final = "meta.security"
@@ -180,9 +181,14 @@ class _FhirBesideFiles:
             days = whose(found.days.frame())
             frames["wearables"] = raw_wearables(days, first_days(entries), sheet)
         tallies.update(found.tallies)
+        damage = {"consent": damage_in(whose(found.damaged.frame()))}
         return {
             name: RawTable(
-                fhir.folder, self._written(frame), self.filled[name].columns(), stretches
+                fhir.folder,
+                self._written(frame),
+                self.filled[name].columns(),
+                stretches,
+                damage.get(name, Damage()),
             )
             for name, frame in frames.items()
         }
