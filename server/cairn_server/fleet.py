@@ -218,10 +218,6 @@ class FleetEndpoint:
         """Note that `node` is there."""
         self._seen[node] = datetime.now(UTC)
 
-    def activating(self, node: int) -> None:
-        """A link of `node` is about to activate it."""
-        self._state.make_way(node)
-
     def activated(self, node: int) -> None:
         """A link of `node` has activated it: ask again what was not answered."""
         with self._lock:

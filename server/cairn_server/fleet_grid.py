@@ -1,8 +1,9 @@
 """`FleetGrid`: Flower's Grid over the fleet's own state, in the server's process.
 
 An id that it gives out stands for a question to a node, not for one message on the wire: a node
-that comes back is asked again under a new wire id. Deadlines are the caller's, as message TTLs; a
-node that is offline is waited for.
+that comes back is asked again under a new wire id, and so is one in whose place Flower spoke: only
+the node's own words, its revocation and the deadline end a question. Deadlines are the caller's, as
+message TTLs by the monotonic clock; a node that is offline is waited for.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
 from cairn_protocol.errors import OurFault
-from cairn_server.flower_private import Arrived, Ask, FlowerState, Run, answer
+from cairn_server.flower_private import Arrived, Ask, FlowerState, Lost, Run, answer
 
 MOST_PENDING: Final = 1024  # questions that wait for an answer, in one grid
 WAIT: Final = 0.1  # seconds that a pull waits for a first reply
 LOOK_EVERY: Final = 1.0  # seconds, even if nothing was heard: a node may have been revoked
 GRACE: Final = 5.0  # seconds after its deadline that a question may still be pulled
-STAY_ONLINE_EVERY: Final = 10.0  # seconds; Flower gives up on a silent node after 20 at least
 
 
 class Ear:
@@ -56,8 +56,8 @@ class Question:
     """What a node was asked and nobody has pulled the answer of."""
 
     ask: Ask
-    expires: float  # Unix time, seconds
-    wire_id: str | None = None  # None: the node is not enrolled
+    expires: float  # by the monotonic clock
+    wire_id: str | None = None  # None: not laid before the node yet
     arrived: Arrived | None = None  # its reply, perhaps in part
     done: bool = False
     result: RecordDict | None = None  # when done: the reply's content, None if there is none
@@ -86,7 +86,7 @@ class FleetGrid(Grid):
         self._questions: dict[str, Question] = {}
         self._lock = threading.RLock()
         self._heard = -1
-        self._collected = self._kept_online = float("-inf")  # by the monotonic clock
+        self._collected = float("-inf")  # by the monotonic clock
 
     @property
     def run(self) -> Run:
@@ -127,7 +127,7 @@ class FleetGrid(Grid):
                     raise OurFault("too many questions wait for answers", code="fleet-pending")
                 facts = message.metadata
                 ask = Ask(facts.dst_node_id, message.content, facts.message_type, facts.group_id)
-                question = Question(ask, time.time() + facts.ttl)
+                question = Question(ask, time.monotonic() + facts.ttl)
                 identifier = uuid4().hex
                 self._ask(question)
                 asked[identifier] = self._questions[identifier] = question
@@ -170,11 +170,9 @@ class FleetGrid(Grid):
     def ask_again(self, node: int) -> None:
         """Put before `node`, under new wire ids, what it has not answered whole."""
         with self._lock:
-            self.keep_alive()
             self._collect()
             for question in self._questions.values():
                 if question.ask.node == node and not question.done:
-                    self._withdraw(question)
                     self._ask(question)
 
     def keep_alive(self) -> None:
@@ -182,12 +180,11 @@ class FleetGrid(Grid):
         with self._lock:
             if self._state.beat(self._run_id):
                 return
+            self._state.clear(self._run_id)
             self._run_id = self._state.open_run(self._name)
             for question in self._questions.values():
                 if not question.done:
-                    self._withdraw(question)
-                    self._ask(question)
-                    self._ring(question.ask.node)
+                    self._ask_anew(question)
 
     def close(self) -> None:
         """End the run; nothing of it stays on the wire."""
@@ -198,11 +195,18 @@ class FleetGrid(Grid):
             self._state.finish(self._run_id)
 
     def _ask(self, question: Question) -> None:
-        left = question.expires - time.time()
+        """Lay it before its node, in place of what lies there."""
+        self._withdraw(question)
+        left = question.expires - time.monotonic()
         if left > 0:
             question.wire_id = self._state.put(self._run_id, question.ask, left)
-        if question.wire_id is None:
+        # That an enrolled node's was not taken is Flower's doing (the run has just ended).
+        if question.wire_id is None and (left <= 0 or not self._state.enrolled(question.ask.node)):
             question.finish()
+
+    def _ask_anew(self, question: Question) -> None:
+        self._ask(question)
+        self._ring(question.ask.node)
 
     def _withdraw(self, question: Question) -> None:
         if question.wire_id is not None:
@@ -218,7 +222,7 @@ class FleetGrid(Grid):
             taken = []
             for identifier in wanted & self._questions.keys():
                 question = self._questions[identifier]
-                if not question.done and time.time() >= question.expires:
+                if not question.done and time.monotonic() >= question.expires:
                     question.finish()
                 if question.done:
                     taken.append(answer(self._run_id, identifier, question.ask, question.result))
@@ -228,15 +232,15 @@ class FleetGrid(Grid):
     def _collect(self) -> None:
         """See what came: claim new replies, finish those whose last part has come."""
         self._collected = time.monotonic()
+        self.keep_alive()  # Flower says of an ended run's questions that none of them is answered
+        for question in self._questions.values():
+            if question.wire_id is None and not question.done:
+                self._ask_anew(question)
         waiting = {
             question.wire_id: question
             for question in self._questions.values()
             if question.wire_id is not None and not question.done
         }
-        if self._collected > self._kept_online + STAY_ONLINE_EVERY:
-            self._kept_online = self._collected
-            for node in {question.ask.node for question in waiting.values()}:
-                self._state.keep_online(node)
         new = [wire_id for wire_id, question in waiting.items() if question.arrived is None]
         for arrived in self._state.collect(self._run_id, new):
             waiting[arrived.wire_id].arrived = arrived
@@ -245,10 +249,14 @@ class FleetGrid(Grid):
                 self._read(question, question.arrived)
 
     def _read(self, question: Question, arrived: Arrived) -> None:
+        if arrived.lost:
+            return self._ask_anew(question)
         if arrived.tree is None:
             return question.finish()
         try:
             content = self._state.content(self._run_id, arrived.tree, self._most)
+        except Lost:
+            return self._ask_anew(question)
         except ValueError:
             return question.finish()
         if content is not None:
@@ -258,7 +266,7 @@ class FleetGrid(Grid):
     def _drop_expired(self) -> None:
         """Forget questions whose asker gave up."""
         for identifier, question in list(self._questions.items()):
-            if time.time() >= question.expires + GRACE:
+            if time.monotonic() >= question.expires + GRACE:
                 self._drop(identifier)
 
     def _drop(self, identifier: str) -> None:

@@ -20,12 +20,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from flwr.app import Error, Message, Metadata, RecordDict
 from flwr.app.message import make_message, remove_content_from_message
-from flwr.common.constant import (
-    NOOP_ACCOUNT_NAME,
-    NOOP_FLWR_AID,
-    SUPERLINK_NODE_ID,
-    SubStatus,
-)
+from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, SUPERLINK_NODE_ID, SubStatus
 from flwr.proto.fleet_pb2 import PushMessagesRequest
 from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree, PullObjectRequest
 from flwr.proto.node_pb2 import NodeInfo
@@ -36,21 +31,21 @@ from flwr.supercore.constant import (
     NodeStatus,
     TaskType,
 )
-from flwr.supercore.error import http_error_translator
+from flwr.supercore.error import ApiErrorCode, FlowerError, http_error_translator
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
     get_object_tree,
     iterate_object_tree,
 )
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
-from flwr.supercore.object_store import NoObjectInStoreError, ObjectStoreFactory
+from flwr.supercore.object_store import NoObjectInStoreError, ObjectStore, ObjectStoreFactory
 from flwr.supercore.primitives.asymmetric import (
     bytes_to_public_key,
     public_key_to_bytes,
     verify_signature,
 )
 from flwr.supercore.protobuf.translation import ProtobufTranslationMiddleware
-from flwr.supercore.run import Run
+from flwr.supercore.run import Run as Run  # noqa: PLC0414 — the grid has it from here
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.federation import NoOpFederationManager
 from flwr.superlink.routers.fleet.node_auth import NodeAuthMiddleware
@@ -63,21 +58,9 @@ Next = Callable[[Request], Awaitable[Response]]
 NODE_CURVE: Final = "secp384r1"
 MOST_OBJECTS: Final = 8  # in one message; Cairn's have three: message, records, one record
 STAY_ONLINE: Final = 1800.0  # seconds; Flower's longest heartbeat interval
+OUTLIVE: Final = 30 * 86400.0  # seconds that Flower keeps a message beyond the clinic's deadline
 KNOWN: Final = (NodeStatus.REGISTERED, NodeStatus.ONLINE, NodeStatus.OFFLINE)
 UNAVAILABLE: Final = 3  # Flower's ErrorCode.MESSAGE_UNAVAILABLE
-
-
-__all__ = [
-    "Arrived",
-    "Ask",
-    "FlowerState",
-    "Run",
-    "act_as_server",
-    "answer",
-    "fleet_application",
-    "is_node_key",
-    "signed_by",
-]
 
 
 def act_as_server(run_id: int) -> None:
@@ -121,12 +104,38 @@ class Ask:
 class Arrived:
     """A reply whose sender Flower has checked; its content may still be on the way.
 
-    `tree` is None where there will be no content: an error, of the node or of Flower.
+    `tree` is None where there will be no content. `lost`: the node has not said so, Flower did in
+    its place, or has lost what the node said.
     """
 
     wire_id: str
     metadata: Metadata
     tree: ObjectTree | None
+    lost: bool = False
+
+
+class Lost(Exception):
+    """Flower has given up a reply of which parts were on the way."""
+
+
+class _State(InMemoryLinkState):
+    """Flower's, made fit for links that come back and for threads that meet."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        super().__init__(NoOpFederationManager(), store)
+        # Flower takes these two in either order (an upload that expires, a reply that comes), and
+        # two threads then wait for each other for ever. Both are RLocks: one does for both.
+        self._lock_object_push_sessions = self.lock
+
+    def activate_node(self, node_id: int, heartbeat_interval: float) -> bool:
+        """Also a node that is online: its link was killed, or it was kept online meanwhile.
+
+        It never counts as gone on the way: Flower answers at once for a node that is.
+        """
+        with self.lock:
+            if (node := self.nodes.get(node_id)) and node.status == NodeStatus.ONLINE:
+                node.status = NodeStatus.OFFLINE
+            return super().activate_node(node_id, heartbeat_interval)
 
 
 class FlowerState:
@@ -138,10 +147,11 @@ class FlowerState:
 
     def __init__(self) -> None:
         where = FLWR_IN_MEMORY_DB_NAME
-        self.factory = LinkStateFactory(where, NoOpFederationManager(), ObjectStoreFactory(where))
-        state = self.factory.state()
-        assert isinstance(state, InMemoryLinkState)  # noqa: S101, as the contract test says
-        self._state, self._store = state, state.object_store
+        stores = ObjectStoreFactory(where)
+        self._state = _State(stores.store())
+        self._store = self._state.object_store
+        self.factory = LinkStateFactory(where, self._state.federation_manager, stores)
+        self.factory.state_instance = self._state
         self._addressee: dict[str, int] = {}  # the node that may read an object, by object id
         self._parts: dict[str, list[str]] = {}  # object ids of an instruction, by its wire id
 
@@ -162,21 +172,16 @@ class FlowerState:
 
     def shut_out(self, node: int) -> None:
         """The node gets nothing any more."""
-        if self._state.get_node_info(node_ids=[node], statuses=KNOWN):
+        if self.enrolled(node):
             self._state.delete_node(NOOP_FLWR_AID, node)
 
     def node_of(self, public_key: bytes) -> int | None:
         """The node that has this key and is not shut out."""
         return self._state.get_node_id_by_public_key(public_key)
 
-    def make_way(self, node: int) -> None:
-        """Let `node` activate itself although Flower thinks that it is still online.
-
-        It stays one that is waited for: Flower answers at once for a node that is deactivated.
-        """
-        with self._state.lock:
-            if (known := self._state.nodes.get(node)) and known.status == NodeStatus.ONLINE:
-                known.status = NodeStatus.OFFLINE
+    def enrolled(self, node: int) -> bool:
+        """Whether `node` was admitted and not shut out."""
+        return bool(self._state.get_node_info(node_ids=[node], statuses=KNOWN))
 
     def keep_online(self, node: int) -> None:
         """Have Flower wait for `node`; it would answer for a silent one. Deadlines are ours."""
@@ -185,14 +190,7 @@ class FlowerState:
     def open_run(self, name: str) -> int:
         """The id of a new running run."""
         run_id = self._state.create_run(
-            name,
-            None,
-            None,
-            {},
-            NOOP_FEDERATION_ID,
-            None,
-            NOOP_FLWR_AID,
-            TaskType.SERVER_APP,
+            name, None, None, {}, NOOP_FEDERATION_ID, None, NOOP_FLWR_AID, TaskType.SERVER_APP
         )
         task = self.run(run_id).primary_task_id
         if not (task and self._state.claim_task(task) and self._state.activate_task(task)):
@@ -222,7 +220,11 @@ class FlowerState:
         self._state.delete_sessions_in_run(run_id)
 
     def put(self, run_id: int, ask: Ask, seconds: float) -> str | None:
-        """Lay an instruction before its node; its id on the wire, None if the node is unknown."""
+        """Lay an instruction before its node; its id on the wire, None if Flower did not take it.
+
+        The node is told that it has `seconds`. Flower, whose clock may be set meanwhile, keeps the
+        instruction for longer and leaves the deadline to the grid.
+        """
         node = ask.node
         message = Message(ask.content, node, ask.kind, ttl=seconds, group_id=ask.group)
         message.metadata.__dict__["_run_id"] = run_id
@@ -236,6 +238,7 @@ class FlowerState:
         # Objects first: whoever sees the message can fetch them without a second try.
         for missing in self._state.preregister_object_tree(tree, session):
             self._state.store_object(run_id, session, missing, objects[missing].deflate())
+        message.metadata.ttl = seconds + OUTLIVE  # in the outline; the node has the object's
         if not self._state.store_message_ins(remove_content_from_message(message)):
             self._store.delete(wire_id)
             return None
@@ -253,31 +256,40 @@ class FlowerState:
             self._store.delete(wire_id)
 
     def collect(self, run_id: int, wire_ids: Iterable[str]) -> list[Arrived]:
-        """Replies that came since the last call; Flower gives each out once."""
+        """Replies that came since the last call; Flower gives each out once.
+
+        Flower waits for every node that was asked; it would answer for a silent one.
+        """
         asked = set(wire_ids)
-        replies = self._state.get_message_res(asked, run_id) if asked else []
+        with self._state.lock:
+            for wire_id in asked:
+                if (node := self._addressee.get(wire_id)) is not None:
+                    self.keep_online(node)
+            replies = self._state.get_message_res(set(asked), run_id) if asked else []
         arrived = []
         for reply in replies:
             metadata, tree = reply.metadata, None
+            lost = metadata.src_node_id == SUPERLINK_NODE_ID
             if not reply.has_error():
                 try:
                     tree = self._store.get_object_tree(metadata.message_id)
                 except NoObjectInStoreError:
-                    tree = None
-            arrived.append(Arrived(metadata.reply_to_message_id, metadata, tree))
+                    lost = True
+            arrived.append(Arrived(metadata.reply_to_message_id, metadata, tree, lost))
         return arrived
 
     def content(self, run_id: int, tree: ObjectTree, most: int) -> RecordDict | None:
         """A reply's content, or None while parts of it are on the way.
 
         Raises:
-            ValueError: it will never be whole, or is not a message of at most `most` bytes.
+            Lost: it will never be whole.
+            ValueError: it is not a message of at most `most` bytes.
         """
         contents: dict[str, bytes] = {}
         for part in iterate_object_tree(tree):
             found = self._state.get_object(run_id, part.object_id)
             if found is None:
-                raise ValueError("a part is gone")
+                raise Lost
             if not found:
                 return None
             contents[part.object_id] = found
@@ -332,7 +344,13 @@ def fleet_application(state: FlowerState) -> FastAPI:
             return JSONResponse({"code": "node", "detail": "not this node's to say"}, 403)
         if not _awaited(asked, state):
             return JSONResponse({"code": "late", "detail": "not asked, or no longer"}, 410)
-        return await call_next(request)
+        try:
+            return await call_next(request)
+        except FlowerError as error:
+            if error.code != ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED:
+                raise
+            # Not the node's doing, as Flower's 403 would say: all is asked again in a new run.
+            return JSONResponse({"code": "run", "detail": "the run begins anew; come back"}, 503)
 
     application = FastAPI(
         title="Cairn fleet",

@@ -268,6 +268,23 @@ def test_a_run_that_flower_ended_goes_on(fleet: FleetEndpoint, team: Authority) 
         assert GridExchange(grid)("query", {oak: b"b"}, 10) == {oak: b"b"}
 
 
+def test_a_link_is_not_blamed_for_a_run_that_flower_ended(
+    fleet: FleetEndpoint, team: Authority
+) -> None:
+    """Flower's 403 would tell the clinic that it was revoked, and to join again."""
+    oak, first = link(fleet, team)
+    first.activate()
+    identifier = ask(fleet, oak)
+    grid = fleet.grid("s")
+    message = pull(first)
+    fleet._state.finish(grid.run.run_id)
+    assert refused(503, first.push, reply_of(b"!", message)) == "run"
+    first.activate()  # as a link does after any failed call
+    first.push(reply_of(b"again", pull(first)))
+    (reply,) = grid.pull_messages([identifier])
+    assert not reply.has_error()
+
+
 def test_a_goodbye_changes_nothing(fleet: FleetEndpoint, team: Authority) -> None:
     oak, first = link(fleet, team)
     first.activate()
@@ -280,9 +297,8 @@ def test_a_goodbye_changes_nothing(fleet: FleetEndpoint, team: Authority) -> Non
 
 
 def test_a_clinic_that_flower_thinks_is_gone_is_waited_for(
-    fleet: FleetEndpoint, team: Authority, monkeypatch: pytest.MonkeyPatch
+    fleet: FleetEndpoint, team: Authority
 ) -> None:
-    monkeypatch.setattr(fleet_grid, "STAY_ONLINE_EVERY", 0.0)
     oak, first = link(fleet, team)
     first.activate()
     identifier = ask(fleet, oak)

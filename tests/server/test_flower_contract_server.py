@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import inspect
 import os
+import threading
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flwr.app import Message, Metadata
 from flwr.app.message import remove_content_from_message
-from flwr.common.constant import SYSTEM_TIME_TOLERANCE, TIMESTAMP_HEADER, TIMESTAMP_TOLERANCE
+from flwr.common.constant import (
+    SUPERLINK_NODE_ID,
+    SYSTEM_TIME_TOLERANCE,
+    TIMESTAMP_HEADER,
+    TIMESTAMP_TOLERANCE,
+)
 from flwr.proto.fleet_pb2 import PushMessagesRequest
 from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree, PullObjectRequest
 from flwr.proto.node_pb2 import NodeInfo
@@ -24,6 +31,7 @@ from flwr.supercore.constant import (
     FLEET_HTTP_SIGNATURE_HEADER,
     NodeStatus,
 )
+from flwr.supercore.date import now
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 from flwr.supercore.primitives.asymmetric import (
     generate_key_pairs,
@@ -37,7 +45,14 @@ from starlette.routing import Route
 
 from cairn_protocol.envelope import RECORD, unwrap
 from cairn_server import fleet_gate, flower_private
-from cairn_server.flower_private import Ask, FlowerState, act_as_server, answer, is_node_key
+from cairn_server.flower_private import (
+    Ask,
+    FlowerState,
+    Lost,
+    act_as_server,
+    answer,
+    is_node_key,
+)
 from fleet_nodes import record, reply_of
 
 NODE = 12345
@@ -97,7 +112,7 @@ def test_node_keys_are_p384_in_pem() -> None:
 def test_messages_are_built_as_the_server(run: int) -> None:
     message = Message(record(b""), NODE, "query", ttl=1.0)
     assert message.metadata.run_id == TaskIdentity.run_id == run
-    assert message.metadata.src_node_id == flower_private.SUPERLINK_NODE_ID == 1
+    assert message.metadata.src_node_id == SUPERLINK_NODE_ID == 1
     assert {"_run_id", "_src_node_id", "_message_id"} <= set(message.metadata.__dict__)
 
 
@@ -121,34 +136,105 @@ def test_linkstate_keeps_nodes_where_we_put_them(state: FlowerState, key: bytes)
     assert state.node_of(key) is None
 
 
-def test_a_node_that_is_online_activates_again_after_make_way(
-    state: FlowerState, key: bytes
-) -> None:
+def test_a_node_that_is_online_activates_again(state: FlowerState, key: bytes) -> None:
+    """Its link was killed and is back, or `put` and `collect` have just kept it online."""
     link = state.factory.state()
+    assert isinstance(link, InMemoryLinkState)
     state.admit(NODE, key)
+    state.keep_online(NODE)
+    # Flower's own answer: why a killed link would be locked out for 60 s.
+    assert not InMemoryLinkState.activate_node(link, NODE, 30.0)
     assert link.activate_node(NODE, 30.0)
-    assert not link.activate_node(NODE, 30.0)  # why a killed link would be locked out for 60 s
-    state.make_way(NODE)
     assert link.activate_node(NODE, 30.0)
 
 
 def test_a_node_is_waited_for_while_it_activates_itself(
-    state: FlowerState, key: bytes, run: int
+    state: FlowerState, key: bytes, run: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state.admit(NODE, key)
     wire_id = send(state, run, NODE, b"?")
     assert wire_id is not None
-    state.make_way(NODE)
-    assert state.collect(run, [wire_id]) == []  # by another thread, before the node is online
-    assert state.factory.state().activate_node(NODE, 30.0)
+    link = state.factory.state()
+    assert isinstance(link, InMemoryLinkState)
+    polled: list[int] = []
+    tag = link._check_and_tag_offline_nodes
+
+    def by_another_thread(node_ids: list[int] | None = None) -> None:
+        """While Flower activates, before the node is online."""
+        other = threading.Thread(target=lambda: polled.append(len(state.collect(run, [wire_id]))))
+        other.start()
+        other.join(0.05)
+        assert polled == []
+        tag(node_ids)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(link, "_check_and_tag_offline_nodes", by_another_thread)
+        assert link.activate_node(NODE, 30.0)
     assert state.collect(run, [wire_id]) == []
+
+
+def test_an_upload_that_expires_and_a_reply_that_comes_do_not_lock_each_other(
+    state: FlowerState, key: bytes, run: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flower takes its two locks in either order here; its threads would wait for ever."""
+    state.admit(NODE, key)
+    state.admit(NODE + 1, key[:-2])
+    first, second = send(state, run, NODE, b"?"), send(state, run, NODE + 1, b"?")
+    assert first
+    assert second
+    link = state.factory.state()
+    assert isinstance(link, InMemoryLinkState)
+    for lock in (link.lock, link._lock_object_push_sessions):
+        assert isinstance(lock, type(threading.RLock()))
+    push(state, reply_of(b"!", link.get_message_ins(NODE, limit=1)[0]), parts=0)
+    (arrived,) = state.collect(run, [first])
+    assert arrived.tree is not None
+    for upload in link._object_push_sessions.values():
+        upload.expires_at = now() - timedelta(seconds=1)
+    expiring, storing = threading.Event(), threading.Event()
+    expired, preregister = link._on_push_session_expired, link.preregister_object_tree
+
+    def on_expired(ids: set[str]) -> None:
+        expiring.set()
+        storing.wait(0.1)
+        expired(ids)
+
+    def preregistered(tree: ObjectTree, session: str) -> list[str]:
+        storing.set()
+        return preregister(tree, session)
+
+    monkeypatch.setattr(link, "_on_push_session_expired", on_expired)
+    monkeypatch.setattr(link, "preregister_object_tree", preregistered)
+    tree = arrived.tree
+
+    def poll() -> None:
+        with pytest.raises(Lost):
+            state.content(run, tree, 10_000)
+
+    reply = reply_of(b"!", link.get_message_ins(NODE + 1, limit=1)[0])
+    parts = get_object_tree(reply)
+    reply.metadata.__dict__["_message_id"] = parts.object_id
+    session = link.start_session(run)
+
+    def come() -> None:
+        expiring.wait(1)
+        assert link.store_message_and_object_tree(
+            remove_content_from_message(reply), parts, session
+        )[0]
+
+    threads = [threading.Thread(target=each, daemon=True) for each in (poll, come)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(2)
+        assert not thread.is_alive()
 
 
 def test_who_is_shut_out_is_let_in_by_nothing(state: FlowerState, key: bytes) -> None:
     state.admit(NODE, key)
     state.shut_out(NODE)
-    state.make_way(NODE)
     assert state.node_of(key) is None
+    assert not state.enrolled(NODE)
     assert not state.factory.state().activate_node(NODE, 30.0)
 
 
@@ -212,7 +298,7 @@ def test_a_reply_in_parts_is_not_there_yet(state: FlowerState, key: bytes, run: 
     assert arrived.tree is not None
     assert state.content(run, arrived.tree, 10_000) is None
     state.clear(run)
-    with pytest.raises(ValueError, match="gone"):
+    with pytest.raises(Lost):
         state.content(run, arrived.tree, 10_000)
 
 
@@ -242,12 +328,18 @@ def test_flower_answers_for_a_node_that_is_silent_unless_kept_online(
     state.admit(NODE, key)
     wire_id = send(state, run, NODE, b"?")
     assert wire_id is not None
-    state.factory.state().deactivate_node(NODE)
-    state.keep_online(NODE)
+    link = state.factory.state()
+    link.deactivate_node(NODE)
     assert state.collect(run, [wire_id]) == []
-    state.factory.state().deactivate_node(NODE)
-    (told,) = state.collect(run, [wire_id])
-    assert told.tree is None
+    link.deactivate_node(NODE)
+    (told,) = link.get_message_res({wire_id}, run)
+    assert told.has_error()
+    # By its source an error of Flower's is known from a node's.
+    assert told.metadata.src_node_id == SUPERLINK_NODE_ID
+    state.clear(run)
+    (gone,) = state.collect(run, [wire_id])
+    assert gone.lost
+    assert gone.tree is None
 
 
 def test_answers_have_our_metadata(run: int) -> None:
