@@ -14,7 +14,7 @@ from cairn_app.clinic_commands import StudyName
 from cairn_app.keeper_calls import AsJson, Folder, at, json_of, keeper_at
 from cairn_app.sign_in import PasswordFile, Who, deciding
 
-PREVIEW_SECONDS = 600.0  # a training round over many patients, behind a round that is at hand
+PREVIEW_SECONDS = 600.0  # a training round over many patients
 
 
 def clinic_preview(  # noqa: PLR0917

@@ -7,6 +7,7 @@
     V5  A reply that needed records leaves at the end of a slot, not when it is ready; no reply
         leaves of a study that was paused, left or ruled out until then.
     V6  What leaves, and what people did, is in the audit log first (`audit_log`).
+    V7  People can decide and pause while a round is answered, however many look (`turn`).
 
 protocol/cairn_protocol/proto/keeper.proto describes the methods.
 """
@@ -52,6 +53,7 @@ from cairn_client.reviewer_admin import ReviewerAdmin
 from cairn_client.reviewers import Reviewers
 from cairn_client.slots import Slots
 from cairn_client.sockets import SOCKET_MODE, Address, Sockets
+from cairn_client.turn import MOST_VIEWS, Turn
 from cairn_protocol.errors import CairnError, InputError
 from cairn_protocol.messages import Refusal
 from cairn_protocol.proto import audit_pb2, leaving_pb2, outgoing_pb2, records_pb2, reviewers_pb2
@@ -60,6 +62,7 @@ from cairn_protocol.proto import keeper_pb2 as pb
 log = logging.getLogger("cairn.keeper")
 
 WORKERS: Final = 4
+ADMIN_WORKERS: Final = 2 * MOST_VIEWS  # so that views leave room for decisions
 GRACE_SECONDS: Final = 5.0
 
 
@@ -76,7 +79,7 @@ class KeeperService:
 
     def __init__(self, clinic: ClinicFolder, *, passing: Passing = no_step) -> None:
         self._store = KeeperStore.of(clinic)
-        self._turn = threading.Lock()  # V2
+        self._turn = Turn()  # V2
         public = clinic.config.data == "public"
         self._slots = Slots(0.0 if public else clinic.config.reply_slot_seconds)
         returned = FindingsStore(clinic.state, clinic.identity())
@@ -160,9 +163,9 @@ class KeeperService:
             leaving.drop_left()
             self._audited.started()
             sockets.make_folders()
-            self._serve(sockets.link, link_methods)
+            self._serve(sockets.link, link_methods, WORKERS)
             commands = (self._audited.commands,)
-            self._serve(sockets.admin, {**link_methods, **admin_methods}, commands)
+            self._serve(sockets.admin, {**link_methods, **admin_methods}, ADMIN_WORKERS, commands)
         except BaseException:
             self.stop()
             raise
@@ -170,9 +173,13 @@ class KeeperService:
         log.info("keeper of %s serves, boot %d", clinic.config.name, self._store.epoch)
 
     def _serve(
-        self, socket: Path, services: Mapping[str, Mapping[str, Any]], around: Sequence[Any] = ()
+        self,
+        socket: Path,
+        services: Mapping[str, Mapping[str, Any]],
+        workers: int,
+        around: Sequence[Any] = (),
     ) -> None:
-        server = grpc.server(ThreadPoolExecutor(WORKERS), interceptors=around, options=OPTIONS)
+        server = grpc.server(ThreadPoolExecutor(workers), interceptors=around, options=OPTIONS)
         for name, methods in services.items():
             handler = grpc.method_handlers_generic_handler(name, methods)
             server.add_generic_rpc_handlers((handler,))

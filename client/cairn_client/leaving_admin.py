@@ -7,7 +7,6 @@ has no keys at its next start, and drops the replies then.
 
 from __future__ import annotations
 
-import threading
 from typing import Final
 
 from cairn_client.enrolment import forget_team
@@ -16,6 +15,7 @@ from cairn_client.keeper_store import KeeperStore
 from cairn_client.reviewers import Decider, Reviewers
 from cairn_client.store_offers import Offered, left_study, unknown_study
 from cairn_client.study_view import study_line
+from cairn_client.turn import Turn
 from cairn_protocol.errors import InputError, PolicyRefusal
 from cairn_protocol.identity import fingerprint
 from cairn_protocol.proto import leaving_pb2 as pb
@@ -31,7 +31,7 @@ class LeavingAdmin:
     """
 
     def __init__(
-        self, keeper: Keeper, store: KeeperStore, reviewers: Reviewers, turn: threading.Lock
+        self, keeper: Keeper, store: KeeperStore, reviewers: Reviewers, turn: Turn
     ) -> None:
         self._keeper, self._store = keeper, store
         self._reviewers, self._turn = reviewers, turn

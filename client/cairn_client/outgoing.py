@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +20,7 @@ from cairn_client.sent import Sent, sent
 from cairn_client.store_offers import Offered
 from cairn_client.study_records import StudyRecords
 from cairn_client.study_view import question_view, seconds, study_line
+from cairn_client.turn import Turn
 from cairn_client.upload_size import upload_bytes
 from cairn_models.contribution import Contribution
 from cairn_models.records import Records
@@ -61,7 +61,7 @@ class Outgoing:
     """The methods of outgoing.proto's Outgoing.
 
     Args:
-        turn: held while records are read, so that no round is answered meanwhile.
+        turn: taken while records are read, so that no round is answered meanwhile.
         audit: what has left, once it was written down.
     """
 
@@ -71,7 +71,7 @@ class Outgoing:
         store: KeeperStore,
         reviewers: Reviewers,
         audit: AuditLog,
-        turn: threading.Lock,
+        turn: Turn,
     ) -> None:
         self._keeper, self._store = keeper, store
         self._reviewers, self._audit, self._turn = reviewers, audit, turn
@@ -81,6 +81,7 @@ class Outgoing:
 
         Raises:
             PolicyRefusal: no such study was offered, or it has no such question.
+            InputError: `input.keeper-busy`.
             CairnError: the study cannot be answered by anybody.
         """
         allowed = self._may_see(request.session)
@@ -95,7 +96,7 @@ class Outgoing:
                 code="question-unknown",
                 hint=f"it has: {', '.join(asked)}",
             )
-        with self._turn:
+        with self._turn.viewing():
             here = self._records(offered) if allowed else _Here(obstacle=SIGN_IN)
             reply.questions.extend(self._question(a, clinics, here) for a in wanted)
         reply.records = here.words

@@ -13,6 +13,7 @@ from cairn_client.keeper_store import KeeperStore
 from cairn_client.leaving_admin import LeavingAdmin
 from cairn_client.link_home import forget_registration
 from cairn_client.reviewers import Reviewers
+from cairn_client.turn import Turn
 from cairn_protocol.errors import CairnError
 from cairn_protocol.identity import Identity, fingerprint
 from cairn_protocol.messages import Offer, Refusal, Standing, Upload
@@ -44,7 +45,7 @@ class Desk:
     def boot(self, **more: object) -> None:
         self.store: KeeperStore = self.bench.boot(0, **more)
         self.keeper = self.bench.keepers[0]
-        self.turn = threading.Lock()
+        self.turn = Turn()
         reviewers = Reviewers(self.store, lambda: 1)
         self.admin = KeeperAdmin(self.keeper, self.store, reviewers)
         self.leaving = LeavingAdmin(self.keeper, self.store, reviewers, self.turn)

@@ -306,8 +306,9 @@ def test_where_there_are_accounts_only_who_signed_in_sees_a_sum(here: Callable[.
 
 def test_no_record_is_read_while_a_round_is_at_hand(here: Callable[..., Here]) -> None:
     one = here()
-    with one.service._turn, pytest.raises(OurFault, match="keeper-call"):
-        one.preview("effect", seconds=0.3)
+    one.service._turn.seconds = 0.05
+    with one.service._turn, pytest.raises(InputError, match="keeper-busy"):
+        one.preview("effect")
 
 
 @pytest.mark.parametrize("method", METHODS)

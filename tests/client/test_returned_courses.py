@@ -6,7 +6,6 @@ Everybody here is made up (`returned_bench`).
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
@@ -23,6 +22,7 @@ from cairn_client.returned.locks import Locks
 from cairn_client.returned.persons import Person, by_day, not_seen, patients, worse
 from cairn_client.returned.shelf import Shelf
 from cairn_client.returned.words import CAPTION, NINE
+from cairn_client.turn import Turn
 from cairn_models.export.bundle import contents
 from cairn_models.export.heads import Head
 from cairn_models.export.model import Model
@@ -61,7 +61,7 @@ class Courses:
             self.bench.clinic,
             Shelf(self.bench.store, self.bench.kept),
             Locks(lambda: self.allowed, person_of),
-            threading.Lock(),
+            Turn(),
             lambda: TODAY,
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from cairn_client.returned.results_admin import ResultsAdmin
 from cairn_client.returned.shelf import Shelf
 from cairn_client.returned.svg import Axis, number
 from cairn_client.returned.words import CAPTION
+from cairn_client.turn import Turn
 from cairn_models.answers import Bars, Estimate
 from cairn_models.export.bundle import contents
 from cairn_models.export.model import Model
@@ -70,9 +70,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
     bench.keep(bench.findings({f"course/{n}": d for n, d in files.items()}, results=results))
     shelf, sessions = Shelf(bench.store, bench.kept), list[str]()
     locks = Locks(lambda: False, lambda session: session)
-    admin = ResultsAdmin(
-        bench.clinic, shelf, locks, sessions.append, threading.Lock(), today=lambda: TODAY
-    )
+    admin = ResultsAdmin(bench.clinic, shelf, locks, sessions.append, Turn(), today=lambda: TODAY)
     yield Own(bench, admin, shelf, sessions)
     bench.close()
 
@@ -115,7 +113,7 @@ def test_own_figures_need_the_person_whom_accounts_ask_for(own: Own) -> None:
         raise PolicyRefusal("no", code="session-needed")
 
     shut = ResultsAdmin(
-        own.bench.clinic, own.shelf, own.admin._locks, refuse, threading.Lock(), today=lambda: TODAY
+        own.bench.clinic, own.shelf, own.admin._locks, refuse, Turn(), today=lambda: TODAY
     )
     for ask in (
         lambda: shut.own_beside(pb.OwnBesideRequest()),
@@ -263,7 +261,7 @@ def test_where_nothing_came_back_that_is_said(tmp_path: Path) -> None:
     bench = ReturnedBench(tmp_path / "ash")
     shelf = Shelf(bench.store, bench.kept)
     locks = Locks(lambda: True, str)
-    admin = ResultsAdmin(bench.clinic, shelf, locks, str, threading.Lock())
+    admin = ResultsAdmin(bench.clinic, shelf, locks, str, Turn())
     assert not admin.results(pb.ResultsRequest()).studies
     for request in (pb.ResultsRequest(study="waits"), pb.ResultsRequest(study="other")):
         with pytest.raises(PolicyRefusal, match="nothing has come back"):

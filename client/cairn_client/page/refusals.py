@@ -22,6 +22,7 @@ _STATUS: Final[dict[type[CairnError], int]] = {
 }
 _BY_CODE: Final = {
     "input.keeper-unreachable": 503,
+    "input.keeper-busy": 503,
     "internal.keeper-call": 503,
     "policy.study-unknown": 404,
     "policy.roster-changed": 409,

@@ -12,7 +12,7 @@ from cairn_client.page.services import OUTGOING
 from cairn_client.page.site import Site
 from cairn_protocol.proto import outgoing_pb2 as pb
 
-PREVIEW_SECONDS: Final = 600.0  # over many patients, behind a round that is at hand
+PREVIEW_SECONDS: Final = 600.0  # over many patients
 SHOWN: Final = 200  # uploads on a page
 
 

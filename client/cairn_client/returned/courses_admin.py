@@ -6,7 +6,6 @@ the person who signed in, and in no log, no error and no file of Cairn's.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +39,7 @@ from cairn_client.returned.replies import (
 )
 from cairn_client.returned.shelf import ModelHere, Returned, Shelf
 from cairn_client.returned.words import caption
+from cairn_client.turn import Turn
 from cairn_protocol.errors import PolicyRefusal
 from cairn_protocol.proto import results_pb2 as pb
 
@@ -94,7 +94,7 @@ class CoursesAdmin:
     """The methods; each takes a request with a session and returns its reply.
 
     Args:
-        turn: held while records are read.
+        turn: taken while records are read.
         today: the clinic's calendar; a test sets it.
     """
 
@@ -103,7 +103,7 @@ class CoursesAdmin:
         clinic: ClinicFolder,
         shelf: Shelf,
         locks: Locks,
-        turn: threading.Lock,
+        turn: Turn,
         today: Callable[[], date] = date.today,
     ) -> None:
         self._clinic, self._shelf, self._locks = clinic, shelf, locks
@@ -202,6 +202,7 @@ class CoursesAdmin:
 
         Raises:
             PolicyRefusal: a lock is closed.
+            InputError: `input.keeper-busy`.
             CairnError: the findings or the records cannot be used.
         """
         returned = self._shelf.with_model(study)
@@ -211,7 +212,7 @@ class CoursesAdmin:
         if returned is None:
             raise AssertionError("the locks are open without a study")
         today = self._today()
-        with self._turn:
+        with self._turn.viewing():
             kept = records_here(self._clinic, returned.pooled.study, today)
             yield _View(
                 shelf=self._shelf,

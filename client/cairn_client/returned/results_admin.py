@@ -6,7 +6,6 @@ answered meanwhile; nothing is charged, pinned or sent.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Final
@@ -20,6 +19,7 @@ from cairn_client.returned.own import own_beside
 from cairn_client.returned.replies import own_answer, pooled_answer, returned_study
 from cairn_client.returned.shelf import Returned, Shelf
 from cairn_client.returned.words import CAPTION, caption
+from cairn_client.turn import Turn
 from cairn_protocol.errors import PolicyRefusal
 from cairn_protocol.proto import results_pb2 as pb
 
@@ -31,7 +31,7 @@ class ResultsAdmin:
 
     Args:
         signed_in: raises where the clinic has accounts and this session's token is of nobody.
-        turn: held while records are read.
+        turn: taken while records are read.
         today: the clinic's calendar; a test sets it.
     """
 
@@ -41,7 +41,7 @@ class ResultsAdmin:
         shelf: Shelf,
         locks: Locks,
         signed_in: Callable[[str], None],
-        turn: threading.Lock,
+        turn: Turn,
         *,
         today: Callable[[], date] = date.today,
     ) -> None:
@@ -72,11 +72,12 @@ class ResultsAdmin:
 
         Raises:
             PolicyRefusal: nobody has signed in, or nothing came back.
+            InputError: `input.keeper-busy`.
             CairnError: the records cannot be used.
         """
         self._signed_in(request.session)
         returned = self._shelf.one(request.study)
-        with self._turn:
+        with self._turn.viewing():
             kept = records_here(self._clinic, returned.pooled.study, self._today())
             beside = own_beside(
                 returned.pooled,
@@ -99,7 +100,7 @@ class ResultsAdmin:
 
         Raises:
             PolicyRefusal: nobody has signed in, or the study is not approved here.
-            InputError: no such model, or too few patients.
+            InputError: no such model, too few patients, or `input.keeper-busy`.
         """
         from cairn_models.export.own import tune_here  # noqa: PLC0415  it imports torch
 
@@ -112,7 +113,7 @@ class ResultsAdmin:
                 why=f"{returned.pooled.study.name!r} is {returned.offered.state}",
             )
         here = self._shelf.model(returned, request.question, released=True)
-        with self._turn:
+        with self._turn.viewing():
             kept = records_here(self._clinic, returned.pooled.study, self._today())
             found, better = tune_here(here.model, kept.records)
         if found.helped:

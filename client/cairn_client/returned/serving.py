@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from cairn_client.returned.locks import Locks
 from cairn_client.returned.results_admin import ResultsAdmin
 from cairn_client.returned.shelf import Shelf
 from cairn_client.reviewers import Reviewers
+from cairn_client.turn import Turn
 from cairn_protocol.proto import results_pb2 as pb
 
 Method = tuple[Callable[[Any], Message], type[Message]]
@@ -26,14 +26,14 @@ def results_methods(
     store: KeeperStore,
     kept: FindingsStore,
     reviewers: Reviewers,
-    turn: threading.Lock,
+    turn: Turn,
 ) -> Mapping[str, Method]:
     """By name.
 
     Args:
         kept: what came back.
         reviewers: who has signed in.
-        turn: held while records are read.
+        turn: taken while records are read.
     """
     shelf = Shelf(store, kept)
     locks = Locks(lambda: keeper.rules.file.policy().courses, reviewers.person_of)
