@@ -80,9 +80,15 @@ class ChangeFit:
         )
 
     def fewer(self, pair: Pair) -> float:
-        """The noised count of the smaller of two arms, in the cells that count."""
-        by_arm = np.where(self.cells.readable, self.cells.count, 0.0)
-        return float(by_arm.reshape(-1, self.coding.arms).sum(axis=0)[list(pair)].min())
+        """The noised count of the smaller of two arms.
+
+        Of whole arms, as the arms' own changes are told: that of the cells that count alone would
+        tell by subtraction how many are in a cell that is too small to be shown. An arm that is
+        not told itself is counted by its cells that are.
+        """
+        by_cell = np.where(self.cells.readable, self.cells.count, 0.0)
+        by_arm = by_cell.reshape(-1, self.coding.arms).sum(axis=0)
+        return float(np.where(self.arms.readable, self.arms.count, by_arm)[list(pair)].min())
 
 
 def fit_changes(

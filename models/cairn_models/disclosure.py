@@ -1,80 +1,129 @@
 """Which numbers may be shown: small cells are held back, and whatever would give them away.
 
-A cell is judged by its *noised* count, so judging it reveals nothing more. Where a table's totals
-are shown too, a cell that was held back may follow from the others by subtraction; then further
-cells are held back, the smallest first, until none does.
+A cell is judged by its *noised* count, so judging it reveals nothing more. Where totals are shown
+too, cells that are held back may follow from the rest by subtraction, one alone or several together
+as one group. So further numbers are held back, the smallest first, until no cell follows and no
+group that is smaller than may be shown.
 
-**When a cell follows.** Take rows and columns as the nodes of a graph and each cell that is held
-back as an edge. Published totals less published cells give the sum of the edges at every node. An
-edge is determined by these sums if and only if it lies on no cycle: along a cycle of even length
-(the graph is bipartite) values can be raised and lowered in turn without changing any sum, and an
-edge that is a bridge is the difference of the sums on its two sides. So every edge must lie on a
-cycle. (Cox 1980, JASA 75:377, on suppression as a flow; bridges: Gusfield 1988, SIAM J. Comput.)
+**Which groups follow.** Take rows and columns as the nodes of a graph and each cell that is held
+back as an edge. A total that is shown, less its cells that are shown, gives the sum of the edges at
+its node. For a set T of rows and a set U of columns, all with totals that are shown, the difference
+of these sums is the sum of the edges from T to columns outside U, less that of the edges from U to
+rows outside T; where the one or the other is empty, the rest is a group that follows. Others are
+such groups together: a combination of the sums by whole numbers that is 0 or 1 on every edge is a
+sum of such differences, one for each level that its coefficients reach. To a T belong the largest U
+without edges to other rows and the smallest U with all edges of T; any other U adds whole columns.
+A cell that follows is such a group of one. (Cox 1980, JASA 75:377; Gusfield 1988, SIAM J. Comput.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Edge = tuple[int, int]
+MOST_SUBSETS: Final = 8  # rows of which every subset is looked at
 
 
-def held_back(counts: NDArray[np.float64], fewest: float, *, totals: bool) -> Mask:
-    """Which cells of a table must not be shown, (r,) or (r, c) as `counts`.
+class Withheld(NamedTuple):
+    """What of a table must not be shown: its (r, c) cells, (r,) row and (c,) column totals."""
+
+    cells: Mask
+    rows: Mask
+    columns: Mask
+
+
+@dataclass(frozen=True)
+class _Leak:
+    """A group that follows, from the totals of these rows and columns."""
+
+    rows: Mask
+    columns: Mask
+
+
+def held_back(counts: Array, fewest: float, *, totals: bool) -> Mask:
+    """Which numbers of a list must not be shown, (n,) as `counts`.
 
     Args:
         counts: noised counts; what is not a number is held back.
         fewest: the least count that may be shown.
-        totals: whether totals are shown: the sum of a list, or of every row and column of a table.
+        totals: whether their sum is shown.
     """
-    table = np.atleast_2d(np.nan_to_num(np.asarray(counts, dtype=np.float64), nan=-np.inf))
-    hidden: Mask = table < fewest
-    if totals:
-        list_only = np.ndim(counts) == 1
-        while (bare := _determined(hidden, list_only=list_only)).any():
-            open_cells = np.where(hidden, np.inf, table)
-            if not np.isfinite(open_cells).any():
-                break  # everything is hidden: only the totals speak
-            near = _neighbours(bare, list_only=list_only) & ~hidden
-            cost = np.where(near, open_cells, np.inf) if near.any() else open_cells
-            hidden[np.unravel_index(int(np.argmin(cost)), table.shape)] = True
-    return hidden.reshape(np.shape(counts))
+    row = np.asarray(counts, dtype=np.float64)[None]
+    hidden = Withheld(
+        np.zeros(row.shape, dtype=np.bool_), np.array([not totals]), np.ones(row.size, np.bool_)
+    )
+    found: Mask = withheld(row, fewest, hidden).cells[0]
+    return found
 
 
-def _determined(hidden: Mask, *, list_only: bool) -> Mask:
-    """The hidden cells that follow from what is shown."""
-    result = np.zeros_like(hidden)
-    if list_only:
-        result[:] = hidden if hidden.sum() == 1 else False
-        return result
-    edges = [(int(r), int(c) + hidden.shape[0]) for r, c in zip(*np.nonzero(hidden), strict=True)]
-    for edge in edges:
-        if not _joined(edge, (other for other in edges if other != edge)):
-            result[edge[0], edge[1] - hidden.shape[0]] = True
-    return result
+def withheld(counts: Array, fewest: float, known: Withheld) -> Withheld:
+    """What must not be shown of a table of (r, c) noised counts whose totals are shown too.
+
+    Rows are what is asked first: where a total must go, a column's does before a row's.
+
+    Args:
+        counts: what is not a number is held back.
+        fewest: the least count that may be shown, and the least group that may follow.
+        known: what is not shown in any case, beside cells with fewer.
+    """
+    table = np.nan_to_num(np.asarray(counts, dtype=np.float64), nan=-np.inf)
+    hidden = Withheld(known.cells | (table < fewest), known.rows.copy(), known.columns.copy())
+    if len(table) > MOST_SUBSETS and hidden.cells.any():
+        hidden.columns[:] = True  # then only a row's own sum follows
+    while (leak := _leak(table, hidden, fewest)) is not None:
+        _stop(table, hidden, leak)
+    return hidden
 
 
-def _joined(edge: Edge, others: Iterable[Edge]) -> bool:
-    """Whether the ends of `edge` are joined by the other edges: it then lies on a cycle."""
-    near: dict[int, set[int]] = {}
-    for a, b in others:
-        near.setdefault(a, set()).add(b)
-        near.setdefault(b, set()).add(a)
-    seen, todo = {edge[0]}, [edge[0]]
-    while todo:
-        for node in near.get(todo.pop(), set()) - seen:
-            seen.add(node)
-            todo.append(node)
-    return edge[1] in seen
+def _leak(table: Array, hidden: Withheld, fewest: float) -> _Leak | None:
+    """The group with fewest totals behind it that follows and must not, None where none does."""
+    cells, rows, columns = _sets(hidden)
+    outward = cells & rows[:, :, None] & ~columns[:, None, :]
+    inward = cells & ~rows[:, :, None] & columns[:, None, :]
+    one_way = ~(outward.any(axis=(1, 2)) & inward.any(axis=(1, 2)))
+    group = outward | inward
+    size = group.sum(axis=(1, 2))
+    people = np.where(group, table, 0.0).sum(axis=(1, 2))
+    wrong = one_way & ((size == 1) | ((size > 0) & (people < fewest)))
+    if not wrong.any():
+        return None
+    behind = rows.sum(axis=1) + columns.sum(axis=1)
+    first = min(np.flatnonzero(wrong).tolist(), key=lambda k: int(behind[k]))
+    return _Leak(rows[first], columns[first])
 
 
-def _neighbours(cells: Mask, *, list_only: bool) -> Mask:
-    """The cells in a row or column of one of `cells`."""
-    if list_only:
-        return np.ones_like(cells)
-    rows, columns = cells.any(axis=1, keepdims=True), cells.any(axis=0, keepdims=True)
-    return np.asarray(rows | columns)
+def _sets(hidden: Withheld) -> tuple[Mask, Mask, Mask]:
+    """The cells that are held back, and the sets of rows and columns that can be behind a group."""
+    cells = hidden.cells
+    r, c = cells.shape
+    told = np.flatnonzero(~hidden.rows)
+    if len(told) > MOST_SUBSETS:  # no column's total is shown
+        some = np.eye(r, dtype=np.bool_)[told]
+    else:
+        some = np.zeros((2 ** len(told), r), dtype=np.bool_)
+        some[:, told] = np.arange(2 ** len(told))[:, None] >> np.arange(len(told)) & 1 > 0
+    reached = (some[:, :, None] & cells).any(axis=1)
+    beyond = (~some[:, :, None] & cells).any(axis=1)
+    largest = reached & ~beyond & ~hidden.columns
+    closed: Mask = ~(reached & hidden.columns).any(axis=1)
+    alone = np.eye(c, dtype=np.bool_)[~hidden.columns]
+    rows = np.concatenate([some, some[closed], np.zeros((len(alone), r), dtype=np.bool_)])
+    return cells, rows, np.concatenate([largest, reached[closed], alone])
+
+
+def _stop(table: Array, hidden: Withheld, leak: _Leak) -> None:
+    """Hold back the smallest cell that makes the group larger or unknown, else a total of it."""
+    beside = leak.rows[:, None] != leak.columns[None]
+    cost = np.where(beside & ~hidden.cells, table, np.inf)
+    if np.isfinite(cost).any():
+        hidden.cells[np.unravel_index(int(np.argmin(cost)), table.shape)] = True
+        return
+    of_column = bool(leak.columns.any())
+    behind, totals = (leak.columns, hidden.columns) if of_column else (leak.rows, hidden.rows)
+    people = np.where(behind, table.sum(axis=0 if of_column else 1), np.inf)
+    totals[int(np.argmin(people))] = True

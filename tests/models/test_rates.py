@@ -25,6 +25,7 @@ ARMS = ("waiting", "dmhi_unguided", "dmhi_guided")
 AGES = ("16-25", "26-64", "65+")
 EMPTY = np.zeros(0, dtype=np.float32)
 BY = 'by = "age_band"'
+PAIR = ((14, 11), (5, 4))
 FOUR = ("reliable_improvement", "reliable_deterioration", "recovery", "reliable_recovery")
 
 
@@ -339,6 +340,33 @@ def test_a_small_cell_is_held_back_with_whatever_would_give_it_away():
     row = next(r for r in answer.tables[0].rows if r[0] == "waiting, age band 65+")
     assert row[1:3] == (None, None)  # not even the count
     finite(answer.to_json())
+
+
+def test_cells_that_are_held_back_do_not_follow_together_as_a_small_group():
+    """Two levels of four and four people in an arm: their sum is a group of eight."""
+    sizes = {"16-25": 40, "26-64": 4, "65+": 4}
+    people = [(arm, age, *PAIR) for arm in ARMS[:2] for age, n in sizes.items() for _ in range(n)]
+    people += [(ARMS[2], age, *PAIR) for age in AGES for _ in range(30)]
+    q = question(BY)
+    answer = q.estimate(EMPTY, total_of(q, records(people)), SumNoise(0.0))
+    for outcome in ("reliable_improvement", "recovery"):
+        rates = {g: named(answer, f"{outcome}-rate-{g}").count for g in (*ARMS, "all-arms-16-25")}
+        for arm in ARMS[:2]:
+            cells = [named(answer, f"{outcome}-rate-{arm}-{age}").count for age in AGES]
+            hidden = rates[arm] - sum(n for n in cells if n is not None)
+            assert None not in cells or hidden >= 10
+
+
+def test_a_level_that_is_not_told_does_not_follow_from_arms_and_other_levels():
+    sizes = {"16-25": 40, "26-64": 50, "65+": 2}
+    people = [(arm, age, *PAIR) for arm in ARMS for age, n in sizes.items() for _ in range(n)]
+    q = question(BY)
+    answer = q.estimate(EMPTY, total_of(q, records(people)), SumNoise(0.0))
+    arms = [named(answer, f"recovery-rate-{arm}").count for arm in ARMS]
+    levels = [named(answer, f"recovery-rate-all-arms-{age}").count for age in AGES]
+    assert None not in arms
+    hidden = sum(arms) - sum(n for n in levels if n is not None)
+    assert hidden >= 10
 
 
 def test_a_cell_that_is_lost_in_noise_takes_another_with_it():

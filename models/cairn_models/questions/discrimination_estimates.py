@@ -126,8 +126,9 @@ class Found:
 def estimates_of(frame: Frame, seen: Binned, levels: Sequence[Binned]) -> Found:
     """The numbers of everybody's table and of the levels'."""
     few, rare = _why(seen, frame.fewest)
+    why = few or rare
     label, edges = frame.label, list(enumerate(frame.edges, 1))
-    two = None if few or rare else recalibration(seen, frame.middles)
+    two = None if why else recalibration(seen, frame.middles)
     slope, intercept = two or (None, None)
     n = seen.people
 
@@ -140,31 +141,29 @@ def estimates_of(frame: Frame, seen: Binned, levels: Sequence[Binned]) -> Found:
     all_of = {edge: net_benefit(safe, 0, edge) for _, edge in edges}
     model = {edge: net_benefit(safe, k, edge) for k, edge in edges}
     return Found(
-        area=_area(seen, "auc", label, few or rare),
+        area=_area(seen, "auc", label, why),
         by_level=_by_level(frame, levels),
-        share=one("share", "share of people", outcome_share(safe), SHARE, few),
+        share=one("share", "share of people", outcome_share(safe), SHARE, why),
         gap=one(
             "foretold_minus_observed",
             "mean foretold probability less the observed share",
             foretold_minus_observed(safe, frame.middles),
             SHARE_GAP,
-            few,
+            why,
         ),
-        slope=one(
-            "calibration_slope", "calibration slope", slope, "", few or rare or _unfit(slope)
-        ),
+        slope=one("calibration_slope", "calibration slope", slope, "", why or _unfit(slope)),
         intercept=one(
             "calibration_intercept",
             "calibration intercept, log odds",
             intercept,
             "",
-            few or rare or _unfit(intercept),
+            why or _unfit(intercept),
         ),
-        score=one("brier", "Brier score", brier(safe, frame.middles), "", few),
+        score=one("brier", "Brier score", brier(safe, frame.middles), "", why),
         bins=tuple(frame.told_as(bins) for bins in together),
         observed=tuple(_observed(frame, seen, k, bins) for k, bins in enumerate(together, 1)),
         model=tuple(
-            one(f"net_benefit-model-{e:g}", f"net benefit at {100 * e:g} %", model[e], "", few)
+            one(f"net_benefit-model-{e:g}", f"net benefit at {100 * e:g} %", model[e], "", why)
             for _, e in edges
         ),
         treat_all=tuple(
@@ -173,7 +172,7 @@ def estimates_of(frame: Frame, seen: Binned, levels: Sequence[Binned]) -> Found:
                 f"net benefit of treating all at {100 * e:g} %",
                 all_of[e],
                 "",
-                few,
+                why,
             )
             for _, e in edges
         ),
@@ -183,7 +182,7 @@ def estimates_of(frame: Frame, seen: Binned, levels: Sequence[Binned]) -> Found:
                 f"net benefit at {100 * e:g} %, model less the better of all and none",
                 _gain(safe, model[e], all_of[e]),
                 "",
-                few,
+                why,
             )
             for _, e in edges
         ),
@@ -203,14 +202,17 @@ def _gain(seen: Binned, model: Statistic, treat_all: Statistic) -> Statistic:
 
 def _why(seen: Binned, fewest: int) -> tuple[str, str]:
     """Why nothing, and why nothing about who had the outcome, can be told; '' where it can."""
-    k = seen.covariance
-    least = least_count(fewest, float(k.sum()), 1.0)
-    few = "" if seen.people >= least else TOO_FEW
-    rare = ""
-    for group, part in ((seen.without, k[0::2, 0::2]), (seen.having, k[1::2, 1::2])):
-        if group.sum() < max(least_count(fewest, float(part.sum()), 1.0), FEWEST_HAVING):
-            rare = TOO_RARE
-    return few, rare
+    return _why_in(*_of(seen, range(seen.bins)), fewest)
+
+
+def _why_in(having: float, lacking: float, noise: Cells, fewest: float) -> tuple[str, str]:
+    """The same of so many people with and without the outcome."""
+    few = having + lacking < least_count(fewest, noise.whole, 1.0)
+    rare = any(
+        people < max(least_count(fewest, own, 1.0), FEWEST_HAVING)
+        for people, own in ((having, noise.having), (lacking, noise.lacking))
+    )
+    return TOO_FEW if few else "", TOO_RARE if rare else ""
 
 
 def _with_interval(row: Estimate, told: Statistic, count: float) -> Estimate:
@@ -265,24 +267,37 @@ def _by_level(frame: Frame, levels: Sequence[Binned]) -> tuple[Estimate, ...]:
 def put_together(seen: Binned, fewest: float) -> tuple[range, ...]:
     """Neighbouring bins, together until the share that had the outcome can be told well.
 
-    From the lowest bin up, by noised counts alone: until there are enough people to be shown and,
-    were the share one half, the interval were no wider than `WIDEST`. What is left at the upper
-    end goes to the last. So no bin is held back beside a total that would tell it.
+    From the lowest bin up, by noised counts alone: until there are enough people, with the outcome
+    and without it, to be shown and, were the share one half, the interval were no wider than
+    `WIDEST`. What is left at the upper end goes to the last, and that to the one before while it
+    cannot be told. So no bin is held back beside a total that would tell it.
     """
     groups: list[range] = []
     start = 0
     for stop in range(1, seen.bins + 1):
         bins = range(start, stop)
-        having, lacking, cells = _of(seen, bins)
-        n = having + lacking
-        reach = NORMAL_95 * float(np.sqrt(0.25 / max(n, 1.0) + cells.apart / 4 / max(n, 1.0) ** 2))
-        if n >= least_count(fewest, cells.whole, 1.0) and reach <= WIDEST / 2:
+        if _is_told(seen, bins, fewest) and _reach(seen, bins) <= WIDEST / 2:
             groups.append(bins)
             start = stop
     if start < seen.bins:
         first = groups.pop().start if groups else 0
         groups.append(range(first, seen.bins))
+    while len(groups) > 1 and not _is_told(seen, groups[-1], fewest):
+        groups.pop()
+        groups[-1] = range(groups[-1].start, seen.bins)
     return tuple(groups)
+
+
+def _is_told(seen: Binned, bins: range, fewest: float) -> bool:
+    """Whether there are enough people in `bins`, with the outcome and without it."""
+    return not any(_why_in(*_of(seen, bins), fewest))
+
+
+def _reach(seen: Binned, bins: range) -> float:
+    """How far the interval of a share of one half in `bins` reaches to either side."""
+    having, lacking, cells = _of(seen, bins)
+    n = max(having + lacking, 1.0)
+    return NORMAL_95 * float(np.sqrt(0.25 / n + cells.apart / 4 / n**2))
 
 
 def _of(seen: Binned, bins: range) -> tuple[float, float, Cells]:
@@ -303,5 +318,6 @@ def _observed(frame: Frame, seen: Binned, number: int, bins: range) -> Estimate:
     p = proportion(
         np.asarray(having), np.asarray(lacking), cells, noise_sd=1.0, fewest=frame.fewest
     )
+    few, rare = _why_in(having, lacking, cells, frame.fewest)
     name, label = f"observed-{number}", f"{frame.label}: foretold {frame.told_as(bins)}"
-    return share_estimate(name, label, p)
+    return share_estimate(name, label, p, few or rare)

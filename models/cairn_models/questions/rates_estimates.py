@@ -1,7 +1,8 @@
 """Every number of a "rates" answer: rates, differences, ratios, gaps; what may not be shown is not.
 
 With levels, arm totals and level totals are shown beside the cells of arm × level, so a cell that
-is held back takes others with it until none follows by subtraction (`disclosure`).
+is held back takes others with it until none follows by subtraction, nor several as a group that is
+too small to be shown (`disclosure`).
 
 Comparisons that a reader sees side by side are a family: all arms with the reference; the same at
 every level; the gaps between levels. Where a family has several, each comparison has a second
@@ -17,7 +18,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from cairn_models.answers import SHARE, SHARE_GAP, Estimate
-from cairn_models.disclosure import held_back
+from cairn_models.disclosure import Withheld, withheld
 from cairn_models.measures import Instrument
 from cairn_models.proportions import (
     NORMAL_95,
@@ -242,15 +243,21 @@ def _against_reference(
 def _reasons(frame: Frame, found: dict[Group, Proportion]) -> dict[Group, str]:
     """Why a group is not shown, '' where it is."""
     why = {g: "" if p.readable else TOO_FEW for g, p in found.items()}
-    if frame.levels:
-        cells = [
-            [found[arm, level] for level in range(len(frame.levels))]
-            for arm in range(len(frame.arms))
-        ]
-        counts = np.array([[float(p.count) for p in row] for row in cells])
-        for arm, level in np.argwhere(held_back(counts, cells[0][0].least, totals=True)):
-            group = (int(arm), int(level))
-            why[group] = why[group] or WOULD_TELL
+    if not frame.levels:
+        return why
+    arms, levels = range(len(frame.arms)), range(len(frame.levels))
+    counts = np.array([[float(found[arm, level].count) for level in levels] for arm in arms])
+    known = Withheld(
+        np.array([[bool(why[arm, level]) for level in levels] for arm in arms]),
+        np.array([bool(why[arm, None]) for arm in arms]),
+        np.array([bool(why[None, level]) for level in levels]),
+    )
+    hidden = withheld(counts, found[0, 0].least, known)
+    groups: list[Group] = [(int(arm), int(level)) for arm, level in np.argwhere(hidden.cells)]
+    groups += [(int(arm), None) for arm in np.flatnonzero(hidden.rows)]
+    groups += [(None, int(level)) for level in np.flatnonzero(hidden.columns)]
+    for group in groups:
+        why[group] = why[group] or WOULD_TELL
     return why
 
 

@@ -172,12 +172,12 @@ class ErrorSums:
         """
         h = len(self.horizons)
         sums = np.asarray(total[:-1], dtype=np.float64).reshape(4, self.bands, h)
-        one = self._usable(sums[0] / COUNT, noise_variance, fewest)
-        whole = self._usable(sums[0].sum(axis=0) / COUNT, self.bands * noise_variance, fewest)
+        n, least = sums[0] / COUNT, self._least(noise_variance, fewest)
+        one = n >= least
+        whole = n.sum(axis=0) >= self._least(self.bands * noise_variance, fewest)
         if self.bands > 1:
-            for i in range(h):  # a band that is hidden must not follow from the rest and the whole
-                hidden = held_back(np.where(one[:, i], sums[0, :, i], -1.0), 0.0, totals=True)
-                one[:, i] &= ~hidden
+            for i in range(h):  # what is hidden must not follow from the rest and the whole
+                one[:, i] = ~held_back(n[:, i], least, totals=bool(whole[i]))
         there = float(sums[0][one].sum()) / COUNT
         if not one.any():
             there = float(sums[0].sum(axis=0)[whole].sum()) / COUNT
@@ -192,8 +192,8 @@ class ErrorSums:
             )
         return tuple(rows)
 
-    def _usable(self, n: Vector, noise_variance: float, fewest: int) -> NDArray[np.bool_]:
-        return n >= max(float(fewest), 2 * float(np.sqrt(noise_variance)) / COUNT)
+    def _least(self, noise_variance: float, fewest: int) -> float:
+        return max(float(fewest), 2 * float(np.sqrt(noise_variance)) / COUNT)
 
     def _rows(
         self,

@@ -201,6 +201,33 @@ def test_bins_stand_together_until_each_can_be_told(rare, sd):
     assert np.mean(widths) < WIDEST
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_nothing_is_told_of_who_had_an_outcome_that_few_had_or_few_had_not(turned):
+    """Three of four hundred: neither their number, nor whom the model found."""
+    q = question("recovery")
+    came = np.arange(400) < 3
+    bins = np.arange(400) % q.table.bins
+    cells = np.bincount(2 * bins + (came ^ turned), minlength=q.table.cells).astype(float)
+    seen = Binned(cells, np.zeros((len(cells), len(cells))))
+    assert {e.value for e in estimates_of(q.frame, seen, []).every} == {None}
+
+
+def test_each_share_of_a_bin_has_enough_people_with_the_outcome_and_without_it():
+    """Nobody in the lowest bins had it, three in the uppermost had not: they stand with others."""
+    q = question("recovery")
+    cells = np.zeros(q.table.cells)
+    cells[0::2], cells[1::2] = 50.0, np.arange(q.table.bins) * 10.0
+    cells[-2] = 3.0
+    found = estimates_of(q.frame, Binned(cells, np.zeros((len(cells), len(cells)))), [])
+    assert 1 < len(found.observed) < q.table.bins
+    for e in found.observed:
+        having = e.value * e.count
+        assert having >= 10
+        assert e.count - having >= 10
+    assert sum(e.count for e in found.observed) == pytest.approx(cells.sum())
+    assert found.share.value * cells.sum() == pytest.approx(cells[1::2].sum())
+
+
 def test_by_a_variable_each_level_has_its_own_area(clinics, released):
     q, records = question(asked='by = "sex"'), pooled_of(clinics)
     total = vectors(q, records, released).sum(axis=0)

@@ -157,6 +157,16 @@ def test_a_band_that_is_hidden_does_not_follow_from_the_others() -> None:
     assert [shown[b, 2] for b in (0, 1)].count(True) == 1, "else it is whole less both"
 
 
+def test_two_bands_that_are_hidden_do_not_follow_together_as_a_small_group() -> None:
+    model, last, prior, known = people(np.random.default_rng(1), 60)
+    known[:, 2:] = False
+    known[:4, 2:] = True  # four people in each of the last two bands
+    rows = CODE.decode(CODE.encode(model, last, prior, known).sum(axis=0), 0.0, 10)
+    shown = {(r.band, r.horizon): r.usable for r in rows if r.horizon}
+    assert shown[None, 2]
+    assert not any(shown[b, 2] for b in (0, 1, 2)), "else it is whole less the first"
+
+
 @pytest.mark.parametrize("multiple", [0.0, 4.7], ids=["no noise", "epsilon 1"])
 def test_intervals_cover_what_they_claim(multiple: float) -> None:
     """600 studies of 500 held-out patients; the truth is the same mean over 40,000."""
