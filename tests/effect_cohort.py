@@ -15,7 +15,7 @@ SITES = ("north", "south", "east")
 EMPTY = np.zeros(0, dtype=np.float32)
 
 
-def question(more="", *, arms=ARMS, extra=""):
+def question(more="", *, arms=ARMS, extra="", clinics=1):
     listed = ", ".join(f'"{a}"' for a in arms)
     sites = ", ".join(f'"{s}"' for s in SITES)
     study = Study.parse(
@@ -25,6 +25,7 @@ def question(more="", *, arms=ARMS, extra=""):
         title = "Oracles"
         outcome = {{ instrument = "PHQ-9" }}
         cohort = {{ arms = [{listed}], planned_patients = 900, largest_clinic = 900 }}
+        disclosure = {{ clinics = {clinics} }}
         variables.site = {{ levels = [{sites}] }}
         {extra}
         [[questions]]

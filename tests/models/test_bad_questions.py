@@ -211,7 +211,9 @@ def test_separation_has_a_name_and_no_number() -> None:
     assert all("the estimate would be infinite" in e.suppressed for e in arm)
 
 
-def one(kind: str, settings: str, *, noised: bool = True, without: str = "") -> Question[Any]:
+def one(
+    kind: str, settings: str, *, noised: bool = True, instead: tuple[str, str] = ("", "")
+) -> Question[Any]:
     text = f"""
         cairn = 1
         name = "one"
@@ -231,7 +233,7 @@ def one(kind: str, settings: str, *, noised: bool = True, without: str = "") -> 
         """
     if not noised:
         text = text.replace("[cohort]", '[privacy]\ndata = "public"\n[cohort]')
-    study = Study.parse("\n".join((text.replace(without, ""), settings)).encode())
+    study = Study.parse("\n".join((text.replace(*instead), settings)).encode())
     return build(study.questions[0], study)
 
 
@@ -321,17 +323,23 @@ def test_a_description_leaves_out_what_names_a_clinic_and_says_so() -> None:
 
 
 def test_a_description_of_nothing_but_clinics_is_refused_where_it_is_asked_for() -> None:
-    alone = 'sex = { levels = ["female", "male"] }'
+    alone = ('sex = { levels = ["female", "male"] }', "")
     with pytest.raises(InputError) as caught:
-        one("describe", 'parts = ["variables"]', without=alone)
+        one("describe", 'parts = ["variables"]', instead=alone)
     assert "such as name a clinic" in (caught.value.why or "")
-    assert one("describe", "", without=alone).frame.variables == {}
+    assert one("describe", "", instead=alone).frame.variables == {}
 
 
 def test_an_arm_or_a_stratum_may_bear_such_a_name() -> None:
-    """A trial stratified by centre tells of its strata only what they give together."""
-    question = one("effect", 'strata = "clinic"\nrandomised = true')
+    """A trial stratified by centre tells of its strata only what three or more give together."""
+    strata, two = 'strata = "clinic"\nrandomised = true', '"north", "south"'
+    question = one("effect", strata, instead=(two, f'{two}, "east"'))
     assert question.settings.strata == "clinic"
+    error = refused("effect", strata)
+    assert error.code == "input.question-invalid"
+    assert "3 are needed" in (error.why or "")
+    two_are_enough = ("[variables]", "[disclosure]\nclinics = 2\n[variables]")
+    assert one("effect", strata, instead=two_are_enough).settings.strata == "clinic"
 
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"mixed_model", "gee"}))

@@ -152,9 +152,26 @@ def test_a_stratum_without_one_arm_is_left_out_and_only_counted_where_it_is_a_pl
     assert found[name].value == near(without[name].value)
     assert any("in 1 of 3 strata" in note for note in answer.notes)
     assert not any("strata: " in note for note in answer.notes)
-    named = replace(q.frame, strata="region")
+    named = replace(q.frame, strata="region", fewest_strata=0)
     notes = answer_of(named, q.fit(total_of(q, people), SumNoise(0.0))).notes
     assert any("in these strata: east" in note for note in notes)
+
+
+def test_strata_that_are_clinics_are_told_only_where_enough_of_them_have_both_arms():
+    """What two of three are left of would be, but for its own people, what one clinic knows."""
+    q = question('strata = "site"\nrandomised = true', arms=ARMS[::2], clinics=3)
+    people = cohort(600).filter(pl.col("arm") != ARMS[1])
+    found, _ = asked(q, people)
+    assert all(e.value is not None for e in found.values())
+    alone = people.filter((pl.col("site") != "east") | (pl.col("arm") == "waiting"))
+    found, answer = asked(q, alone)
+    assert found["dmhi_guided-waiting"].value is None
+    assert found["change-dmhi_guided"].value is None
+    assert found["change-waiting"].value is not None
+    assert any("told from 3 strata on" in note for note in answer.notes)
+    found, answer = asked(q, people.filter(pl.col("site") == "north"))
+    assert all(e.value is None for e in found.values())
+    assert not any("points here" in note for note in answer.notes)  # nor the SD of change
 
 
 def test_arms_that_share_no_stratum_are_not_compared():

@@ -60,6 +60,7 @@ from cairn_models.questions.effect_settings import (
     BaselineModel,
     EffectSettings,
     compared,
+    fewest_strata,
     levels_of_strata,
     model_before,
 )
@@ -322,6 +323,7 @@ class Effect(Question[Compared]):
             adjust=asked.adjust,
             strata=asked.strata,
             levels=self.levels,
+            fewest_strata=fewest_strata(asked, self.study),
             standardise_by=asked.standardise_by,
             margin=asked.margin,
             confounding=confounding_of(self),

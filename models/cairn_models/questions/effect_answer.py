@@ -10,6 +10,7 @@ from cairn_models.change_fit import ChangeFit
 from cairn_models.questions.effect_estimates import Told, arm, tell
 from cairn_models.questions.effect_frame import PEOPLE, Frame
 from cairn_models.questions.effect_notes import notes
+from cairn_models.questions.effect_strata import tellable
 from cairn_models.questions.effect_tables import by_arm, by_contrast, in_words, of_equivalence
 
 __all__ = ["PEOPLE", "answer"]
@@ -19,6 +20,7 @@ FIELDS: Final = ("main", "full", "plain", "g", "joint", "equivalence")
 
 def answer(frame: Frame, fit: ChangeFit) -> Answer:
     """The answer from a fit; never a NaN, whatever could be read."""
+    fit = tellable(frame, fit)
     told = tell(frame, fit)
     arms = tuple(arm(frame, fit, k) for k in range(len(frame.arms)))
     label = frame.confounding.suffix

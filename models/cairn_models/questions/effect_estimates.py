@@ -23,6 +23,7 @@ from cairn_models.questions.effect_frame import (
     Frame,
     G,
 )
+from cairn_models.questions.effect_strata import together
 
 UNREADABLE: Final = "too few patients with both scores to tell through the noise"
 NEVER_TOGETHER: Final = "in no stratum are there enough patients of both arms"
@@ -120,7 +121,7 @@ def _told(
         pair=pair,
         main=points("", fit.adjusted),
         full=points(FULL, fit.full)
-        if fit.full.linked[pair]
+        if fit.full.linked[pair] and together(frame, fit.full.cells.readable)[pair]
         else replace(blank(FULL), suppressed=TOO_FAR_OUT),
         plain=points(PLAIN, fit.plain) if frame.adjusted else None,
         g=_filled(blank(G, SDS), g, count, 1.0)

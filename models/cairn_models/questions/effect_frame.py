@@ -33,7 +33,8 @@ class Frame:
     """Public facts; points are the instrument's, `pairs` are the contrasts in order.
 
     `middle` and `expected_change`: the public prediction at the middle of the instrument and at the
-    typical baseline. `primary`: names of the results whose precision counts.
+    typical baseline. `primary`: names of the results whose precision counts. `fewest_strata`: from
+    how many strata on anything is told; 0 unless strata are clinics.
     """
 
     question: str
@@ -51,6 +52,7 @@ class Frame:
     adjust: str
     strata: str
     levels: tuple[str, ...]
+    fewest_strata: int
     standardise_by: float | None
     margin: float | None
     confounding: Confounding

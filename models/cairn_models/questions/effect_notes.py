@@ -7,7 +7,6 @@ from typing import Final
 
 from cairn_models.change_fit import ChangeFit
 from cairn_models.questions.effect_frame import Frame
-from cairn_models.questions.unanswerable import names_a_place
 
 MOSTLY_PUBLIC: Final = 0.5
 
@@ -88,9 +87,14 @@ def _strata(frame: Frame, fit: ChangeFit) -> Iterator[str]:
     ]
     if left:
         where = f"these strata: {', '.join(left)}"
-        if names_a_place(frame.strata):  # of one clinic nothing is told, not even this
+        if frame.fewest_strata:  # of one clinic nothing is told, not even this
             where = f"{len(left)} of {len(frame.levels)} strata"
         yield (
             f"Too few patients in an arm, by the noised count, in {where}; there that arm is left "
             "out of the contrasts."
+        )
+    if frame.fewest_strata:
+        yield (
+            f"The strata are clinics: an arm is told from {frame.fewest_strata} strata on that "
+            "have enough patients of it, and two are compared from as many that have both."
         )

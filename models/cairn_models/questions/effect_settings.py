@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from cairn_models.arm_effects import Pair
 from cairn_models.questions.arms import Refusal
 from cairn_models.questions.base import Settings
+from cairn_models.questions.unanswerable import names_a_place
 from cairn_models.questions.windows import check_baseline
 from cairn_protocol.study import QuestionSpec, Study
 
@@ -106,7 +107,8 @@ def levels_of_strata(asked: EffectSettings, study: Study, refusal: Refusal) -> t
     """The levels of the variable `strata`; one nameless level where nobody is divided.
 
     Raises:
-        InputError: made by `refusal`: the study has no such variable with levels.
+        InputError: made by `refusal`: the study has no such variable with levels, or it names
+            clinics and has fewer of them than a sum needs.
     """
     if not asked.strata:
         return ("",)
@@ -118,7 +120,20 @@ def levels_of_strata(asked: EffectSettings, study: Study, refusal: Refusal) -> t
             if known
             else f"declare [variables.{asked.strata}] levels = [...]",
         )
-    return study.variables[asked.strata].levels
+    levels = study.variables[asked.strata].levels
+    if len(levels) < (fewest := fewest_strata(asked, study)):
+        raise refusal(
+            f"strata: {asked.strata!r} names clinics, and it has {len(levels)} levels; "
+            f"{fewest} are needed, as in any sum",
+            "leave strata out, or list all clinics that randomised; a variable that is something "
+            "else needs another name",
+        )
+    return levels
+
+
+def fewest_strata(asked: EffectSettings, study: Study) -> int:
+    """From how many strata on anything is told: the least of clinics in a sum, if they are such."""
+    return study.disclosure.clinics if study.noised and names_a_place(asked.strata) else 0
 
 
 def model_before(
