@@ -114,17 +114,24 @@ class PolicyFile:
             return self._held[1]
 
     def approvals(self) -> int:
-        """How many different people a study needs."""
-        return self.policy().approvals
+        """How many different people a study needs; two where the file cannot be used.
 
-    def check_readable(self) -> None:
-        """Refuses, in words that may leave the clinic, where the file cannot be used.
-
-        Raises:
-            PolicyRefusal: `policy.clinic-policy-unusable`.
+        People can then look at every study and pause it, and nothing is approved that two would
+        have had to approve.
         """
         try:
-            self.policy()
+            return self.policy().approvals
+        except InputError:
+            return 2
+
+    def usable(self) -> ClinicPolicy:
+        """The policy, for an answer to a request.
+
+        Raises:
+            PolicyRefusal: `policy.clinic-policy-unusable`, in words that may leave the clinic.
+        """
+        try:
+            return self.policy()
         except InputError as error:
             log.error("policy.toml cannot be used: %s", error.code)
             raise PolicyRefusal(
@@ -134,8 +141,9 @@ class PolicyFile:
             ) from None
 
     def _mark(self) -> tuple[int, ...]:
+        file = self._clinic.path / FILE
         try:
-            found = (self._clinic.path / FILE).stat()
-        except FileNotFoundError:
-            return ()
+            found = file.stat()
+        except OSError:  # a link to nothing is not the same as no file
+            return (os.path.lexists(file),)
         return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

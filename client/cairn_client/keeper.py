@@ -43,6 +43,7 @@ from cairn_client.entry_pins import EntryPins
 from cairn_client.keeper_state import Approval, KeeperState, Memory
 from cairn_client.keeper_steps import Passing, no_step
 from cairn_client.kept_replies import check_kept, check_roster
+from cairn_client.outward import outward
 from cairn_client.own_mark import OwnMark
 from cairn_client.own_name import own_name
 from cairn_client.readers import Import
@@ -162,12 +163,12 @@ class Keeper:
         """The reply to one request; a refusal is a reply. Never raises."""
         try:
             return self._reply(request).to_bytes()
-        except BudgetRefusal as error:  # how much is left is the clinic's own business
+        except BudgetRefusal as error:
             log.warning("refused: %s: %s", error.code, error.why)
-            return Refusal(error.code, error.what, hint=error.hint).to_bytes()
+            return outward(error).to_bytes()
         except CairnError as error:
             log.warning("refused: %s", error.code)
-            return Refusal.of(error).to_bytes()
+            return outward(error).to_bytes()
         except Exception as error:  # K4: the message could name a value
             log.error("could not answer: %s", type(error).__name__)
             fault = OurFault(
@@ -191,7 +192,7 @@ class Keeper:
                 run = message.header.run
             case _:
                 return
-        self.rules.file.check_readable()
+        self.rules.file.usable()
         self.mark.check()
         self._check_approved(run, message)
 
@@ -206,7 +207,7 @@ class Keeper:
     def _reply(self, request: bytes) -> Message:
         message, digest = decode(request), hashlib.sha256(request).digest()
         if not isinstance(message, CloseRun):
-            self.rules.file.check_readable()  # K8
+            self.rules.file.usable()  # K8
         if not isinstance(message, CloseRun | Offer | Findings):
             self.mark.check()  # K7
         match message:
@@ -228,6 +229,7 @@ class Keeper:
                 )
 
     def _approval(self, study: bytes) -> Approval:
+        self.rules.file.usable()  # K8: how many have to approve stands in it
         approval = self.state.approval(study)  # K1
         if approval is None:
             raise PolicyRefusal(

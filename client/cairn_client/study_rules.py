@@ -49,6 +49,9 @@ class StudyRules:
                 for the clinic's own people.
             InputError: policy.toml cannot be used.
         """
+        self._check(study, self.file.policy())
+
+    def _check(self, study: Study, policy: ClinicPolicy) -> None:
         here = version("cairn-federated")
         if not code_version.accepts(study.code, here):
             raise PolicyRefusal(
@@ -56,7 +59,7 @@ class StudyRules:
                 code="code-version",
                 hint="another version may compute another sum: install the one that it names",
             )
-        if broken := [*self._broken(self.file.policy(), study, here)]:
+        if broken := [*self._broken(policy, study, here)]:
             raise PolicyRefusal(
                 f"the study breaks this clinic's {FILE}",
                 code=CLINIC_POLICY.partition(".")[2],
@@ -69,10 +72,11 @@ class StudyRules:
         """The same at a request for an approved study, in words that may leave the clinic.
 
         Raises:
-            PolicyRefusal: as `check`, without the rule.
+            PolicyRefusal: as `check`, without the rule; `policy.clinic-policy-unusable`.
         """
+        policy = self.file.usable()
         try:
-            self.check(study)
+            self._check(study, policy)
         except PolicyRefusal as error:
             log.warning("refused: %s: %s", error.code, error.why)
             if error.code != CLINIC_POLICY:

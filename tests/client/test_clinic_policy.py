@@ -177,7 +177,7 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_none(folder: Path) -> None:
     with pytest.raises(InputError):
         file.policy()
     with pytest.raises(PolicyRefusal):
-        file.check_readable()
+        file.usable()
     (folder / "policy.toml").unlink()
     assert file.policy() == ClinicPolicy()
 

@@ -30,6 +30,7 @@ from cairn_client.audit_log.kinds import Event, Value, event
 from cairn_client.audit_log.log import AuditLog
 from cairn_client.keeper import Keeper
 from cairn_client.keeper_steps import Passing, no_step
+from cairn_client.outward import outward
 from cairn_privacy.links import Entry as Charge
 from cairn_protocol.codec import FRAME_BYTES, MAGIC
 from cairn_protocol.errors import CairnError, OurFault
@@ -119,7 +120,7 @@ class Recorded:
             self._keeper.check_still(request)
         except CairnError as error:
             log.warning("refused: %s", error.code)
-            refusal = Refusal.of(error).to_bytes()
+            refusal = outward(error).to_bytes()
             self._note(request, refusal)
             return refusal
         return reply
@@ -133,7 +134,7 @@ class Recorded:
         except CairnError as error:
             if isinstance(error, OurFault):
                 raise
-            return Refusal.of(error).to_bytes()
+            return outward(error).to_bytes()
 
     def _note(self, request: bytes, reply: bytes) -> None:
         """Writes down what leaves (E1)."""
@@ -227,7 +228,7 @@ def _guarded(reply: Callable[[], bytes]) -> bytes:
         return reply()
     except CairnError as error:
         log.error("refused: %s", error.code)
-        return Refusal.of(error).to_bytes()
+        return outward(error).to_bytes()
     except Exception as error:
         log.error("could not answer: %s", type(error).__name__)
         return Refusal.of(OurFault("the clinic could not answer", code="answer-failed")).to_bytes()
