@@ -10,6 +10,7 @@ import pytest
 
 from cairn_client.readers import Import, read_clinic
 from cairn_client.readers.fhir import files
+from cairn_client.readers.fhir.damaged import may_be_consent
 from cairn_protocol.errors import InputError
 from clinic_files import said
 from fhir_export import MAPPING, lines, observation, patient, plan, subject, write_fhir
@@ -79,6 +80,7 @@ def test_a_consent_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         b'{"resourceType":"Consent","status":"inactive","patient":{"reference":"Patient/zq1\n',
         lines(WITHDRAWN).replace(b"zq1", b"zq\xfc"),
         b've","status":"inactive"}\n',
+        b'{"resourceType":"Cons\n',
     ],
 )
 def test_a_damaged_consent_that_names_nobody_stops_the_import(data: bytes, tmp_path: Path) -> None:
@@ -101,3 +103,11 @@ def test_other_damaged_lines_cost_themselves_alone(tmp_path: Path) -> None:
 def test_consent_that_stands_elsewhere_is_not_sought_in_the_export(tmp_path: Path) -> None:
     mapping = MAPPING.replace("[fhir]\n", '[fhir]\nconsent = "elsewhere"\n')
     assert kept(read(tmp_path, broken(), mapping=mapping)) == ["zq1", "zq2"]
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"resourceType":"Cons', b'{"id":"c1","resourceType":"Con', b'{"i']
+)
+def test_a_line_that_breaks_off_before_it_says_its_kind_may_be_a_consent(line: bytes) -> None:
+    assert may_be_consent(line, "all.ndjson")
+    assert not may_be_consent(b'{"resourceType":"Obser', "all.ndjson")

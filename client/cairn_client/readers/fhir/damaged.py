@@ -29,8 +29,8 @@ def may_be_consent(data: bytes, file: str) -> bool:
     first = kind_at_first(data)
     if first is not None:
         return first in ("Consent", "Bundle")
-    kinds = set(_NAMED_KIND.findall(data))
-    if b"Consent" in kinds or "consent" in file.lower():
+    kinds = set(_NAMED_KIND.findall(data))  # of a line that breaks off, perhaps a beginning
+    if any(b"Consent".startswith(k) for k in kinds) or "consent" in file.lower():
         return True
     return not kinds and data.lstrip().startswith(b"{")
 
