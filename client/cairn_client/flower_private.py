@@ -62,17 +62,20 @@ LARGEST_RESPONSE: Final = LARGEST_MESSAGE + 64 * 1024
 
 @dataclass(frozen=True)
 class Asked:
-    """One instruction: the request for the keeper, and what a reply needs to find its way."""
+    """One instruction: the request for the keeper, and what a reply needs to find its way.
+
+    `until` is when the server no longer waits for a reply: Unix time, seconds.
+    """
 
     kind: str
     body: bytes
     message: Message
+    until: float
 
     @property
     def seconds_left(self) -> float:
         """Until the server no longer waits for a reply."""
-        told = self.message.metadata
-        return told.created_at + told.ttl - time.time()
+        return self.until - time.time()
 
 
 class Fleet:
@@ -125,7 +128,10 @@ class Fleet:
         )
 
     def pull(self) -> Asked | None:
-        """The next instruction, whole, or None. What was pulled is confirmed."""
+        """The next instruction, whole, or None. What was pulled is confirmed.
+
+        None also where the server took the question back while it was fetched.
+        """
         reply = self._client.PullMessages(PullMessagesRequest(node=self._node))
         if not reply.messages_list:
             return None
@@ -133,22 +139,31 @@ class Fleet:
             raise _foreign("a message without its parts")
         outline = message_from_proto(reply.messages_list[0])
         run, tree = outline.metadata.run_id, reply.message_object_trees[0]
-        contents = self._contents(run, tree)
-        self._client.ConfirmMessageReceived(
-            ConfirmMessageReceivedRequest(
-                node=self._node, run_id=run, message_object_id=tree.object_id
+        try:
+            contents = self._contents(run, tree)
+            self._client.ConfirmMessageReceived(
+                ConfirmMessageReceivedRequest(
+                    node=self._node, run_id=run, message_object_id=tree.object_id
+                )
             )
-        )
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == httpx.codes.GONE:
+                return None
+            raise
         try:
             message = inflate_object_from_contents(tree.object_id, contents)
         except Exception as error:  # Flower's readers raise what they like at a server's bytes
             raise _foreign(type(error).__name__) from None
         if not (isinstance(message, Message) and message.has_content()):
             raise _foreign("a message without content")
-        # Only the outline carries the id that the reply must name.
-        message.metadata.__dict__["_message_id"] = outline.metadata.message_id
+        told = message.metadata
+        until = told.created_at + told.ttl
+        # Only the outline carries the id that the reply must name, and for how long Flower keeps
+        # the message: a reply that lived shorter would be dropped after the server's clock was set.
+        told.__dict__["_message_id"] = outline.metadata.message_id
+        told.ttl = outline.metadata.ttl
         body = unwrap(message.content.config_records.get(RECORD))
-        return Asked(message.metadata.message_type, body, message)
+        return Asked(told.message_type, body, message, until)
 
     def push(self, asked: Asked, reply: bytes) -> None:
         """Send the clinic's reply.

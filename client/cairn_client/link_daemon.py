@@ -4,10 +4,12 @@ N1  Outbound only. One server, one certificate authority, one node key: those in
 N2  It holds transport keys and nothing else, understands no message, and runs nothing that a
     server sends: of a Flower message it takes the body for the keeper's link.sock.
 N3  Messages are handled one at a time. A reply that could not be delivered is asked for again:
-    after any failed call the node activates itself anew, and the server repeats what it still
-    waits for. The keeper gives the same bytes to the same request.
+    after any failed call (but a heartbeat that the next makes good) the node activates itself
+    anew, and the server repeats what it still waits for. The keeper gives the same bytes to the
+    same request.
 N4  No storm: every wait after a failure is longer than the one before, up to a cap, and random
-    by half; what only a person can mend is tried more seldom.
+    by half, until a reply was taken or there was nothing to do; what only a person can mend is
+    tried more seldom.
 N5  What is wrong is logged once, when it begins, changes or ends, and stands in link.json.
 """
 
@@ -124,30 +126,32 @@ class LinkDaemon:
             while not self.stop.is_set():
                 began = time.monotonic()
                 asked = fleet.pull()
-                backoff.reset()
                 self._report.seen()
                 beats.check()
                 if asked is not None:
                     if (reply := self._ask(asked)) is None:
                         return
-                    self._push(fleet, asked, reply)
-                    wait = FAST
-                elif time.monotonic() - began >= HELD:
+                    if self._push(fleet, asked, reply):
+                        backoff.reset()
                     wait = FAST
                 else:
-                    wait = min(2 * wait, IDLE)
+                    backoff.reset()
+                    held = time.monotonic() - began >= HELD
+                    wait = FAST if held else min(2 * wait, IDLE)
                 self.stop.wait(wait * random.uniform(0.75, 1.25))  # noqa: S311
         finally:
             beats.end()
 
-    def _push(self, fleet: Carrier, asked: Asked, reply: bytes) -> None:
-        """Sends a reply; one that came too late is nobody's fault."""
+    def _push(self, fleet: Carrier, asked: Asked, reply: bytes) -> bool:
+        """Sends a reply; whether it was taken. One that came too late is nobody's fault."""
         try:
             fleet.push(asked, reply)
         except PeerFault as fault:
             if fault.code != f"{PeerFault.family}.{NOT_TAKEN}":
                 raise
             log.info("a reply came too late: the server no longer waited for it")
+            return False
+        return True
 
     def _ask(self, asked: Asked) -> bytes | None:
         """The keeper's reply; None if the link is stopped before there is one."""
@@ -191,7 +195,7 @@ class LinkDaemon:
 
 
 class _Beats:
-    """Heartbeats beside a keeper that computes; a failed one shows at the next turn."""
+    """Heartbeats beside a keeper that computes; if the last one failed, the next turn shows it."""
 
     def __init__(self, fleet: Carrier) -> None:
         self._fleet = fleet
@@ -206,12 +210,13 @@ class _Beats:
                 self._fleet.beat()
             except Exception as error:
                 self._failed = error
-                return
+            else:
+                self._failed = None
 
     def check(self) -> None:
-        """Raises what a heartbeat met."""
-        if self._failed is not None:
-            raise self._failed
+        """Raises what the last heartbeat met."""
+        if (failed := self._failed) is not None:
+            raise failed
 
     def end(self) -> None:
         """No more heartbeats."""

@@ -136,6 +136,44 @@ _CERTIFICATE: Final = {
     ),
 }
 _SAME: Final = {64: 62, 2: 20, 7: 20, 18: 20, 19: 20, 21: 20}  # OpenSSL's other words for it
+_REFUSED: Final = {  # by HTTP status
+    401: Trouble(
+        "not-enrolled",
+        "the server does not know this clinic's link, or has revoked it",
+        "ask the research team; to join again: remove the folder link/, then "
+        "`cairn clinic join` with a new token",
+        patient=True,
+    ),
+    403: Trouble(
+        "server-refuses",
+        "the server at {server} refuses what this clinic's link says (HTTP 403)",
+        "the link stays as it is; compare the versions of Cairn on both sides with the research "
+        "team",
+        patient=True,
+    ),
+    409: Trouble(
+        "replaced",
+        "another link of this clinic has connected to {server} in place of this one",
+        "only one machine may run it: stop the link on the other, or on this one if its work has "
+        "moved; if you know of no other, tell the research team, since somebody may have this "
+        "clinic's key",
+        patient=True,
+    ),
+    413: Trouble(
+        "message-too-large",
+        "the clinic's reply is larger than the server takes",
+        "compare the versions of Cairn on both sides with the research team",
+        patient=True,
+    ),
+} | {
+    status: Trouble(
+        "not-a-cairn-server",
+        f"what answers at {{server}} is not a Cairn server of this version (HTTP {status})",
+        "compare the versions of Cairn on both sides with the research team",
+        patient=True,
+    )
+    for status in (400, 404, 405, 422)
+}
 
 
 def trouble_of(error: BaseException, server: str) -> Trouble:
@@ -163,41 +201,20 @@ def _about(trouble: Trouble, server: str) -> Trouble:
 
 
 def _status(response: httpx.Response, server: str) -> Trouble:
-    match response.status_code:
-        case 401 if (skew := _clock(response)) is not None:
-            way = "ahead of" if skew > 0 else "behind"
-            return Trouble(
-                "clock",
-                f"this machine's clock is {abs(skew):.0f} seconds {way} the server's",
-                "set it (timedatectl set-ntp true); if it is right, tell the research team",
-                patient=True,
-            )
-        case 401 | 403:
-            return Trouble(
-                "not-enrolled",
-                "the server does not know this clinic's link, or has revoked it",
-                "ask the research team; to join again: remove the folder link/, then "
-                "`cairn clinic join` with a new token",
-                patient=True,
-            )
-        case 413:
-            return Trouble(
-                "message-too-large",
-                "the clinic's reply is larger than the server takes",
-                "compare the versions of Cairn on both sides with the research team",
-                patient=True,
-            )
-        case 400 | 404 | 405 | 422:
-            return Trouble(
-                "not-a-cairn-server",
-                f"what answers at {server} is not a Cairn server of this version "
-                f"(HTTP {response.status_code})",
-                "compare the versions of Cairn on both sides with the research team",
-                patient=True,
-            )
+    status = response.status_code
+    if status == httpx.codes.UNAUTHORIZED and (skew := _clock(response)) is not None:
+        way = "ahead of" if skew > 0 else "behind"
+        return Trouble(
+            "clock",
+            f"this machine's clock is {abs(skew):.0f} seconds {way} the server's",
+            "set it (timedatectl set-ntp true); if it is right, tell the research team",
+            patient=True,
+        )
+    if (known := _REFUSED.get(status)) is not None:
+        return _about(known, server)
     return Trouble(
         "server-busy",
-        f"the server at {server} cannot answer now (HTTP {response.status_code})",
+        f"the server at {server} cannot answer now (HTTP {status})",
         "it is asked again by itself; if this goes on, tell the research team",
     )
 

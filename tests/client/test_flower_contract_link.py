@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,6 +97,39 @@ def test_a_message_is_pulled_whole_and_confirmed(fleet: Fleet) -> None:
     assert asked.message.metadata.message_id == "the id on the wire"
     assert server.confirmed == [server.tree.object_id]
     assert len(server.parts) == 3 < MOST_OBJECTS
+
+
+@pytest.mark.parametrize("call", ["PullObject", "ConfirmMessageReceived"])
+def test_a_question_that_is_taken_back_while_it_is_fetched_is_none(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def refuse(status: int) -> Callable[[Any], Any]:
+        def say(_: Any) -> Any:
+            request = httpx.Request("POST", "https://server/")
+            told = httpx.Response(status, request=request)
+            raise httpx.HTTPStatusError("no", request=request, response=told)
+
+        return say
+
+    server = StandIn(instruction(carrying(b"hello")))
+    monkeypatch.setattr(server, call, refuse(410))
+    assert pulled(fleet, server) is None
+    monkeypatch.setattr(server, call, refuse(503))
+    with pytest.raises(httpx.HTTPStatusError):
+        fleet.pull()
+
+
+def test_the_deadline_is_the_objects_and_a_reply_lives_as_long_as_the_servers_message(
+    fleet: Fleet,
+) -> None:
+    message = instruction(carrying(b"hello"))
+    message.metadata.created_at = time.time()
+    server = StandIn(message)
+    server.outline.metadata.ttl = 3600.0
+    asked = pulled(fleet, server)
+    assert 50 < asked.seconds_left <= 60
+    reply = Message(carrying(b"reply"), reply_to=asked.message)
+    assert 3500 < reply.metadata.ttl <= 3600
 
 
 def test_a_reply_names_the_message_that_it_answers(fleet: Fleet) -> None:

@@ -10,11 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from flwr.app import Message
 
 from cairn_client import link_daemon
+from cairn_client.flower_private import Asked
 from cairn_client.link_daemon import Backoff, LinkDaemon
 from cairn_client.link_report import LinkStanding, link_standing
+from cairn_client.link_trouble import trouble_of
 from cairn_protocol.errors import InputError
 from cairn_protocol.messages import LARGEST_MESSAGE, Refusal, decode
 from cairn_server import fleet_gate
@@ -379,6 +383,130 @@ def test_a_server_that_refuses_is_not_stormed(
         with running(LinkDaemon(tmp_path)):
             time.sleep(3)
         assert 2 <= server.connections <= 6
+
+
+class Stop(threading.Event):
+    """A stop that notes how long it was waited for, does not wait, and is set after some waits."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+        self._most = most
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout or 0.0)
+        if len(self.waits) >= self._most:
+            self.set()
+        return self.is_set()
+
+
+class Refusing:
+    """A server that always has something to ask and takes a reply only when `takes` says so."""
+
+    def __init__(self, takes: Callable[[int], bool]) -> None:
+        self._takes = takes
+        self.pushed = 0
+
+    def __call__(self, *_: object) -> Refusing:
+        return self
+
+    def activate(self) -> int:
+        return 1
+
+    def beat(self) -> None: ...
+
+    def pull(self) -> Asked:
+        return Asked("query.round", b"x", Message.__new__(Message), time.time() + 60)
+
+    def push(self, asked: Asked, reply: bytes) -> None:
+        self.pushed += 1
+        if not self._takes(self.pushed):
+            request = httpx.Request("POST", "https://server/")
+            told = httpx.Response(500, request=request)
+            raise httpx.HTTPStatusError("no", request=request, response=told)
+
+    def close(self) -> None: ...
+
+
+def waits(
+    monkeypatch: pytest.MonkeyPatch, clinic: Path, team: Authority, server: Refusing, most: int
+) -> list[float]:
+    """How long the link waited, time after time."""
+    write_link(clinic, ("127.0.0.1", 1), team.ca)
+    monkeypatch.setattr(link_daemon, "Fleet", server)
+    stop = Stop(most)
+    daemon = LinkDaemon(clinic, stop)
+    monkeypatch.setattr(daemon._keeper, "forward", bytes)
+    daemon.run()
+    return stop.waits
+
+
+def test_a_push_that_always_fails_is_tried_ever_more_seldom(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, team: Authority
+) -> None:
+    """Though each pull before it brings a message."""
+    server = Refusing(lambda pushed: False)
+    waited = waits(monkeypatch, tmp_path, team, server, 12)
+    assert all(30 <= wait <= 60 for wait in waited[8:]), waited
+
+
+def test_a_reply_that_is_taken_ends_the_growing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, team: Authority
+) -> None:
+    server = Refusing(lambda pushed: pushed == 11)
+    waited = waits(monkeypatch, tmp_path, team, server, 13)
+    assert waited[9] >= 30
+    assert max(waited[10:12]) < 1
+
+
+class Beaten:
+    """A server whose answers to heartbeats are given; the last one again and again."""
+
+    def __init__(self, *good: bool) -> None:
+        self._good = list(good)
+        self.beats = 0
+
+    def beat(self) -> None:
+        self.beats += 1
+        if not (self._good.pop(0) if len(self._good) > 1 else self._good[0]):
+            raise OSError("the line is cut")
+
+
+@pytest.mark.parametrize("good", [(False, True), (True, False)])
+def test_a_heartbeat_that_fails_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, good: tuple[bool, bool]
+) -> None:
+    monkeypatch.setattr(link_daemon, "BEAT_SECONDS", 0.005)
+    server = Beaten(*good)
+    beats = link_daemon._Beats(server)  # type: ignore[arg-type]
+    end = time.monotonic() + 5
+    while server.beats < 4:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    beats.end()
+    if good[-1]:
+        beats.check()  # what was mended meanwhile costs no connection
+    else:
+        with pytest.raises(OSError, match="cut"):
+            beats.check()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "patient"),
+    [
+        (401, "not-enrolled", True),
+        (403, "server-refuses", True),
+        (409, "replaced", True),
+        (412, "server-busy", False),
+        (503, "server-busy", False),
+    ],
+)
+def test_only_who_is_not_known_is_told_to_join_again(status: int, code: str, patient: bool) -> None:
+    request = httpx.Request("POST", "https://server/")
+    response = httpx.Response(status, request=request)
+    told = trouble_of(httpx.HTTPStatusError("no", request=request, response=response), "server:1")
+    assert (told.code, told.patient) == (code, patient)
+    assert ("join" in told.hint) == (code == "not-enrolled")
 
 
 def test_waits_grow_to_a_cap_and_differ() -> None:
