@@ -107,10 +107,10 @@ def _sets(hidden: Withheld) -> tuple[Mask, Mask, Mask]:
     else:
         some = np.zeros((2 ** len(told), r), dtype=np.bool_)
         some[:, told] = np.arange(2 ** len(told))[:, None] >> np.arange(len(told)) & 1 > 0
-    reached = (some[:, :, None] & cells).any(axis=1)
+    reached: Mask = np.asarray((some[:, :, None] & cells).any(axis=1))
     beyond = (~some[:, :, None] & cells).any(axis=1)
     largest = reached & ~beyond & ~hidden.columns
-    closed: Mask = ~(reached & hidden.columns).any(axis=1)
+    closed = ~(reached & hidden.columns).any(axis=1)
     alone = np.eye(c, dtype=np.bool_)[~hidden.columns]
     rows = np.concatenate([some, some[closed], np.zeros((len(alone), r), dtype=np.bool_)])
     return cells, rows, np.concatenate([largest, reached[closed], alone])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cairn_models.percentages import in_per_cent
 from cairn_models.questions import build
 from cairn_models.questions.base import SumNoise
 from cairn_models.questions.retention import Retention
@@ -221,8 +222,8 @@ def test_a_curve_stops_where_too_few_are_left(sd):
         e = named(answer, name)
         assert (e.value, e.low, e.high, e.count) == (None,) * 4
         assert e.suppressed
-    assert named(answer, "kept-waiting-4").value == pytest.approx(100 * 249 / 299)
-    assert named(answer, "kept-dmhi_unguided-8").value == pytest.approx(80)
+    assert named(answer, "kept-waiting-4").value == pytest.approx(249 / 299)
+    assert named(answer, "kept-dmhi_unguided-8").value == pytest.approx(0.8)
     assert named(answer, "hazard_ratio-" + _pair(q)).value is not None  # from two intervals
     row = next(r for r in answer.tables[0].rows if r[:2] == ("waiting", 8.0))
     assert row[2:6] == (None,) * 4
@@ -275,6 +276,23 @@ def test_nothing_to_tell_is_an_answer_in_words_that_can_be_drawn(more, sd):
     assert all(s.startswith("Nothing can be said about") for s in answer.sentences)
     for figure in answer.figures:
         assert draw(figure, key="k").png
+
+
+def test_shares_are_kept_of_one_and_read_of_a_hundred():
+    q = question()
+    answer = q.estimate(EMPTY, total_of(q, FULL), NOISE)
+    units = {"kept": "share", "hazard": "share", "difference": "difference in share"}
+    shares = [e for e in answer.estimates if e.name.split("-")[0] in units]
+    for e in shares:
+        assert e.unit == units[e.name.split("-")[0]]
+        assert -1.0 <= e.value <= 1.0
+    assert {e.unit for e in answer.estimates if e not in shares} == {"", "weeks"}
+    shown = named(in_per_cent(answer), "kept-waiting-2")
+    assert (shown.value, shown.unit) == (100 * named(answer, "kept-waiting-2").value, "%")
+    assert answer.figures[0].series["waiting"]["middle"][:2] == (100.0, shown.value)
+    assert answer.tables[0].rows[1][3:6] == (shown.value, shown.low, shown.high)
+    gap = named(answer, f"difference-{ARMS[1]}-waiting").value
+    assert f"{-100 * gap:.1f} percentage points fewer were kept" in answer.sentences[0]
 
 
 def test_words_figures_and_numbers_at_risk():

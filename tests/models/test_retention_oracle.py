@@ -109,20 +109,18 @@ def test_the_programme_equals_statsmodels(clinics):
         for j, end in enumerate(ENDS):
             at = int(np.searchsorted(left.surv_times, j + 1, side="right")) - 1
             kept = answer[f"kept-{name}-{end}"]
-            assert kept.value == pytest.approx(100 * left.surv_prob[at], rel=1e-9)
-            assert kept.standard_error == pytest.approx(100 * left.surv_prob_se[at], rel=1e-9)
+            assert kept.value == pytest.approx(left.surv_prob[at], rel=1e-9)
+            assert kept.standard_error == pytest.approx(left.surv_prob_se[at], rel=1e-9)
             assert kept.noise_share == 0.0
             for key, cause in (("left", 0), ("completed", 1)):
                 at = int(np.searchsorted(both.times, j + 1, side="right")) - 1
                 found = answer[f"{key}-{name}-{end}"]
-                assert found.value == pytest.approx(100 * both.cinc[cause][at], rel=1e-9)
+                assert found.value == pytest.approx(both.cinc[cause][at], rel=1e-9)
                 # statsmodels' standard error is another approximation of the same variance
-                assert found.standard_error == pytest.approx(
-                    100 * both.cinc_se[cause][at], rel=0.02
-                )
+                assert found.standard_error == pytest.approx(both.cinc_se[cause][at], rel=0.02)
             at_risk = (place > j).sum()
             hazards.append(((place == j + 1) & (ending == LEFT)).sum() / at_risk)
-            assert answer[f"hazard-{name}-{end}"].value == pytest.approx(100 * hazards[-1])
+            assert answer[f"hazard-{name}-{end}"].value == pytest.approx(hazards[-1])
             assert kept.count == pytest.approx((place > j + 1).sum())
         steps = np.concatenate([[1.0], np.cumprod(1 - np.array(hazards))])
         area = np.trapezoid(steps, [0.0, *ENDS])
@@ -178,8 +176,8 @@ def test_hazards_are_those_of_a_saturated_discrete_time_logit(clinics):
         for j, end in enumerate(ENDS):
             found = answer[f"hazard-{name}-{end}"]
             row = k * len(ENDS) + j
-            assert found.value == pytest.approx(100 * fitted.predicted[row], rel=1e-6)
-            assert found.standard_error == pytest.approx(100 * fitted.se[row], rel=1e-6)
+            assert found.value == pytest.approx(fitted.predicted[row], rel=1e-6)
+            assert found.standard_error == pytest.approx(fitted.se[row], rel=1e-6)
     # one ratio for all intervals: grouped proportional hazards, by another estimator
     grouped = np.column_stack([np.eye(len(ENDS))[interval], of_arm])
     link = sm.families.links.CLogLog()
@@ -224,14 +222,14 @@ def test_three_ways_to_end_a_wait_equal_statsmodels(clinics):
             at = int(np.searchsorted(oracle.times, j + 1, side="right")) - 1
             for cause, key in enumerate(("stepped_up", "therapy_started", "lost")):
                 found = answer[f"{key}-{name}-{end}"]
-                assert found.value == pytest.approx(100 * oracle.cinc[cause][at], rel=1e-9)
+                assert found.value == pytest.approx(oracle.cinc[cause][at], rel=1e-9)
                 n = sum(arm == k)  # nobody is censored: a share of all
-                p = found.value / 100
-                assert found.standard_error == pytest.approx(100 * np.sqrt(p * (1 - p) / n))
+                p = found.value
+                assert found.standard_error == pytest.approx(np.sqrt(p * (1 - p) / n))
             at = int(np.searchsorted(free.surv_times, j + 1, side="right")) - 1
             found = answer[f"untouched-{name}-{end}"]
-            assert found.value == pytest.approx(100 * free.surv_prob[at], rel=1e-9)
-            assert found.standard_error == pytest.approx(100 * free.surv_prob_se[at], rel=1e-9)
+            assert found.value == pytest.approx(free.surv_prob[at], rel=1e-9)
+            assert found.standard_error == pytest.approx(free.surv_prob_se[at], rel=1e-9)
 
 
 @pytest.mark.parametrize("clinics", [1, 5, 20])
@@ -270,8 +268,8 @@ def test_deterioration_equals_statsmodels(clinics):
         for j, end in enumerate(ENDS):
             at = int(np.searchsorted(oracle.surv_times, j + 1, side="right")) - 1
             found = answer[f"deteriorated-{name}-{end}"]
-            assert found.value == pytest.approx(100 * (1 - oracle.surv_prob[at]), rel=1e-9)
-            assert found.standard_error == pytest.approx(100 * oracle.surv_prob_se[at], rel=1e-9)
+            assert found.value == pytest.approx(1 - oracle.surv_prob[at], rel=1e-9)
+            assert found.standard_error == pytest.approx(oracle.surv_prob_se[at], rel=1e-9)
             assert found.count == pytest.approx((place > j + 1).sum())
 
 
@@ -316,4 +314,4 @@ def test_measurement_equals_the_published_retention(clinics):
     for arm in ("TAU", "BtheB"):
         for month, left in zip(visits[1:], published[arm][1:], strict=True):
             kept = by_name(answer)[f"kept-{arm}-{month}"]
-            assert kept.value == pytest.approx(100 * left / published[arm][0], rel=1e-9)
+            assert kept.value == pytest.approx(left / published[arm][0], rel=1e-9)

@@ -158,8 +158,7 @@ def test_a_landmark_s_rates_and_curves_are_those_of_the_people_in_it() -> None:
         share = float((last[people] >= 8).mean())
         told = next(e for e in courses.estimates if e.name == f"kept-{word}-8")
         assert told.value is not None
-        scale = 100 if told.unit == "%" else 1
-        assert told.value == pytest.approx(scale * share, rel=1e-6)
+        assert told.value == pytest.approx(share, rel=1e-6)
 
 
 @cache

@@ -229,7 +229,7 @@ def test_an_answer_says_who_deteriorated_and_compares_arms():
     q = question(arms=ARMS[::2])
     answer = q.estimate(EMPTY, total_of(q, [WAITING, GUIDED]), SumNoise(0.0))
     free = np.prod([1 - d / n for d, n in ((4, 500), (5, 486), (6, 472), (7, 454))])
-    assert named(answer, "deteriorated-waiting-8").value == pytest.approx(100 * (1 - free))
+    assert named(answer, "deteriorated-waiting-8").value == pytest.approx(1 - free)
     gap, standing, hazard = answer.sentences
     assert "fewer had deteriorated than of people waiting" in gap
     assert standing.startswith("By week 8, 5 % of people waiting had reliably deteriorated. By")
@@ -253,8 +253,8 @@ def test_an_answer_on_stepping_up_shows_every_cause_and_they_add_up():
             named(answer, f"{key}-waiting-{end:g}").value
             for key in ("stepped_up", "therapy_started", "lost", "untouched")
         ]
-        assert sum(shares) == pytest.approx(100)
-    at_8 = np.array(STEPPED[:12]).reshape(4, 3).sum(axis=0) / 5  # of 500, in per cent
+        assert sum(shares) == pytest.approx(1)
+    at_8 = np.array(STEPPED[:12]).reshape(4, 3).sum(axis=0) / 500
     assert [named(answer, f"{k}-waiting-8").value for k in q.ways.causes] == pytest.approx(at_8)
     assert answer.sentences[1].startswith(
         "By week 8, 3 % of people waiting had been moved to more intensive care or referred "
@@ -267,11 +267,11 @@ def test_an_answer_on_stepping_up_shows_every_cause_and_they_add_up():
         "People lost to measurement",
     ]
     lost = answer.figures[2]
-    assert lost.series["waiting"]["middle"][4] == pytest.approx(at_8[2])
+    assert lost.series["waiting"]["middle"][4] == pytest.approx(100 * at_8[2])
     assert lost.y_range == (0.0, 40.0)  # 29 % by week 12, and its interval
     assert named(answer, "difference_therapy_started-dmhi_guided-waiting").value == 0.0
-    curve = [100.0] + [named(answer, f"untouched-waiting-{e:g}").value for e in q.grid.ends]
-    area = np.trapezoid(curve, [0, *q.grid.ends]) / 100
+    curve = [1.0] + [named(answer, f"untouched-waiting-{e:g}").value for e in q.grid.ends]
+    area = np.trapezoid(curve, [0, *q.grid.ends])
     assert named(answer, "mean-waiting").value == pytest.approx(area)
     assert draw(answer.figures[1], key="k").png
 
@@ -360,8 +360,8 @@ def test_synthetic_clinics_tell_what_their_records_hold():
     had = rows.filter(pl.col("time") <= 8).join(people, on="patient", how="semi").height
     share = named(answer, "stepped_up-waiting-8")
     lost = named(answer, "lost-waiting-8").value
-    assert 0.5 * had / people.height < share.value / 100 <= had / people.height
-    assert 5 < lost < 60
+    assert 0.5 * had / people.height < share.value <= had / people.height
+    assert 0.05 < lost < 0.6
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cairn_models.answers import Answer
 from cairn_models.life_table import LifeTable
+from cairn_models.percentages import estimate_in_per_cent
 from cairn_models.questions.timed_estimates import (
     UNREADABLE,
     Curves,
@@ -50,7 +51,7 @@ def _sentences(frame: Frame, curves: tuple[Curves, ...]) -> Iterator[str]:
 
 
 def _gap(frame: Frame, curves: tuple[Curves, ...], arm: int) -> Iterator[str]:
-    gap = difference(frame, curves, arm)
+    gap = estimate_in_per_cent(difference(frame, curves, arm))
     if gap.value is None or gap.low is None or gap.high is None:
         return
     side = 1.0 if gap.value >= 0 else -1.0
@@ -81,7 +82,7 @@ def _shares(frame: Frame, own: Curves) -> dict[str, str]:
     """Every curve at the named time, by key, as '12 %'."""
     told = {frame.words.key: own.main, **{key: f for key, _, f in own.beside(frame.words)}}
     shares = {key: share_at(own, fitted, frame.named).value for key, fitted in told.items()}
-    return {key: f"{value:.0f} %" for key, value in shares.items() if value is not None}
+    return {key: f"{100.0 * value:.0f} %" for key, value in shares.items() if value is not None}
 
 
 def _one(value: float) -> str:

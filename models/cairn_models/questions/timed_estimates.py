@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal
 
-from cairn_models.answers import Estimate
+from cairn_models.answers import SHARE, SHARE_GAP, Estimate
 from cairn_models.life_table import (
     REACH,
     Fitted,
@@ -30,7 +30,6 @@ from cairn_models.questions.timed_words import Words
 
 UNREADABLE: Final = "too few people are still there to tell through the noise"
 TOO_FEW_EVENTS: Final = "too few people had it to tell a ratio"
-POINTS: Final = "percentage points"
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def difference(frame: Frame, curves: tuple[Curves, ...], arm: int) -> Estimate:
     """The main curve of `arm` at the named time, minus the reference's."""
     fitted = minus(curves[arm].main, curves[frame.reference].main)
     said = f"{frame.words.at} {frame.at(frame.named)}"
-    blank = Estimate("difference-", f"{frame.against(arm)}, {said}", None, unit=POINTS)
+    blank = Estimate("difference-", f"{frame.against(arm)}, {said}", None, unit=SHARE_GAP)
     return _difference(frame, curves, arm, blank, fitted)
 
 
@@ -153,17 +152,17 @@ def ratio(frame: Frame, curves: tuple[Curves, ...], arm: int) -> Estimate:
 
 
 def share_at(own: Curves, fitted: Fitted, place: int, blank: Estimate | None = None) -> Estimate:
-    """`blank` with the share at the end `place`, in per cent; suppressed where unreadable."""
-    blank = blank or Estimate("", "", None, unit="%")
+    """`blank` with the share at the end `place`; suppressed where unreadable."""
+    blank = blank or Estimate("", "", None, unit=SHARE)
     if not fitted.readable[place]:
         return replace(blank, suppressed=UNREADABLE)
     at_risk = own.table.at_risk
     low, high = share_interval(fitted, at_risk[:-1], at_risk[:1])
     return replace(
-        _filled(blank, fitted, place, float(at_risk[place + 1]), scale=100.0),
-        value=100.0 * min(max(float(fitted.value[place]), 0.0), 1.0),
-        low=100.0 * float(low[place]),
-        high=100.0 * float(high[place]),
+        _filled(blank, fitted, place, float(at_risk[place + 1])),
+        value=min(max(float(fitted.value[place]), 0.0), 1.0),
+        low=float(low[place]),
+        high=float(high[place]),
     )
 
 
@@ -172,7 +171,7 @@ def _other_differences(frame: Frame, curves: tuple[Curves, ...], arm: int) -> It
     own, theirs = (curves[k].beside(frame.words) for k in (arm, frame.reference))
     for (key, said, fitted), (_, _, reference) in zip(own, theirs, strict=True):
         label = f"{frame.against(arm)}, {said} {frame.at(frame.named)}"
-        blank = Estimate(f"difference_{key}-", label, None, unit=POINTS)
+        blank = Estimate(f"difference_{key}-", label, None, unit=SHARE_GAP)
         yield _difference(frame, curves, arm, blank, minus(fitted, reference))
 
 
@@ -182,7 +181,7 @@ def _difference(
     """`blank`, whose name lacks the arms, with the difference at the named time."""
     blank = replace(blank, name=blank.name + frame.pair(arm))
     count = _fewer(curves, frame.named + 1, arm, frame.reference)
-    return _filled(blank, fitted, frame.named, count, scale=100.0)
+    return _filled(blank, fitted, frame.named, count)
 
 
 def _of_arm(frame: Frame, curves: tuple[Curves, ...], arm: int) -> Iterator[Estimate]:
@@ -196,7 +195,7 @@ def _of_arm(frame: Frame, curves: tuple[Curves, ...], arm: int) -> Iterator[Esti
     for key, said, fitted in kinds:
         for place, end in enumerate(frame.ends):
             label = f"{name}: {said} {frame.at(place)}"
-            blank = Estimate(f"{key}-{name}-{end:g}", label, None, unit="%")
+            blank = Estimate(f"{key}-{name}-{end:g}", label, None, unit=SHARE)
             yield share_at(own, fitted, place, blank)
     label = f"{name}: {words.mean} until {frame.at(-1)}"
     blank = Estimate(f"mean-{name}", label, None, unit=f"{frame.unit}s")
@@ -212,13 +211,11 @@ def _cut(e: Estimate, lowest: float, highest: float) -> Estimate:
     return replace(e, value=value, low=low, high=high)
 
 
-def _filled(
-    blank: Estimate, fitted: Fitted, place: int, count: float, *, scale: float = 1.0
-) -> Estimate:
+def _filled(blank: Estimate, fitted: Fitted, place: int, count: float) -> Estimate:
     """`blank` with a fitted number and its normal interval; suppressed if unreadable."""
     if not fitted.readable[place]:
         return replace(blank, suppressed=UNREADABLE)
-    middle, error = scale * float(fitted.value[place]), scale * float(fitted.standard_error[place])
+    middle, error = float(fitted.value[place]), float(fitted.standard_error[place])
     return replace(
         blank,
         value=middle,

@@ -8,10 +8,10 @@ from typing import Final
 
 import numpy as np
 
-from cairn_models.answers import Cell, Course, Estimate, Forest, Table
+from cairn_models.answers import SHARE_GAP, Cell, Course, Estimate, Forest, Table
 from cairn_models.life_table import Fitted
+from cairn_models.percentages import READ, estimate_in_per_cent
 from cairn_models.questions.timed_estimates import (
-    POINTS,
     UNREADABLE,
     Curves,
     Frame,
@@ -34,8 +34,8 @@ def table_of(frame: Frame, curves: tuple[Curves, ...], *, noised: bool) -> Table
         others = [fitted for _, _, fitted in own.beside(frame.words)]
         for place, count in enumerate(shown):
             at = place - 1
-            main = share_at(own, own.main, at) if place else Estimate("", "", None)
-            parts = [share_at(own, f, at).value if place else None for f in (own.hazards, *others)]
+            main = _per_cent(own, own.main, at) if place else Estimate("", "", None)
+            parts = [_per_cent(own, f, at).value if place else None for f in (own.hazards, *others)]
             told = (main.value, main.low, main.high, *parts)
             time = frame.ends[at] if place else 0.0
             rows.append((name, time, count, *told, UNREADABLE if count is None else ""))
@@ -78,7 +78,7 @@ def figures(
         found += [
             Forest(
                 title=f"Difference in people {words.at} {frame.at(frame.named)}{label}",
-                x_label=f"difference, {POINTS}",
+                x_label=f"difference, {READ[SHARE_GAP]}",
                 estimates=gaps,
                 better=words.better,
             ),
@@ -91,6 +91,11 @@ def figures(
             ),
         ]
     return tuple(found)
+
+
+def _per_cent(own: Curves, fitted: Fitted, place: int) -> Estimate:
+    """The share at the end `place`, as a reader sees it."""
+    return estimate_in_per_cent(share_at(own, fitted, place))
 
 
 def _bare(frame: Frame, e: Estimate, arm: int) -> Estimate:
@@ -114,7 +119,7 @@ def _course(
     """Steps from a public start; what cannot be told is NaN, which is not drawn."""
     series, at_risk, highest = {}, {}, 0.0
     for name, (own, fitted, start) in lines.items():
-        told = [share_at(own, fitted, place) for place in range(len(frame.ends))]
+        told = [_per_cent(own, fitted, place) for place in range(len(frame.ends))]
         rows = [(e.value, e.low, e.high) for e in told]
         points = np.array([[math.nan if v is None else v for v in row] for row in rows])
         with_start = np.vstack([np.full(3, 100 * start), points]).T
