@@ -10,6 +10,7 @@ mapping.toml    which file and column holds what (see `cairn_client.readers`)
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -117,9 +118,19 @@ class ClinicFolder:
         """Where the quarters are kept under which patients were charged; made with the ledger."""
         return self.state / PINS
 
-    def read(self, instruments: tuple[Instrument, ...] = (), day: date | None = None) -> Import:
-        """The records of who consents on `day` (None: today), with what was found wrong."""
-        return read_clinic(self.path, instruments=instruments, day=day)
+    def read(
+        self,
+        instruments: tuple[Instrument, ...] = (),
+        day: date | None = None,
+        brought: Collection[str] = (),
+    ) -> Import:
+        """The records of who consents on `day` (None: today), with what was found wrong.
+
+        Args:
+            instruments: of a study's own.
+            brought: names of instruments that are no fault of the mapping: other studies' own.
+        """
+        return read_clinic(self.path, instruments=instruments, day=day, brought=brought)
 
 
 def _known_identity(file: Path) -> Identity:

@@ -370,7 +370,6 @@ def test_bundles_and_lines_are_read_alike(tmp_path: Path) -> None:
         '[scores]\nfile = "s.csv"\npatient = "p"\nweek = "w"\ninstrument = "i"\nvalue = "v"\n',
         '[patients]\nfile = "p.csv"\npatient = "p"\n',
         '[consent]\nfile = "c.csv"\npatient = "p"\n',
-        '[fhir.codes]\nX = "NO-SUCH"\n',
     ],
 )
 def test_mappings_that_contradict_themselves(extra: str, tmp_path: Path) -> None:

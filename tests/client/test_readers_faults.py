@@ -193,6 +193,7 @@ def test_every_fault_has_a_case() -> None:
     lines = {"rows-in-quotes"}  # test_readers_lines.py
     items = {"total-without-items", "total-disagrees"}  # test_readers_items.py
     decimal = {"decimal-point"}  # test_readers.py
+    decimal |= {"instrument-of-a-study"}  # test_study_instruments.py
     consent = {"consent-backwards", "row-sensitive"}  # test_consent.py
     consent |= {"consent-damaged"}  # test_consent_damage.py
     resources = {"resource-too-long", "resource-too-deep", "not-json"}  # test_fhir_hostile.py

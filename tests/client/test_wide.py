@@ -111,7 +111,6 @@ def test_items_side_by_side_make_totals_and_a_stated_total_is_compared(tmp_path:
         ("", '"a" = { instrument = "PHQ-9", week = 4 }\n"b" = { instrument = "GAD-7", date = "d" }',
          "every column"),
         ('week = "w"\nvalue = "a"', '"a" = "PHQ-9"', "none of value"),
-        ('week = "w"', '"a" = "PHQ-99"', "PHQ-99"),
     ],
 )  # fmt: skip
 def test_a_mapping_that_contradicts_itself_is_refused(

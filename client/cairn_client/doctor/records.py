@@ -36,7 +36,7 @@ def records(site: Site) -> Iterator[Finding]:
             yield unchecked("records.mapping-missing", made)
         return
     try:
-        files = _files(site.path)
+        files, named = _mapped(site.path)
     except InputError as error:
         if isinstance(error.__context__, PermissionError):
             yield unchecked("records.mapping", "only the keeper's user may read mapping.toml")
@@ -44,6 +44,12 @@ def records(site: Site) -> Iterator[Finding]:
             yield refused(error)
         return
     yield ok("records.mapping", "mapping.toml is understood")
+    if named:
+        yield unchecked(
+            "records.instruments",
+            f"mapping.toml names {', '.join(named)}, which Cairn does not know: only a study that "
+            "brings it shows whether the name is right",
+        )
     newest = 0.0
     for file in files:
         try:
@@ -63,13 +69,17 @@ def records(site: Site) -> Iterator[Finding]:
     yield _imported(site.state / SEALED, newest)
 
 
-def _files(folder: Path) -> list[Path]:
-    """What the mapping names. Polars and torch are not loaded before somebody asks."""
+def _mapped(folder: Path) -> tuple[list[Path], list[str]]:
+    """The files and the instruments that the mapping names, of these only what Cairn does not know.
+
+    Polars and torch are not loaded before somebody asks.
+    """
     from cairn_client.readers.mapping import ClinicMapping, known_instruments  # noqa: PLC0415
 
-    mapping = ClinicMapping.read(folder, known_instruments(()))
+    mapping = ClinicMapping.parse(folder)
     names = {str(getattr(table, "file", "")) for table in mapping.tables().values()}
-    return [folder / name for name in sorted(names - {""})]
+    unknown = mapping.named_instruments() - set(known_instruments(()))
+    return [folder / name for name in sorted(names - {""})], sorted(unknown)
 
 
 def _age(days: float) -> Finding:

@@ -9,7 +9,7 @@ that may be a withdrawal: whom else it names is out, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from cairn_client.readers.findings import Findings
 from cairn_client.readers.imported import Import
 from cairn_client.readers.item_nine import no_item_nine
 from cairn_client.readers.long_tables import Clock
-from cairn_client.readers.mapping import ClinicMapping, known_instruments
+from cairn_client.readers.mapping import MAPPING_FILE, ClinicMapping, known_instruments
 from cairn_client.readers.measures import check_engagement, check_wearables
 from cairn_client.readers.omop.source import with_omop
 from cairn_client.readers.patients import check_patients
@@ -46,6 +46,7 @@ def read_clinic(
     *,
     instruments: Iterable[Instrument | CustomInstrument] = (),
     day: date | None = None,
+    brought: Collection[str] = (),
 ) -> Import:
     """The records in `folder`, each fault named with file, row and remedy, the faulty rows aside.
 
@@ -53,18 +54,19 @@ def read_clinic(
         folder: holds `mapping.toml` and the files that it names.
         instruments: the study's own instruments beside Cairn's.
         day: on which consent must stand; None: today.
+        brought: names of instruments that other studies are known to bring.
 
     Raises:
         InputError: the mapping, a file or a column is missing or cannot be used as a whole.
     """
     known = known_instruments(instruments)
-    mapping = ClinicMapping.read(Path(folder), known)
+    mapping = ClinicMapping.parse(Path(folder))
     source: Source = ClinicFiles(Path(folder), mapping)
     if mapping.omop is not None:
         mapping, source = with_omop(Path(folder), mapping, source)
     if mapping.fhir is not None:
         mapping, source = with_fhir(Path(folder), mapping, source, known)
-    return read_source(source, mapping, known, day)
+    return read_source(source, mapping, known, day, brought)
 
 
 def read_source(
@@ -72,9 +74,14 @@ def read_source(
     mapping: ClinicMapping,
     known: Mapping[str, Instrument],
     day: date | None = None,
+    brought: Collection[str] = (),
 ) -> Import:
     """The import of any source of raw tables: all that follows the reading is here."""
     findings = Findings()
+    elsewhere = mapping.named_instruments() - set(known)
+    listed = ", ".join(sorted(known))
+    for name in sorted(elsewhere - set(brought)):
+        findings.add("instrument-of-a-study", MAPPING_FILE, instrument=name, known=listed)
     raw = {name: source.table(name, findings) for name in mapping.tables()}
     if mapping.scores is not None and mapping.scores.wide and (wide := raw["scores"]) is not None:
         raw["scores"], long = long_of(wide, mapping.scores, mapping.decimal)
@@ -89,7 +96,7 @@ def read_source(
         findings.tallies[f"{name} rows read"] = table.frame.height
         if name != "patients":
             sheets[name] = (without_sensitive(table, sheet), sheet)
-    records, nine = _checked(sheets, mapping, known)
+    records, nine = _checked(sheets, mapping, known, elsewhere)
     consent = consent_of(sheets, mapping, records).without(damaged)
     out = left_out(sheets, consent, records, day or date.today(), damaged)
     if out.height:
@@ -117,6 +124,7 @@ def _checked(
     sheets: Sheets,
     mapping: ClinicMapping,
     known: Mapping[str, Instrument],
+    elsewhere: Collection[str],
 ) -> tuple[Records, pl.DataFrame]:
     clock = Clock(
         "month" if mapping.scores is not None and mapping.scores.month is not None else "week",
@@ -138,7 +146,15 @@ def _checked(
     nine = no_item_nine()
     if mapping.scores is not None and "scores" in sheets:
         raw, sheet = sheets["scores"]
-        scores, nine = check_scores(raw, mapping.scores, known, entries, clock=clock, sheet=sheet)
+        scores, nine = check_scores(
+            raw,
+            mapping.scores,
+            known,
+            entries,
+            clock=clock,
+            sheet=sheet,
+            elsewhere=elsewhere,
+        )
     if mapping.engagement is not None and "engagement" in sheets:
         raw, sheet = sheets["engagement"]
         engagement = check_engagement(raw, mapping.engagement, entries, clock, sheet)

@@ -124,6 +124,13 @@ FAULTS: Final[dict[str, Fault]] = {
         'if it is your code for an instrument that Cairn knows, add {quoted} = "its name" to '
         "[scores.codes] in mapping.toml; if no study needs it, add {quoted} to scores.ignore",
     ),
+    "instrument-of-a-study": Fault(
+        "the mapping names {instrument}, which is no instrument of Cairn's: its scores are kept "
+        "only for a study that brings it",
+        "nothing to do if a study here does; if the name is mistyped, mend it in mapping.toml: "
+        "Cairn's are {known}",
+        False,
+    ),
     "measure-missing": Fault("the row names no measure", "fill in the column {column}"),
     "measure-unknown": Fault(
         "the measure is not one of Cairn's",

@@ -266,7 +266,7 @@ class Wearables(_Timed):
 
 
 class ClinicMapping(_Part):
-    """A parsed mapping. Build it with `ClinicMapping.read`."""
+    """A parsed mapping. Build it with `ClinicMapping.parse`."""
 
     cairn: Literal[1]
     synthetic: bool = False
@@ -323,25 +323,12 @@ class ClinicMapping(_Part):
         return {n: t for n in TABLES if (t := getattr(self, n)) is not None}
 
     @classmethod
-    def read(cls, folder: Path, known: Mapping[str, Instrument]) -> ClinicMapping:
-        """The mapping in `folder`, its codes checked against the `known` instruments.
+    def parse(cls, folder: Path) -> ClinicMapping:
+        """The mapping in `folder`, whichever instruments it names: some only a study knows.
 
         Raises:
             InputError: missing, not TOML, or a setting is unknown, missing or out of range.
         """
-        mapping = cls.parse(folder)
-        unknown = sorted(mapping.named_instruments() - set(known))
-        if unknown:
-            raise _unusable(
-                folder / MAPPING_FILE,
-                f"{', '.join(map(repr, unknown))} is no instrument that Cairn or the study"
-                f" knows ({', '.join(sorted(known))})",
-            )
-        return mapping
-
-    @classmethod
-    def parse(cls, folder: Path) -> ClinicMapping:
-        """The mapping in `folder`, whichever instruments it names; otherwise as `read`."""
         path = folder / MAPPING_FILE
         source = read_bounded(path, LARGEST_MAPPING)
         try:

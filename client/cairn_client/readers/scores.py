@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import polars as pl
@@ -29,10 +29,21 @@ def check_scores(
     *,
     clock: Clock,
     sheet: Sheet,
+    elsewhere: Collection[str] = (),
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(`Records.scores`, sorted by patient, instrument and time; `ITEM_NINE`)."""
+    """(`Records.scores`, sorted by patient, instrument and time; `ITEM_NINE`).
+
+    Args:
+        elsewhere: instruments that the mapping names and only a study knows, whose range is
+            missing here: their rows are counted and left out.
+    """
     frame = known_patients(raw.frame, entries, sheet)
-    frame = _with_instruments(frame, spec, known, sheet)
+    frame = _with_instruments(frame, spec, {*known, *elsewhere}, sheet)
+    of_a_study = pl.col("instrument").is_in([*elsewhere])
+    sheet.findings.tallies["scores of instruments that only a study knows"] += frame.filter(
+        of_a_study
+    ).height
+    frame = frame.filter(~of_a_study)
     frame = with_time(frame, clock, spec.date_format, sheet)
     frame = with_number(frame, "value", clock.decimal, sheet)
     items = frame.head(0)
@@ -64,7 +75,7 @@ def _within_range(frame: pl.DataFrame, instrument: Instrument, sheet: Sheet) -> 
 
 
 def _with_instruments(
-    frame: pl.DataFrame, spec: Scores, known: Mapping[str, Instrument], sheet: Sheet
+    frame: pl.DataFrame, spec: Scores, known: Collection[str], sheet: Sheet
 ) -> pl.DataFrame:
     """`frame` with `instrument` in Cairn's names; ignored ones dropped, unknown ones set aside."""
     if spec.instrument_is is not None:

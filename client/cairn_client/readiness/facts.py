@@ -6,7 +6,7 @@ that nobody who looks needs a record.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -129,12 +129,15 @@ def readiness(
     read: Import,
     studies: Sequence[Study] | None,
     day: date,
+    *,
+    read_for: Callable[[Study], Import | None] | None = None,
 ) -> Readiness:
     """The facts of what was read for the clinic called `name`.
 
     Args:
         data: what kind it is, by the clinic's own word (`ClinicConfig.data`).
         studies: those that the clinic has approved; None: not known.
+        read_for: what was read with a study's own instruments; None: `read` is all there is.
     """
     records = read.records
     return Readiness(
@@ -158,7 +161,7 @@ def readiness(
             free_text_cells=read.counts.get("variable-free-text", 0),
             free_text=tuple(name for name, _ in free_text_variables(read)),
         ),
-        studies=None if studies is None else study_fits(read, studies),
+        studies=None if studies is None else study_fits(read, studies, read_for),
         faults=fault_rows(read),
         aside=read.quarantine.height,
         tallies=dict(read.tallies),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,12 +90,26 @@ def consent_counts(read: Import) -> Mapping[str, int]:
     return {k.removeprefix(prefix): n for k, n in read.tallies.items() if k.startswith(prefix)}
 
 
-def study_fits(read: Import, studies: Sequence[Study]) -> tuple[StudyFit, ...]:
-    """How the clinic's records meet what each study asks for."""
-    return tuple(_fit(read.records, study) for study in studies)
+def study_fits(
+    read: Import,
+    studies: Sequence[Study],
+    read_for: Callable[[Study], Import | None] | None = None,
+) -> tuple[StudyFit, ...]:
+    """How the clinic's records meet what each study asks for.
+
+    Args:
+        read: without any study's own instruments.
+        read_for: with those of one study; None, or where it gives None: they were not read.
+    """
+    reads = [None if read_for is None else read_for(study) for study in studies]
+    return tuple(
+        _fit((own or read).records, study, whole=own is not None or not study.instruments)
+        for study, own in zip(studies, reads, strict=True)
+    )
 
 
-def _fit(records: Records, study: Study) -> StudyFit:
+def _fit(records: Records, study: Study, *, whole: bool) -> StudyFit:
+    """How `records` meet it; `whole`: the scores of its own instruments are among them."""
     cohort = study.cohort
     windowed = cohort.entry_from is not None or cohort.entry_until is not None
     people = records.patients
@@ -111,7 +125,9 @@ def _fit(records: Records, study: Study) -> StudyFit:
         faults.append(f"{undated} patients have no date of entry and are not in the study")
     outcome = inside.scores.filter(pl.col("instrument") == study.outcome.instrument)
     scored = outcome["patient"].n_unique()
-    if len(inside) and not scored:
+    if not whole and study.outcome.instrument in {i.name for i in study.instruments}:
+        faults.append(f"scores of {study.outcome.instrument} are read when its first run is opened")
+    elif len(inside) and not scored:
         faults.append(f"nobody has a score of {study.outcome.instrument}")
     known = set(people["arm"].drop_nulls().to_list())
     absent = [arm for arm in cohort.arms if arm not in known]
