@@ -5,7 +5,8 @@
 I1  The same files on the same day give the same digest; then nothing is written.
 I2  An import that would lose more than the clinic allows is refused until a person accepts it, and
     what was kept stays. People whom refused files leave out (withdrawn, sensitive programme) go
-    from the store all the same: a fault in an export never keeps anybody in.
+    from the store all the same: a fault in an export never keeps anybody in. Where files cannot be
+    read, those that say who is out are read alone; if they cannot be either, the refusal says so.
 I3  The list of rows that were set aside is written whatever becomes of the import.
 
 The loss is judged over all patients, so whether an import passes depends on everybody: it decides
@@ -19,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import polars as pl
 
@@ -29,12 +30,19 @@ from cairn_client.free_text import check_no_free_text
 from cairn_client.loss import Loss, check_loss, losses
 from cairn_client.manifest import Manifest, Own
 from cairn_client.readers import QUARANTINE_FILE, Import
+from cairn_client.readers.leaving import read_leaving
 from cairn_client.record_pack import TABLES, Kept, digest
 from cairn_client.record_store import RecordStore
 from cairn_client.source_digest import source_digest
-from cairn_protocol.errors import CairnError
+from cairn_models.questions.base import instrument_of
+from cairn_protocol.errors import CairnError, InputError
+from cairn_protocol.study import Study
 
 log = logging.getLogger("cairn.keeper")
+
+STAYED: Final = (
+    "until then who has withdrawn by these files is still in what is kept: they could not be read"
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,11 @@ class Reading:
     source: bytes
     reads: tuple[Import, ...]
     lost: tuple[Loss, ...]
+
+    def of(self, study: Study) -> Import | None:
+        """The read with this study's own instruments; None: there is none."""
+        own = own_instruments(study)
+        return self.reads[self.sets.index(own)] if own in self.sets else None
 
     @property
     def gone(self) -> tuple[Loss, ...]:
@@ -111,7 +124,27 @@ def import_records(
     """
     store = RecordStore(clinic.state, clinic.identity())
     with store.importing():
-        return keep(clinic, store, read_files(clinic, store, own, day), accept_loss=accept_loss)
+        reading = read_to_keep(clinic, store, own, day)
+        return keep(clinic, store, reading, accept_loss=accept_loss)
+
+
+def own_instruments(study: Study) -> Own:
+    """The instruments that the study brings, by which its records are kept."""
+    return tuple(instrument_of(study, i.name) for i in study.instruments)
+
+
+def read_to_keep(
+    clinic: ClinicFolder, store: RecordStore, own: Own = (), day: date | None = None
+) -> Reading:
+    """As `read_files`; where that fails, those who are out go from what is kept (I2).
+
+    Raises:
+        InputError: a file, the mapping or the store cannot be used.
+    """
+    try:
+        return read_files(clinic, store, own, day)
+    except InputError as error:
+        raise _unread(clinic, store, day, error) from None
 
 
 def read_files(
@@ -126,7 +159,8 @@ def read_files(
     known = before.sets if before else ((),)
     sets = known if own in known else (*known, own)
     source = source_digest(clinic.path)
-    reads = tuple(clinic.read(instruments, day) for instruments in sets)
+    brought = {instrument.name for instruments in sets for instrument in instruments}
+    reads = tuple(clinic.read(instruments, day, brought) for instruments in sets)
     return Reading(before, sets, source, reads, tuple(_lost(store, known, reads)))
 
 
@@ -139,7 +173,7 @@ def keep(
     try:
         reading.check(clinic.config.loss_limit, accept_loss=accept_loss)
     except CairnError:
-        _without(clinic, store, before, reads[0].left_out)  # I2
+        _without(clinic, store, before, pl.concat([read.left_out for read in reads]))  # I2
         raise
     kept = [Kept.of(read) for read in reads]
     manifest = Manifest(
@@ -164,6 +198,27 @@ def _lost(store: RecordStore, sets: Sequence[Own], reads: Sequence[Import]) -> l
         if (old := store.kept(own)) is not None:
             found += losses(old, Kept.of(read), read.left_out)
     return found
+
+
+def _unread(
+    clinic: ClinicFolder, store: RecordStore, day: date | None, error: InputError
+) -> InputError:
+    """The refusal of files that cannot be read, after what they say of who is out (I2)."""
+    before = store.manifest()
+    if before is None:
+        return error
+    kept = [kept for own in before.sets if (kept := store.kept(own)) is not None]
+    everyone = pl.concat([one.records.patients["patient"] for one in kept]).unique().sort()
+    try:
+        found = read_leaving(clinic.path, everyone, day)
+        _without(clinic, store, before, found.left_out)
+        if found.whole:
+            return error
+    except InputError as another:
+        log.error("who has withdrawn could not be taken from what is kept: %s", another.code)
+    hint = f"{error.hint}; {STAYED}" if error.hint else STAYED
+    code = error.code.removeprefix(f"{InputError.family}.")
+    return InputError(error.what, code=code, why=error.why, hint=hint)
 
 
 def _without(

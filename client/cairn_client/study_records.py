@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from datetime import date
 
 from cairn_client.clinic_folder import ClinicFolder
-from cairn_client.importing import import_records
+from cairn_client.importing import import_records, own_instruments
 from cairn_client.manifest import Own
 from cairn_client.readers import Import
 from cairn_client.record_pack import Kept
 from cairn_client.record_store import RecordStore, Stamp
-from cairn_models.questions.base import instrument_of
 from cairn_models.records import Records
 from cairn_protocol.errors import InputError, OurFault, PolicyRefusal
 from cairn_protocol.study import Study
@@ -62,7 +61,7 @@ class StudyRecords:
         Raises:
             InputError: a file or the mapping cannot be used at all.
         """
-        own, day, stamp = _own(study), self._today(), self._store.stamp
+        own, day, stamp = own_instruments(study), self._today(), self._store.stamp
         read = self._clinic.read(own, day)
         kept = Kept(read.records, read.consent)
         self._ahead[study.digest] = _Cohort(study.digest, own, kept, stamp, day)
@@ -122,7 +121,7 @@ class StudyRecords:
         Raises:
             InputError: there is nothing that could be read.
         """
-        own, day = _own(study), self._today()
+        own, day = own_instruments(study), self._today()
         manifest = self._store.manifest()
         if manifest is None:
             return self._clinic.read(own, day).records, "the files; nothing was imported yet"
@@ -146,7 +145,7 @@ class StudyRecords:
 
     def _imported(self, study: Study) -> _Cohort:
         """The newest import, with a study's own instruments; made where there is none with them."""
-        own = _own(study)
+        own = own_instruments(study)
         # The stamp first: an import between the two is then looked at again, and not overlooked.
         stamp, kept = self._store.stamp, self._store.kept(own)
         if kept is None:
@@ -181,10 +180,6 @@ class StudyRecords:
         if self._store.manifest() is None:
             raise _taken_away()
         return Kept.of(self._clinic.read(own, day))
-
-
-def _own(study: Study) -> Own:
-    return tuple(instrument_of(study, i.name) for i in study.instruments)
 
 
 def _taken_away() -> InputError:

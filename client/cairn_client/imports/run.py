@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from cairn_client.clinic_folder import ClinicFolder
-from cairn_client.importing import Imported, Reading, keep, read_files
+from cairn_client.importing import Imported, Reading, keep, read_files, read_to_keep
 from cairn_client.imports.found import Found, ImportLine, Outcome
 from cairn_client.imports.store import ImportFindings
 from cairn_client.readers import Import
@@ -64,13 +64,13 @@ def run_import(
     day, asked = day or date.today(), _Asked(person.strip()[:LONGEST_NAME], accept_loss)
     with store.importing():
         try:
-            reading = read_files(clinic, store, day=day)
+            reading = read_to_keep(clinic, store, day=day)
         except CairnError as error:
             findings.forget_tried()
             findings.append(asked.unread(error.code))
             raise
         read = reading.reads[0]
-        facts = _facts(clinic, read, studies, day)
+        facts = _facts(clinic, reading, studies, day)
         try:
             imported = keep(clinic, store, reading, accept_loss=accept_loss)
         except CairnError as error:
@@ -99,7 +99,7 @@ def dry_run(clinic: ClinicFolder, person: str, studies: Studies, day: date | Non
             reading.check(clinic.config.loss_limit)
         except CairnError as error:
             code = error.code
-        facts = _facts(clinic, read, studies, day)
+        facts = _facts(clinic, reading, studies, day)
         found = Found(asked.line(reading, "looked", code=code), facts)
         findings.keep("tried", found, read.quarantine)
     return Ran(found, read)
@@ -110,8 +110,9 @@ def _stores(clinic: ClinicFolder) -> tuple[RecordStore, ImportFindings]:
     return RecordStore(clinic.state, identity), ImportFindings(clinic.state, identity)
 
 
-def _facts(clinic: ClinicFolder, read: Import, studies: Studies, day: date) -> Readiness:
-    return readiness(clinic.config.name, clinic.config.data, read, studies(), day)
+def _facts(clinic: ClinicFolder, reading: Reading, studies: Studies, day: date) -> Readiness:
+    config, read = clinic.config, reading.reads[0]
+    return readiness(config.name, config.data, read, studies(), day, read_for=reading.of)
 
 
 @dataclass(frozen=True)
