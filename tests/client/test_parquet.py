@@ -92,6 +92,18 @@ def test_an_identifier_is_written_alike_whatever_the_others_are(
     assert whole.equals(floats)
 
 
+def test_what_is_not_a_number_is_nobody_and_no_score(tmp_path: Path) -> None:
+    """pandas writes it into empty cells; as text it would be one patient of many people's rows."""
+    nan = float("nan")
+    columns = {"id": [7.0, nan, nan, 8.0], "week": [1.0] * 4, "value": [3.0, 4.0, 5.0, nan]}
+    imported = read_clinic(scores(tmp_path, instrument=["PHQ-9"] * 4, **columns))
+    assert imported.records.patients["patient"].to_list() == ["7"]
+    assert {(f.row, f.code) for f in imported.findings} >= {
+        (2, "patient-missing"),
+        (3, "patient-missing"),
+    }
+
+
 @pytest.mark.parametrize(
     "moment",
     [date(2024, 1, 15), datetime(2024, 1, 15, 23, 59), datetime(2024, 1, 15, 23, 59, tzinfo=UTC)],

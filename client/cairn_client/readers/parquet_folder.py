@@ -136,7 +136,11 @@ class _Writer:
 
 
 def _plain_float(values: pl.Expr) -> pl.Expr:
-    """Floats as text; whole ones without a point, as identifiers and codes are written."""
+    """Floats as text; whole ones without a point, as identifiers and codes are written.
+
+    What is not a number is what pandas writes for an empty cell.
+    """
+    values = values.fill_nan(None)
     whole = (values == values.round()) & (values.abs() < _WHOLE)
     return (
         pl.when(whole)
