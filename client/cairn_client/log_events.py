@@ -38,6 +38,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "refused: %s: %s": Event("refused", ("code", "why")),
     "refused: %s": Event("refused", ("code",)),
     "could not answer: %s": Event("fault", ("type",)),
+    "what came back cannot be used: %s": Event("returned-unusable", ("code",)),
     "could not answer the command: %s": Event("command-fault", ("type",)),
     "the page could not answer: %s": Event("page-fault", ("type",)),
     "could not compute %s: %s": Event("not-computed", ("question", "why")),

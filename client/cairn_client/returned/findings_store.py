@@ -4,6 +4,7 @@
     returned/STUDY/tuned-QUESTION.sealed   the model that this clinic tuned, if that helped
 
 Each file opens only in its place, with the clinic's key. Versions are never changed or removed.
+People may take a damaged one away: its number is not given again while a later one is here.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +28,7 @@ FOLDER: Final = "returned"
 MOST_VERSIONS: Final = 20  # of one study; each is signed by the team, a disk is finite all the same
 _MARK: Final = b"cairn returned 1\n"
 _NUMBERED: Final = re.compile(r"(\d{4})\.sealed")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -61,16 +64,18 @@ class FindingsStore:
             PolicyRefusal: too many versions lie here.
             OurFault: it cannot be written.
         """
-        known = self.versions(findings.study)
-        for version in known:
-            if version.findings == findings.digest:
-                return version
-        if len(known) >= MOST_VERSIONS:
+        numbers = self._numbers(findings.study)
+        for number in numbers:
+            with suppress(InputError):  # beside a damaged one, the same may come again
+                version = self._version(findings.study, number)
+                if version.findings == findings.digest:
+                    return version
+        if len(numbers) >= MOST_VERSIONS:
             raise PolicyRefusal(
                 "this clinic has too many findings of the study already", code="too-many-findings"
             )
         now = datetime.now(UTC).replace(microsecond=0)
-        version = Version(findings.study, len(known) + 1, findings.digest, now)
+        version = Version(findings.study, max(numbers, default=0) + 1, findings.digest, now)
         head = json.dumps({"findings": findings.digest.hex(), "at": now.isoformat()}).encode()
         self._write(
             self._path(findings.study, version.number),
@@ -85,20 +90,24 @@ class FindingsStore:
         Raises:
             InputError: a file was changed, cut off, or is another clinic's.
         """
-        folder = self._folder / study.hex()
-        if not folder.is_dir():
-            return ()
-        names = (_NUMBERED.fullmatch(path.name) for path in folder.iterdir())
-        numbers = sorted(int(name[1]) for name in names if name)
-        return tuple(self._version(study, number) for number in numbers)
+        return tuple(self._version(study, number) for number in self._numbers(study))
 
-    def studies(self) -> tuple[Version, ...]:
-        """The last version of every study that gave something back, the last that came first."""
+    def last(self, study: bytes) -> Version | None:
+        """The last version of a study's findings; None: nothing came back.
+
+        Raises:
+            InputError: its file was changed, cut off, or is another clinic's.
+        """
+        numbers = self._numbers(study)
+        return self._version(study, numbers[-1]) if numbers else None
+
+    def studies(self) -> tuple[bytes, ...]:
+        """The digests of the studies that gave something back, readable or not."""
         if not self._folder.is_dir():
             return ()
-        folders = [path.name for path in self._folder.iterdir() if path.is_dir()]
-        last = [found[-1] for name in folders if (found := self.versions(bytes.fromhex(name)))]
-        return tuple(sorted(last, key=lambda v: (v.at, v.study), reverse=True))
+        names = sorted(path.name for path in self._folder.iterdir() if path.is_dir())
+        found = [bytes.fromhex(name) for name in names if _DIGEST.fullmatch(name)]
+        return tuple(study for study in found if self._numbers(study))
 
     def read(self, version: Version) -> Findings:
         """The findings of a version.
@@ -135,6 +144,13 @@ class FindingsStore:
         files = {name: parts[name] for name in told["files"]}
         at = datetime.fromisoformat(told["at"])
         return TunedFiles(bytes.fromhex(told["findings"]), at, files)
+
+    def _numbers(self, study: bytes) -> list[int]:
+        folder = self._folder / study.hex()
+        if not folder.is_dir():
+            return []
+        names = (_NUMBERED.fullmatch(path.name) for path in folder.iterdir())
+        return sorted(int(name[1]) for name in names if name)
 
     def _path(self, study: bytes, number: int) -> Path:
         return self._folder / study.hex() / f"{number:04}.sealed"

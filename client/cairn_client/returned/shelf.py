@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,10 +12,12 @@ from cairn_client.keeper_store import KeeperStore
 from cairn_client.returned.findings_store import FindingsStore, TunedFiles, Version
 from cairn_client.returned.pooled import Pooled
 from cairn_client.store_offers import Offered
-from cairn_protocol.errors import InputError, PolicyRefusal
+from cairn_protocol.errors import CairnError, InputError, OurFault, PeerFault, PolicyRefusal
 
 if TYPE_CHECKING:
     from cairn_models.export import Model
+
+log = logging.getLogger("cairn.keeper")
 
 
 @dataclass(frozen=True)
@@ -45,23 +48,24 @@ class Shelf:
     def all(self) -> list[Returned]:
         """Every study that gave something back, the last that came first.
 
+        One whose last findings cannot be read is left out, and told by `one`.
+
         Raises:
-            InputError: a file is damaged.
+            InputError: there is no other.
         """
-        found = (self._read(version) for version in self._kept.studies())
-        return [one for one in found if one is not None]
+        return self._found("")
 
     def one(self, wanted: str) -> Returned:
         """The study that is called `wanted`, or whose digest begins so; empty: the last.
 
         Raises:
             PolicyRefusal: nothing came back from it.
-            InputError: more than one is called so, or a file is damaged.
+            InputError: more than one is called so, or its file is damaged.
         """
-        found = self.all()
+        found = self._found(wanted)
         if wanted:
             by_digest = [r for r in found if r.version.study.hex().startswith(wanted)]
-            found = by_digest or [r for r in found if r.pooled.study.name == wanted]
+            found = by_digest or found
             if len(found) > 1:
                 raise InputError(
                     f"{len(found)} studies are called {wanted!r}",
@@ -114,8 +118,15 @@ class Shelf:
         return ModelHere(name, Model.of(files, where), tuned is not None)
 
     def tuned(self, returned: Returned, question: str) -> TunedFiles | None:
-        """The tuned model of a question, if it was tuned from these very findings."""
-        found = self._kept.tuned(returned.version.study, question)
+        """The tuned model of a question, if it was tuned from these very findings.
+
+        One that cannot be read is as good as none: it may be tuned again.
+        """
+        try:
+            found = self._kept.tuned(returned.version.study, question)
+        except InputError as error:
+            log.warning("what came back cannot be used: %s", error.code)
+            return None
         return found if found and found.findings == returned.version.findings else None
 
     def keep_tuned(self, returned: Returned, question: str, model: Model) -> None:
@@ -126,9 +137,31 @@ class Shelf:
         version, now = returned.version, datetime.now(UTC).replace(microsecond=0)
         self._kept.keep_tuned(version.study, question, TunedFiles(version.findings, now, files))
 
-    def _read(self, version: Version) -> Returned | None:
-        offered = self._offers.offered(version.study)
-        if offered is None:  # a store that was restored without its offers
-            return None
+    def _found(self, wanted: str) -> list[Returned]:
+        """Those of `all` that are called `wanted`, or whose digest begins so; empty: every one.
+
+        Raises:
+            InputError: of these there are only damaged ones.
+        """
+        found: list[Returned] = []
+        damaged: CairnError | None = None
+        for study in self._kept.studies():
+            offered = self._offers.offered(study)
+            if offered is None:  # a store that was restored without its offers
+                continue
+            if not study.hex().startswith(wanted) and offered.signed.study().name != wanted:
+                continue
+            try:
+                found.append(self._read(offered, study))
+            except (InputError, PeerFault) as error:  # damaged, or as another Cairn wrote it
+                log.warning("what came back cannot be used: %s", error.code)
+                damaged = error
+        if damaged is not None and not found:
+            raise damaged
+        return sorted(found, key=lambda r: (r.version.at, r.version.study), reverse=True)
+
+    def _read(self, offered: Offered, study: bytes) -> Returned:
+        if (version := self._kept.last(study)) is None:
+            raise OurFault("the findings went away meanwhile", code="findings-gone")
         findings = self._kept.read(version)
         return Returned(offered, version, Pooled.of(findings, offered.signed.study()))
