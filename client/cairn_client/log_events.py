@@ -57,6 +57,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "still: %s": Event("trouble-still", ("trouble",)),
     "mended: %s": Event("mended", ("code",)),
     "patients whom the refused files leave out were taken from what is kept": Event("import-took"),
+    "who has withdrawn could not be taken from what is kept: %s": Event("import-left", ("code",)),
     "the import broke off (status %d); what was kept stays": Event("import-failed", ("status",)),
     "the import was refused: %s": Event("import-refused", ("code",)),
     "the planned import is done": Event("import-done"),

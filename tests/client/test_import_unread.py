@@ -177,6 +177,8 @@ def test_a_table_beside_an_export_of_fhir_keeps_nobody_in(tmp_path: Path) -> Non
     found = RecordStore(clinic.state, clinic.identity()).kept()
     assert found is not None
     assert set(found.records.patients["patient"]) == {"s-0", "s-2"}
+    (folder / "fhir" / "more.ndjson.gz").write_bytes(b"broken off")
+    assert STAYED in refused(clinic).hint, "the export is read as a whole"
 
 
 # What the digest of the files meets first
