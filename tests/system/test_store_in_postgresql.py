@@ -66,7 +66,9 @@ def test_a_killed_server_carries_on_from_a_database(tmp_path: Path) -> None:
             watched = team.watch(study)
             assert watched.status == 0, watched.words
             results = json.loads((team.results_folder(study) / "results.json").read_text())
-            assert [q["rounds"] for q in results["spend"]["questions"]] == [1, 8]
+            effect, course = (q["rounds"] for q in results["spend"]["questions"])
+            assert effect == 1
+            assert course in {8, 9}, "at most the round under way was asked anew"
             assert not (team.home / "store.sqlite").exists()
         finally:
             team.stop()
