@@ -16,6 +16,7 @@ from cairn_protocol.errors import InputError
 from cairn_protocol.policy import Policy
 
 FEWEST_CLINICS = 3
+MOST_PATIENTS = 10**9  # that anybody plans for
 
 
 class Group(BaseModel):
@@ -24,7 +25,7 @@ class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     clinics: frozenset[str] = Field(min_length=1)
-    planned_patients: int = Field(gt=0)
+    planned_patients: int = Field(gt=0, le=MOST_PATIENTS)
 
 
 Groups = Mapping[str, Group]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from datetime import date
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cairn_protocol.code_version import WANTED
 from cairn_protocol.errors import InputError
-from cairn_protocol.groups import Group
+from cairn_protocol.groups import MOST_PATIENTS, Group
 from cairn_protocol.groups import faults as group_faults
+from cairn_protocol.plain_words import hidden_words
 from cairn_protocol.policy import Policy
 from cairn_protocol.target_trial import TargetTrial
 
@@ -47,8 +49,8 @@ class CustomInstrument(_Part):
 
     @model_validator(mode="after")
     def _ordered(self) -> CustomInstrument:
-        if not self.lowest < self.highest:
-            raise ValueError("lowest must be below highest")
+        if not (isfinite(self.lowest) and isfinite(self.highest) and self.lowest < self.highest):
+            raise ValueError("lowest must be below highest, both finite")
         return self
 
 
@@ -64,9 +66,11 @@ class Variable(_Part):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Variable:
-        numeric = self.lowest is not None and self.highest is not None
-        if bool(self.levels) == numeric:
+        ends = [end for end in (self.lowest, self.highest) if end is not None]
+        if len(ends) != (0 if self.levels else 2):
             raise ValueError("give either levels = [...] or both lowest and highest")
+        if ends and not (isfinite(ends[0]) and isfinite(ends[1]) and ends[0] < ends[1]):
+            raise ValueError("lowest must be below highest, both finite")
         if len(set(self.levels)) != len(self.levels):
             raise ValueError("levels must differ")
         return self
@@ -86,8 +90,10 @@ class Cohort(_Part):
     arms: tuple[str, ...] = ()
     entry_from: Day | None = None
     entry_until: Day | None = None
-    planned_patients: int = Field(gt=0)
-    largest_clinic: int = Field(gt=0, description="public cap on one clinic's patients")
+    planned_patients: int = Field(gt=0, le=MOST_PATIENTS)
+    largest_clinic: int = Field(
+        gt=0, le=MOST_PATIENTS, description="public cap on one clinic's patients"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Cohort:
@@ -103,7 +109,7 @@ class Privacy(_Part):
     """
 
     data: Literal["patients", "public"] = "patients"
-    delta: float = Field(default=1e-6, gt=0, lt=1e-3)
+    delta: float = Field(default=1e-6, gt=0, le=1e-6)
     retries: int = Field(default=0, ge=0, le=20)
 
 
@@ -173,6 +179,13 @@ class Study(_Part):
     groups: dict[Name, Group] = {}
     questions: tuple[QuestionSpec, ...] = Field(min_length=1)
     source: bytes = Field(default=b"", exclude=True, repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shows_as_it_is(cls, document: Any) -> Any:
+        if found := [*hidden_words(document)]:
+            raise ValueError("; ".join(found))
+        return document
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -269,7 +282,7 @@ def parse_toml(
             code="not-utf8",
             hint="save the file as UTF-8",
         ) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is the former
         raise InputError(
             f"{where} is not valid TOML",
             code="not-toml",
