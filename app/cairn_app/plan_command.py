@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from cairn_server.planning import QuestionPlan, StudyPlan
 
 WIDTH = 88
+LEAST_EPSILON, MOST_EPSILON = 0.01, 64
 
 
 def study_plan(
     study: Annotated[Path, typer.Argument(help="The study's TOML file.")],
     epsilon: Annotated[
         float | None,
-        typer.Option(help="Split this ε over the questions so that noise widens all alike.", min=0),
+        typer.Option(help="Split this ε over the questions so that noise widens all alike."),
     ] = None,
     write: Annotated[
         Path | None, typer.Option(help="With --epsilon: write the study with that split here.")
@@ -37,6 +38,13 @@ def study_plan(
     if write is not None and epsilon is None:
         raise InputError(
             "--write needs --epsilon", code="plan-write", hint="say which ε is to be split"
+        )
+    if epsilon is not None and not LEAST_EPSILON <= epsilon <= MOST_EPSILON:
+        raise InputError(
+            f"--epsilon is {epsilon:g}",
+            code="plan-epsilon",
+            why=f"a study spends from {LEAST_EPSILON} to {MOST_EPSILON} in all",
+            hint="3 is usual for a report; a clinic's cap is 8 unless it says otherwise",
         )
     asked = Study.read(study)
     if epsilon is not None:

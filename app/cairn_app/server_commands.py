@@ -221,7 +221,7 @@ def _config(
             code="server-options",
             why=faults_in_words(error),
             hint="--host takes a name or an address without https:// and port; "
-            "--name lower-case letters, digits and hyphens; ports from 1 to 65535",
+            "--name lower-case letters, digits and hyphens; two ports from 1 to 65535",
         ) from None
 
 

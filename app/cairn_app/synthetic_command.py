@@ -14,6 +14,7 @@ from cairn_protocol.errors import InputError
 if TYPE_CHECKING:
     from cairn_models.records import Records
 
+MOST_PATIENTS = 2_000_000  # in all
 FORMS = {"csv": "CSV files", "fhir": "a FHIR export", "omop": "an OMOP database (SQLite)"}
 
 
@@ -82,7 +83,14 @@ def _counts(sizes: str) -> list[int]:
             code="synthetic-sizes",
             hint="for example --sizes 90,60,120",
         )
-    return [int(part) for part in parts]
+    sizes_of = [int(part) for part in parts]
+    if sum(sizes_of) > MOST_PATIENTS:
+        raise InputError(
+            f"--sizes asks for more than {MOST_PATIENTS:,} people",
+            code="synthetic-sizes",
+            hint="for example --sizes 90,60,120",
+        )
+    return sizes_of
 
 
 def _kinds(forms: str) -> list[str]:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -137,6 +138,10 @@ def study_watch(
     from cairn_server import team_studies
     from cairn_server.events import Event
 
+    if seconds is not None and not isfinite(seconds):
+        raise InputError(
+            f"--seconds is {seconds}", code="watch-seconds", hint="give a number, or leave it out"
+        )
     until = None if seconds is None else time.monotonic() + seconds
     with _store(home) as (_, store), watching(as_json=as_json) as watch:
         stored, seen = team_studies.find(store, study), 0
@@ -177,6 +182,7 @@ def study_report(
     """Say where a study's report is, or write it anew somewhere else."""
     from cairn_server import team_studies
     from cairn_server.report import load_results, write_results
+    from cairn_server.report_folder import check_for_report
     from cairn_server.running import results_folder
 
     with _store(home) as (server, store):
@@ -190,7 +196,9 @@ def study_report(
             hint=f"cairn study watch {stored.name}",
         )
     if out is not None:
-        write_results(load_results(folder), out)
+        results = load_results(folder)
+        check_for_report(out, results)
+        write_results(results, out)
         folder = out
     if as_json:
         print(json.dumps({"report": str(folder / "report.html")}))

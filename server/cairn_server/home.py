@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from cryptography import x509
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cairn_protocol.errors import InputError
 from cairn_protocol.identity import Identity
@@ -38,6 +38,9 @@ from cairn_server.store_systems import has_password
 LARGEST_FILE: Final = 64 * 1024
 IDENTITY_BYTES: Final = 32
 FLEET_PORT, REGISTRY_PORT = 8443, 8444
+
+
+EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 — only compared with
 
 
 class Listener(BaseModel):
@@ -99,6 +102,14 @@ class ServerConfig(BaseModel):
             except InputError as error:
                 raise ValueError(error.what) from None
         return hosts
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Self:
+        places = {self.fleet.listen, self.registry.listen}
+        meet = len(places) == 1 or not places.isdisjoint(EVERYWHERE)
+        if self.fleet.port == self.registry.port and meet:
+            raise ValueError("the fleet and the registry need a port each")
+        return self
 
     @property
     def fleet_url(self) -> str:

@@ -180,10 +180,18 @@ def split_budget(study: Study, epsilon: float) -> dict[str, float]:
         )
     total = sum(needs.values())
     shares: Mapping[str, float] = {name: left * need / total for name, need in needs.items()}
-    return {
+    split = {
         name: min(math.floor(100 * epsilon_of_rho(rho, study.privacy.delta)) / 100, LARGEST_EPSILON)
         for name, rho in shares.items()
     }
+    if small := sorted(name for name, share in split.items() if share <= 0):
+        raise InputError(
+            "this budget cannot be split",
+            code="budget-split",
+            why=f"less than 0.01 would be left for {', '.join(small)}",
+            hint="a larger --epsilon, or fewer questions",
+        )
+    return split
 
 
 def _need(question: QuestionPlan) -> float:

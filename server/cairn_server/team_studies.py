@@ -178,14 +178,17 @@ def find(store: Store, named: str) -> StoredStudy:
     if by_name:
         return by_name[-1]
     by_digest = [s for s in studies if s.digest.hex().startswith(named.lower())]
-    if len(named) >= SHORTEST_DIGEST and len(by_digest) == 1:
+    long_enough = len(named) >= SHORTEST_DIGEST
+    if long_enough and len(by_digest) == 1:
         return by_digest[0]
+    several = long_enough and by_digest
     raise InputError(
-        f"no study is called {named!r}" if not by_digest else f"{named!r} names several studies",
+        f"{named!r} names several studies" if several else f"no study is called {named!r}",
         code="study-unknown",
         hint="known: "
         + (", ".join(sorted({s.name for s in studies})) or "none yet")
-        + "; make one known with `cairn study sign FILE`",
+        + "; make one known with `cairn study sign FILE`, or give at least "
+        f"{SHORTEST_DIGEST} characters of a digest",
     )
 
 

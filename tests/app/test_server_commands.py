@@ -177,7 +177,13 @@ def test_a_mistake_is_named_with_a_remedy(home: Path, arguments: tuple[str], cod
 
 
 @pytest.mark.parametrize(
-    "options", [("--host", "https://x"), ("--name", "The Team"), ("--fleet-port", "0")]
+    "options",
+    [
+        ("--host", "https://x"),
+        ("--name", "The Team"),
+        ("--fleet-port", "0"),
+        ("--fleet-port", "9000", "--registry-port", "9000"),
+    ],
 )
 def test_options_that_cannot_be(tmp_path: Path, options: tuple[str]) -> None:
     done = cairn("server", "init", "--home", tmp_path / "s", "--host", HOST, *options)

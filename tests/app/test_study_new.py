@@ -59,6 +59,27 @@ def test_it_asks_what_reviews_left_open_with_the_kinds_for_patients() -> None:
     assert events == {"measurement", "programme"}  # the two dropouts, apart
 
 
+def test_the_documented_example_says_what_the_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "study-file.md").read_text()
+    command, *shown = page.split("```\n$ cairn study new ")[1].split("\n```")[0].splitlines()
+    done = new(*command.split(), cwd=tmp_path, monkeypatch=monkeypatch)
+    assert shown[-1] == "…"
+    assert done.stdout.splitlines()[: len(shown) - 1] == shown[:-1]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("epsilon", ["0", "-1", "nan", "inf", "1e9"])
+def test_an_epsilon_that_nobody_can_spend_is_refused_before_anything(
+    tmp_path: Path, epsilon: str
+) -> None:
+    file = tmp_path / "study.toml"
+    file.write_bytes(study().source)
+    told = CliRunner().invoke(app, ["study", "plan", str(file), "--epsilon", epsilon])
+    assert isinstance(told.exception, InputError)
+    assert told.exception.code == "input.plan-epsilon"
+
+
 @pytest.mark.parametrize(
     ("clinics", "patients", "epsilon"),
     [(3, 3000, 3.0), (5, 860, 4.0), (10, 3000, 3.0), (20, 10000, 3.0)],

@@ -40,6 +40,7 @@ def test_each_clinic_gets_its_own_form_and_nothing_is_overwritten(tmp_path: Path
         ("--sizes", "3,4", "input.synthetic-sizes"),
         ("--sizes", "3,x,5", "input.synthetic-sizes"),
         ("--sizes", "3,-4,5", "input.synthetic-sizes"),
+        ("--sizes", "3,99999999999,5", "input.synthetic-sizes"),
         ("--as", "csv,fhir,hl7", "input.synthetic-form"),
     ],
 )

@@ -89,8 +89,10 @@ def test_what_is_no_host_is_refused(host: str) -> None:
         ServerConfig,
         name=st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True),
         hosts=st.lists(st.sampled_from(HOSTS), min_size=1, unique=True).map(tuple),
-        fleet=st.builds(Listener, port=st.integers(1, 65535)),
-        registry=st.builds(Listener, listen=st.sampled_from(HOSTS), port=st.integers(1, 65535)),
+        fleet=st.builds(Listener, port=st.integers(1, 40_000)),
+        registry=st.builds(
+            Listener, listen=st.sampled_from(HOSTS), port=st.integers(40_001, 65535)
+        ),
         waiting=st.builds(
             Waiting,
             to_begin=st.floats(0, 1e9),
@@ -254,3 +256,20 @@ def test_tokens_name_the_first_host_and_live_for_as_long_as_said(tmp_path: Path)
     assert replace(home).config.fleet_url == "https://cairn.example.org:8443"
     six = home.config.model_copy(update={"hosts": ("2001:db8::7",)})
     assert six.fleet_url == "https://[2001:db8::7]:8443"
+
+
+def test_both_parts_of_a_server_cannot_listen_at_one_port() -> None:
+    def at(listen: str, port: int) -> ServerConfig:
+        here = Listener(listen="127.0.0.1", port=9000)
+        return ServerConfig(
+            name="team",
+            hosts=("a.org",),
+            fleet=here,
+            registry=Listener(listen=listen, port=port),
+        )
+
+    for listen in ("127.0.0.1", "0.0.0.0", "::"):
+        with pytest.raises(ValueError, match="a port each"):
+            at(listen, 9000)
+        assert at(listen, 9001)
+    assert at("127.0.0.2", 9000)

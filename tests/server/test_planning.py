@@ -116,6 +116,15 @@ def test_a_split_widens_all_primary_results_alike_and_spends_the_budget():
     assert 3.97 <= plan.epsilon <= 4.0
 
 
+def test_a_budget_of_which_nothing_is_left_for_one_cannot_be_split():
+    spent = plan_study(Study.read(DEMO)).questions
+    alone = next(q.epsilon for q in spent if q.name == "trajectory")
+    with pytest.raises(InputError) as refused:
+        split_budget(Study.read(DEMO), alone + 1e-5)
+    assert refused.value.code == "input.budget-split"
+    assert "less than 0.01" in refused.value.why
+
+
 def test_a_budget_that_is_used_up_cannot_be_split():
     with pytest.raises(InputError) as refused:
         split_budget(Study.read(DEMO), 1.5)

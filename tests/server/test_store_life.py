@@ -28,6 +28,7 @@ from cairn_server.store_tables import (
     StoredStudy,
     StoredToken,
 )
+from cairn_server.team_studies import find
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 STUDY = StoredStudy(b"d" * 32, "effect", b"signed", b"", "signed", NOW)
@@ -228,3 +229,23 @@ def test_the_file_is_private_whatever_the_umask(tmp_path: Path) -> None:
     finally:
         os.umask(old)
     assert set(modes.values()) == {0o600}, modes
+
+
+@pytest.mark.parametrize(
+    ("named", "what"), [("", "no study"), ("6464", "no study"), ("646464", ""), ("x", "no study")]
+)
+def test_a_study_is_named_by_enough_of_its_digest(store: Store, named: str, what: str) -> None:
+    store.add_study(STUDY)
+    if not what:
+        assert find(store, named) == STUDY
+        return
+    with pytest.raises(InputError, match=what) as told:
+        find(store, named)
+    assert "at least 6 characters" in told.value.hint
+
+
+def test_two_studies_of_one_beginning_are_told_apart(store: Store) -> None:
+    store.add_study(STUDY)
+    store.add_study(StoredStudy(b"d" * 31 + b"e", "other", b"", b"", "signed", NOW))
+    with pytest.raises(InputError, match="names several"):
+        find(store, "646464")

@@ -42,7 +42,7 @@ class EffectSettings(Settings):
     randomised: bool = False
     strata: str = ""
     adjust: str = Field(default=BASELINE, min_length=1)
-    winsorise: float | None = Field(default=None, gt=0)
+    winsorise: float | None = Field(default=None, gt=0, le=1000)
     baseline_model: BaselineModel | None = None
     typical_baseline: float | None = None
     residual_sd: float | None = Field(default=None, gt=0)
