@@ -25,7 +25,8 @@ K8  The clinic's policy.toml, as it stands at that moment, and the version of it
     study at every request.
 K9  A study that the clinic left has no keys here and no kept reply; its runs' places stay, so that
     nothing is ever answered twice.
-K10 Who is verified is counted anew at every request, among the clinics that take part in it.
+K10 Who is verified is counted anew at every request, among the clinics that take part in it and
+    among those that the request itself names: it may be of an earlier setup.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from cairn_client.enrolment import pinned_team
 from cairn_client.entry_pins import EntryPins
 from cairn_client.keeper_state import Approval, KeeperState, Memory
 from cairn_client.keeper_steps import Passing, no_step
-from cairn_client.kept_replies import check_kept, check_roster
+from cairn_client.kept_replies import check_kept, check_named, check_roster
 from cairn_client.outward import outward
 from cairn_client.own_mark import OwnMark
 from cairn_client.own_name import own_name
@@ -242,9 +243,13 @@ class Keeper:
 
     def _allowed(self, active: ActiveRun) -> Approval:
         """The standing approval of the run's study, under the run's own roster (K1, K10)."""
+        approval = self._acknowledged(active)
+        active.run.recount(self.state.verified(active.run.roster))
+        return approval
+
+    def _acknowledged(self, active: ActiveRun) -> Approval:
         approval = self._approval(active.run.study.digest)
         check_roster(approval, active.run.roster.digest)
-        active.run.recount(self.state.verified(active.run.roster))
         return approval
 
     def _open(self, message: OpenRun) -> Message:
@@ -263,7 +268,7 @@ class Keeper:
             approved_digest=digest,
             pinned_roster=approval.roster,
             mark=self.mark.sign(),
-            verified=self.state.verified(),
+            verified=self.state.verified(message.roster.roster),
             data_are_public=self.clinic.config.data == "public",
             progress=place.progress if place else None,
         )
@@ -299,7 +304,7 @@ class Keeper:
         self._check_approved(header.run, message)
         if kept := self.state.reply(header.run, digest):  # K5
             return decode(kept)
-        active = self._active.find(header.run)
+        self._allowed(active := self._active.find(header.run))
         askable = asked_for(active.askable, message)  # K2, K3
         question, terms, public = askable.question, askable.terms, message.public
         roster = active.run.roster.digest
@@ -340,7 +345,7 @@ class Keeper:
             raise run_unknown()
         if kept := self.state.reply(message.run, digest):  # K5
             return decode(kept)
-        active = self._active.find(message.run)
+        self._allowed(active := self._active.find(message.run))
         if isinstance(message, Survivors):
             reply: Message = active.run.survivors(message)
             self._passing("considered")
@@ -353,9 +358,16 @@ class Keeper:
         return reply
 
     def _check_approved(self, run: bytes, message: Message) -> bool:
-        """Whether the run is known here, once it is sure that its study still is approved."""
+        """Whether the run is known here, once it is sure that its study still is approved.
+
+        Changes nothing.
+        """
         if active := self._active.get(run):
-            self._allowed(active)
+            self._acknowledged(active)
+            here = active.run
+            verified, asked = self.state.verified(here.roster), here.asked
+            here.check_counted(verified)
+            check_named(here.study, here.roster, verified, message, own=here.index, asked=asked)
             return True
         place = self.state.place(run)
         if place is not None:

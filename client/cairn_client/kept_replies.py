@@ -1,11 +1,14 @@
-"""`check_kept`: what still has to hold before a kept reply leaves, of a run whose keys are gone.
+"""`check_kept` and `check_named`: what still has to hold before a kept reply leaves.
 
-With the keys went who takes part and who of them is verified. Both are looked up anew: who takes
-part stands in the request, which is the very one that was answered, and who that is on the roster
-that was offered last, if it is the run's own.
+A kept reply outlives the keys under which it was made: those of a restart are gone, and a new
+setup may have others among fewer clinics. So the clinics are counted that the request itself
+names, which is the very one that was answered. Who they are stands on the run's roster; where the
+run is gone, on the one that was offered last, if it is the run's own.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from cairn_client.active_runs import run_unknown
 from cairn_client.keeper_state import Approval, KeeperState, Place
@@ -13,7 +16,9 @@ from cairn_protocol.errors import PolicyRefusal
 from cairn_protocol.messages import Certificate, RoundRequest, Survivors
 from cairn_protocol.progress import NOTHING
 from cairn_protocol.record import Message
-from cairn_protocol.survivors import SurvivorRules, check_verified
+from cairn_protocol.roster import Roster
+from cairn_protocol.study import Study
+from cairn_protocol.survivors import Clinics, SurvivorRules, check_verified
 
 
 def check_roster(approval: Approval, roster: bytes) -> None:
@@ -46,20 +51,57 @@ def check_kept(state: KeeperState, approval: Approval, place: Place, message: Me
         return
     if roster is None or roster.digest != place.roster:
         raise run_unknown()
-    named = message.survivors if isinstance(message, Certificate) else message
-    if isinstance(named, Survivors):
-        clinics, needed = named.survivors, study.policy.honest
-    elif isinstance(named, RoundRequest):
-        clinics = named.header.participants
-        needed = study.policy.verified_needed(len(clinics))
-    else:  # keys, which are good for nothing without those that are gone
+    check_named(study, roster, verified, message, own=place.clinic)
+
+
+def check_named(
+    study: Study,
+    roster: Roster,
+    verified: frozenset[bytes] | None,
+    message: Message,
+    *,
+    own: int,
+    asked: bytes = b"",
+) -> None:
+    """Refuses `message` where too few of the clinics that it names are verified. Changes nothing.
+
+    Messages that agree on keys name nobody: they are good for nothing without these keys.
+
+    Args:
+        verified: public keys; None: not counted.
+        own: this clinic's index.
+        asked: digest of the header whose participants the run has counted already.
+
+    Raises:
+        PolicyRefusal: too few are.
+    """
+    if verified is None or not study.noised:
         return
-    rules = SurvivorRules(
-        participants=clinics,
-        own=place.clinic,
-        least=study.policy.survivors,
-        threshold=study.policy.threshold,
-        verified_least=needed,
-        verified=roster.indices_of(verified),
-    )
-    check_verified(rules, clinics, needed)
+    policy, known = study.policy, roster.indices_of(verified)
+    for clinics, needed in _sums(study, roster, message, asked):
+        rules = SurvivorRules(
+            participants=clinics,
+            own=own,
+            least=policy.survivors,
+            threshold=policy.threshold,
+            verified_least=needed,
+            verified=known,
+        )
+        check_verified(rules, clinics, needed)
+
+
+def _sums(
+    study: Study, roster: Roster, message: Message, asked: bytes
+) -> Iterator[tuple[Clinics, int]]:
+    """Clinics, and how many of them have to be verified."""
+    policy = study.policy
+    named = message.survivors if isinstance(message, Certificate) else message
+    if isinstance(named, RoundRequest):
+        clinics = named.header.participants
+        yield clinics, policy.verified_needed(len(clinics))
+    elif isinstance(named, Survivors):
+        yield named.survivors, policy.honest
+        if named.header != asked:
+            # Who took part does not stand in it. What a roster needs is enough for any of them:
+            # a clinic less takes one from the verified at most, and two from what is needed.
+            yield tuple(range(len(roster))), policy.verified_needed(len(roster))

@@ -7,6 +7,7 @@ R12 and R16 to R19 of `clinic_run` are kept here; which survivors may be opened 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from cairn_protocol import self_mask
@@ -113,15 +114,19 @@ class ClinicRound:
         self._mask, self.uploaded = mask, digest
         return upload
 
-    def recount(self, rules: SurvivorRules) -> None:
-        """Goes by these rules from now on: another set of clinics may be verified.
+    def recount(self, verified: frozenset[int] | None) -> None:
+        """From now on these clinics count as verified."""
+        self._rules = replace(self._rules, verified=verified)
+
+    def check_counted(self, verified: frozenset[int] | None) -> None:
+        """Refuses where these clinics are too few to count as verified. Changes nothing.
 
         Raises:
-            PolicyRefusal: too few survivors that this clinic has answered for are verified.
+            PolicyRefusal: too few survivors that this clinic has answered for are among them.
         """
-        self._rules = rules
-        if self.answered is not None:
-            check_verified(rules, self.answered.survivors, rules.verified_least)
+        if (answered := self.answered) is not None:
+            rules = replace(self._rules, verified=verified)
+            check_verified(rules, answered.survivors, rules.verified_least)
 
     def consider(self, message: Survivors) -> Consent | Opening:
         """What this clinic says to the survivors that the server names.

@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Self
 
 from cairn_protocol.admission import check_opening
@@ -67,12 +68,7 @@ from cairn_protocol.messages import (
 from cairn_protocol.progress import Progress
 from cairn_protocol.record import Message
 from cairn_protocol.roots import Agreement, Greeted, Roots
-from cairn_protocol.setup_checks import (
-    check_notes,
-    check_own_marks,
-    check_packages,
-    check_peers,
-)
+from cairn_protocol.setup_checks import check_notes, check_own_marks, check_packages, check_peers
 from cairn_protocol.states import Role, State, step
 from cairn_protocol.survivors import SurvivorRules, check_verified
 from cairn_protocol.wire_types import UNSIGNED
@@ -94,6 +90,7 @@ class ClinicRun:
         self.progress = progress
         self.index = self.roster.index_of(identity.public)
         self.marks: tuple[Mark, ...] = ()  # others', as the last message showed them
+        self.asked = b""  # digest of the header that was accepted last under these keys
         self.state = step(Role.CLINIC, State.NEW, OpenRun)
         self._identity, self._opening, self._mark = identity, opening, mark
         self._verified = self._counted(verified)
@@ -138,7 +135,7 @@ class ClinicRun:
             PeerFault: forged, or not what was approved or pinned.
             PolicyRefusal: policy, roster or data do not admit it.
         """
-        roster = check_opening(  # R1, R2, R3
+        check_opening(  # R1, R2, R3
             message,
             team_public=team_public,
             approved_digest=approved_digest,
@@ -149,32 +146,38 @@ class ClinicRun:
             progress = Progress.fresh(message.run, message.setup)
         elif progress.run != message.run or progress.setup >= message.setup:  # R4
             refuse("setup-past", "this setup of the run was made before")
-        here = progress.at_setup(message.setup)
-        run = cls(identity, message, here, mark=mark, verified=verified)
-        run._check_verified(tuple(range(len(roster))))  # R3
+        run = cls(identity, message, progress.at_setup(message.setup), mark=mark, verified=verified)
+        run.check_counted(verified)  # R3
         return run, run._offer()
 
     def recount(self, verified: frozenset[bytes] | None) -> None:
-        """From now on these keys count as verified, as in `open`: people may take one back.
+        """From now on these keys count as verified, where `check_counted` lets them."""
+        self._verified = self.check_counted(verified)
+        if self._round is not None:
+            self._round.recount(self._verified)
+
+    def check_counted(self, verified: frozenset[bytes] | None) -> frozenset[int] | None:
+        """Who counts with these keys as verified, as in `open`. Changes nothing.
 
         Raises:
-            PolicyRefusal: too few of the clinics that take part are, or of those that this
+            PolicyRefusal: too few of the clinics that take part do, or of those that this
                 clinic has answered for.
         """
-        self._verified = self._counted(verified)
-        packages = self._packages
-        self._check_verified(packages.participants if packages else tuple(range(len(self.roster))))
-        if (asked := self._round) is not None:
-            asked.recount(self._rules(asked.header.participants))
+        counted, packages, asked = self._counted(verified), self._packages, self._round
+        everyone = tuple(range(len(self.roster)))
+        self._check_verified(packages.participants if packages else everyone, counted)
+        if asked is not None:
+            asked.check_counted(counted)
+        return counted
 
     def _counted(self, verified: frozenset[bytes] | None) -> frozenset[int] | None:
-        if verified is None:
+        if verified is None or not self.study.noised:
             return None
         return self.roster.indices_of(verified | {self._identity.public})
 
-    def _check_verified(self, participants: tuple[int, ...]) -> None:
-        needed = self.study.policy.verified_needed(len(participants))
-        check_verified(self._rules(participants), participants, needed)
+    def _check_verified(self, clinics: tuple[int, ...], counted: frozenset[int] | None) -> None:
+        rules = replace(self._rules(clinics), verified=counted)
+        check_verified(rules, clinics, self.study.policy.verified_needed(len(clinics)))
 
     @property
     def _least(self) -> int:  # m; every clinic of the roster where a study forbids dropout
@@ -188,7 +191,7 @@ class ClinicRun:
             least=self._least,
             threshold=policy.threshold,
             verified_least=policy.honest,
-            verified=self._verified if self.study.noised else None,
+            verified=self._verified,
         )
 
     def _offer(self) -> KeyPackage:
@@ -226,7 +229,7 @@ class ClinicRun:
             raise OurFault("the run has no keys", code="keys-erased")
         check_packages(packages, self._opening, self.roster, own, least=self._least)
         check_peers(packages, self.roster, self.index, seen)
-        self._check_verified(packages.participants)
+        self._check_verified(packages.participants, self._verified)
         greeted = self._agreement.greet(packages)
         run, t1 = packages.run, packages.t1
         notes = tuple(
@@ -242,14 +245,9 @@ class ClinicRun:
         return reply
 
     def _note(self, package: KeyPackage, greeted: Greeted, seen: Mapping[bytes, Mark]) -> Note:
-        witness = seen.get(package.mark.identity)
-        return Note(
-            sender=self.index,
-            receiver=package.clinic,
-            ciphertext=greeted.ciphertexts.get(package.clinic, b""),
-            witness=(witness,) if witness else (),
-            signature=UNSIGNED,
-        )
+        witness = (mark,) if (mark := seen.get(package.mark.identity)) else ()
+        ciphertext = greeted.ciphertexts.get(package.clinic, b"")
+        return Note(self.index, package.clinic, ciphertext, witness, UNSIGNED)
 
     def accept(
         self, request: RoundRequest, context: Context, contains: Callable[[bytes], bool]
@@ -292,6 +290,7 @@ class ClinicRun:
         self._roots, self._greeted = roots, None
         self.marks = marks_of_others(news, self.index)
         self.progress, self.state = self.progress.asked(header), after
+        self.asked = header.digest
         self._round = ClinicRound(
             self._identity,
             header,

@@ -12,8 +12,17 @@ from cairn_client.active_runs import ActiveRuns
 from cairn_client.keeper_state import Place
 from cairn_client.keeper_store import KeeperStore
 from cairn_client.seal import Seal
+from cairn_protocol.errors import PolicyRefusal
 from cairn_protocol.identity import Identity, fingerprint
-from cairn_protocol.messages import Closed, Confirmation, Consent, KeyPackage, Refusal, Upload
+from cairn_protocol.messages import (
+    Closed,
+    Confirmation,
+    Consent,
+    KeyPackage,
+    Opening,
+    Refusal,
+    Upload,
+)
 from cairn_protocol.progress import NOTHING
 from cairn_protocol.record import Message
 from cairn_protocol.roster import SignedRoster
@@ -205,6 +214,89 @@ def test_a_reply_that_was_kept_without_its_roster_is_not_sent_again(kept: Kept) 
     assert refused(kept.ask(requests)) == "peer.run-unknown"
     b.reopen(1)
     assert isinstance(kept.ask(b.opening), KeyPackage), "the run goes on from its place"
+
+
+def test_a_new_setup_lets_nothing_leave_that_was_kept(recovered: Kept) -> None:
+    """Of the roster enough are verified, so it opens; of those whose sum it was they are not."""
+    b = recovered.bench
+    b.everyone(b.opening, but=(4,))
+    b.everyone(b.server.packages(), but=(4,))
+    requests = b.requests()
+    b.everyone(requests)
+    named = b.server.survivors()
+    assert isinstance(recovered.ask(named), Opening)
+    asked = (requests[0], named[0] if isinstance(named, Mapping) else named)
+    gone = b.roster.roster.entries[4].clinic
+    here = [entry.clinic for entry in recovered.others if entry.clinic != gone]
+    for again in (nothing, lambda: b.reopen(1)):
+        recovered.verify()
+        again()
+        assert isinstance(recovered.ask(b.opening), KeyPackage)
+        for message, reply in zip(asked, (Upload, Opening), strict=True):
+            recovered.verify()
+            assert isinstance(recovered.ask(message), reply)
+            b.keepers[0].check_still(message.to_bytes())
+            recovered.revoke(*here[:2])
+            assert refused(recovered.ask(message)) == TOO_FEW
+            with pytest.raises(PolicyRefusal) as raised:
+                b.keepers[0].check_still(message.to_bytes())
+            assert raised.value.code == TOO_FEW
+
+
+@pytest.mark.parametrize("again", ["restart", "setup"])
+def test_survivors_leave_only_while_their_participants_are_verified(
+    bench: Make, again: str
+) -> None:
+    """Who took part does not stand in what names survivors, so that the roster is counted."""
+    kept = Kept(bench(text=RECOVERED.replace("clinics = 5", "clinics = 6")))
+    b = kept.bench
+    b.set_up()
+    b.everyone(b.requests(), but=(5,))
+    named = b.server.survivors()
+    assert isinstance(kept.ask(named), Consent)
+    if again == "restart":
+        kept.restart()
+    else:  # with fewer clinics, so that the setup itself asks for fewer
+        b.reopen(1)
+        b.everyone(b.opening, but=(4, 5))
+        b.everyone(b.server.packages(), but=(4, 5))
+    assert isinstance(kept.ask(named), Consent)
+    entries = b.roster.roster.entries
+    kept.revoke(*(entry.clinic for entry in entries[3:]))
+    assert refused(kept.ask(named)) == TOO_FEW, "three are the study's h, of six it needs five"
+    kept.verify()
+    assert isinstance(kept.ask(named), Consent)
+
+
+def test_asking_whether_a_reply_may_still_leave_changes_nothing(recovered: Kept) -> None:
+    """It is asked from another thread, while the run answers the next request."""
+    b = recovered.bench
+    b.set_up()
+    requests = b.requests()
+    b.everyone(requests, but=(4,))
+    named = b.server.survivors()
+    (active,) = kept_runs(b)
+    asked = active.run._round
+    assert asked is not None
+    counted, rules = active.run._verified, asked._rules
+    recovered.revoke(recovered.others[0].clinic)
+    b.keepers[0].check_still(requests[0].to_bytes())
+    assert active.run._verified is counted
+    assert asked._rules is rules
+    assert isinstance(recovered.ask(named), Consent)
+    assert active.run._verified != counted
+    assert active.run._verified == asked._rules.verified
+
+
+def test_a_run_opens_under_its_roster_while_another_is_only_offered(kept: Kept) -> None:
+    """Two of three are verified: this clinic, and one that the offered roster has no more."""
+    b = kept.bench
+    kept.revoke(kept.others[1].clinic)
+    b.set_up()
+    assert isinstance(kept.ask(b.requests()), Upload)
+    kept.next_roster(kept.others[0].clinic, approve=False)
+    b.reopen(1)
+    assert isinstance(kept.ask(b.opening), KeyPackage)
 
 
 def nothing() -> None:
