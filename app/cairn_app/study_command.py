@@ -15,7 +15,8 @@ from cairn_client.clinic_folder import clinic_folders
 from cairn_client.readers import Import
 from cairn_protocol.errors import InputError, StudyStopped
 from cairn_protocol.study import Study
-from cairn_server.report import Paths, sealed_path, write_results
+from cairn_server.report import Paths, sealed_path
+from cairn_server.report_folder import check_for_run, held_ready, write_or_save
 from cairn_server.results import StudyResults
 
 
@@ -40,15 +41,26 @@ def run_study(
     as_json: bool,
     oracle: Callable[[dict[str, Import]], Oracle] | None = None,
 ) -> tuple[StudyResults, Paths]:
-    """Run `study` over the folders in `clinics`, showing progress; results are written to `out`."""
-    with watching(as_json=as_json) as watch:
+    """Run `study` over the folders in `clinics`, showing progress; results are written to `out`.
+
+    Raises:
+        InputError: `out` is taken or cannot be written, found before anything is spent. Or it could
+            no longer be written at the end: then the results were saved elsewhere, and shown.
+    """
+    check_for_run(out, study)
+    blinded = study.release.blinded
+    with held_ready(out, blinded=blinded), watching(as_json=as_json) as watch:
         engine = EmbeddedStudy(study, clinic_folders(clinics), watch=watch)
         imports = engine.read()
         _check_arms(study, imports)
         if not as_json:
             _show_imports(imports, engine)
         results = engine.run(oracle(imports) if oracle else None)
-    return results, write_results(results, out)
+    paths, failure = write_or_save(results, out)
+    if failure is not None:
+        show_end(results, paths, as_json=as_json)
+        raise failure
+    return results, paths
 
 
 def show_end(results: StudyResults, paths: Paths, *, as_json: bool) -> None:

@@ -46,8 +46,8 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(place: Path, *more: object) -> subprocess.CompletedProcess[str]:
-    clinics, out = place / "clinics", place / "out"
+def run(place: Path, *more: object, to: str = "out") -> subprocess.CompletedProcess[str]:
+    clinics, out = place / "clinics", place / to
     return cairn("study", "run", place / "study.toml", "--clinics", clinics, "--out", out, *more)
 
 
@@ -69,7 +69,7 @@ def test_json_is_one_object_a_line(place: Path) -> None:
 
 def test_the_same_study_again_is_refused_by_the_ledgers(place: Path) -> None:
     assert run(place).returncode == 0
-    again = run(place)
+    again = run(place, to="again")
     assert again.returncode == 7
     assert "privacy cap" in again.stderr
     assert "hint" in again.stderr

@@ -65,6 +65,8 @@ def write_results(results: StudyResults, out: Path, *, receipt: Receipt | None =
             path = out / "figures" / f"{number:02d}-{figure.key}.{suffix}"
             replace_atomically(path, data)
             figures.append(path)
+    for stale in {*(out / "figures").glob("[0-9][0-9]-*.[sp][vn]g")} - {*figures}:
+        stale.unlink()  # of an earlier run of the study, whose page had figures that this lacks
     digest = hashlib.sha256(numbers).hexdigest()
     replace_atomically(paths.report, render_page(page, digest, receipt).encode())
     return Paths(paths.results, paths.report, paths.estimates, tuple(figures), released)
