@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,8 +89,11 @@ def _question(question: QuestionPlan) -> Iterator[str]:
         for e in results:
             yield f"  {e.label}{note}"
             scale, unit = scale_of(e.unit)
-            told = f"{scale * e.standard_error:.3g} {unit}, {scale * e.sampling:.3g} without noise"
-            yield f"      standard error    {told}: {e.inflation:+.0%}"
+            quiet, both = scale * e.sampling, scale * e.standard_error
+            told = f"{both:.3g} {unit}, {quiet:.3g} without noise: {e.inflation:+.0%}"
+            if not math.isfinite(e.inflation):
+                told = f"{quiet:.3g} {unit} without noise; noise hides it"
+            yield f"      standard error    {told}"
     if question.epsilon and not question.expected:
         yield "  precision         cannot be foretold for this kind of question"
     if question.insist:

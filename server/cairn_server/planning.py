@@ -2,14 +2,14 @@
 
 All of it follows from the study's text and public constants; no record is read. A question is not
 worth asking where the privacy noise would widen the interval of its primary result by more than
-half, unless the study insists in writing.
+half, or hide that result, unless the study insists in writing.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from cairn_models.questions import build
@@ -51,7 +51,7 @@ class QuestionPlan:
 
     @property
     def inflation(self) -> float | None:
-        """Of the worst primary result; None where none can be foretold."""
+        """Of the worst primary result; infinite: noise hides it; None: none can be foretold."""
         return max((e.inflation for e in self.expected), default=None)
 
 
@@ -83,6 +83,8 @@ class StudyPlan:
         """Why the study should not be asked as it stands; empty: nothing speaks against it."""
         faults = [
             f"{q.name}: noise would widen the interval by {q.inflation:.0%}"
+            if math.isfinite(q.inflation)
+            else f"{q.name}: noise would hide the result"
             for q in self.questions
             if q.inflation is not None and q.inflation > MOST_INFLATION and not q.insist
         ]
@@ -115,13 +117,19 @@ class StudyPlan:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Plain JSON values; null for what is infinite."""
         document = asdict(self) | {"rounds": self.rounds, "faults": list(self.faults)}
         for written, question in zip(document["questions"], self.questions, strict=True):
-            written["inflation"] = question.inflation
+            written["inflation"] = _finite(question.inflation)
             for row, told in zip(written["expected"], question.expected, strict=True):
                 row |= {"standard_error": told.standard_error, "inflation": told.inflation}
+            for row in (*written["expected"], *written["others"]):
+                row |= {key: _finite(v) for key, v in row.items() if isinstance(v, float)}
         return document
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def plan_study(study: Study) -> StudyPlan:
@@ -178,6 +186,13 @@ def split_budget(study: Study, epsilon: float) -> dict[str, float]:
             else "no question of the study has a precision that can be foretold",
             hint="a larger --epsilon, or a smaller epsilon for those questions",
         )
+    if hidden := sorted(name for name, need in needs.items() if not math.isfinite(need)):
+        raise InputError(
+            "this budget cannot be split",
+            code="budget-split",
+            why=f"at its present epsilon noise would hide the result of {', '.join(hidden)}",
+            hint="give it a larger epsilon in the study file first",
+        )
     total = sum(needs.values())
     shares: Mapping[str, float] = {name: left * need / total for name, need in needs.items()}
     split = {
@@ -202,7 +217,7 @@ def _need(question: QuestionPlan) -> float:
 def _line(study: Study, question: Question[Any]) -> QuestionPlan:
     spec, shape = question.spec, question.shape
     terms = QuestionTerms.of(study, spec, shape, study.policy.clinics)
-    expected = question.expected(SumNoise(terms.sum_sd)) if terms.noise else ()
+    expected = _expected(question, terms.sum_sd) if terms.noise else ()
     primary = _primary(spec, expected)
     return QuestionPlan(
         name=question.name,
@@ -218,6 +233,13 @@ def _line(study: Study, question: Question[Any]) -> QuestionPlan:
         others=tuple(e for e in expected if e not in primary),
         insist=spec.insist,
     )
+
+
+def _expected(question: Question[Any], noise_sd: float) -> tuple[Expected, ...]:
+    """What the question foretells; whatever it foretells only without noise, noise hides."""
+    found = {e.name: e for e in question.expected(SumNoise(noise_sd))}
+    quiet = question.expected(SumNoise(0.0))
+    return tuple(found.get(e.name, replace(e, noise=math.inf)) for e in quiet)
 
 
 def _primary(spec: QuestionSpec, expected: tuple[Expected, ...]) -> tuple[Expected, ...]:

@@ -14,6 +14,7 @@ noised count that was part of the vector.
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -91,7 +92,9 @@ class Expected:
 
     @property
     def inflation(self) -> float:
-        """By how much noise widens the interval: 0.1 is 10 %."""
+        """By how much noise widens the interval: 0.1 is 10 %; infinite: it hides the result."""
+        if not self.sampling > 0.0:
+            return math.inf if self.noise > 0.0 else 0.0
         return self.standard_error / self.sampling - 1.0
 
 

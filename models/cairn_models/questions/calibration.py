@@ -166,10 +166,10 @@ class Calibration(Judged):
     def expected(self, noise: SumNoise) -> tuple[Expected, ...]:
         """Coverage over all horizons, slopes, and coverage by horizon, of a calibrated model."""
         there = self.sums.planned(self.planned * AT_A_HORIZON, D_AT_A_HORIZON)
-        part = self.sums.decode(there, noise.sd, 1)
+        part = self.sums.decode(there, noise.sd, None)
         everybody = self.sums.planned(self.planned * WITH_SCORES, TYPICAL_D)
         several = len(self.settings.horizons) > 1
-        whole = self.sums.decode(everybody, noise.sd, 1) if several else part
+        whole = self.sums.decode(everybody, noise.sd, None) if several else part
         found = []
         for s, scale in enumerate(self.scales):
             for b in MAIN_FIRST:

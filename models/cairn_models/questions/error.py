@@ -196,7 +196,7 @@ class Error(Question[Weekly]):
         starts = np.array(self._ends[:-1])
         there = IN_FIRST_BAND * (1 - FADES * starts) if self.settings.weeks else np.ones(1)
         total = self.sums.planned(np.outer(there, people).ravel())
-        rows = self.sums.decode(total, noise.variance, fewest=0)
+        rows = self.sums.decode(total, noise.variance, fewest=None)
         single = len(self.settings.horizons) == 1
         bands = bands_of(self.settings.weeks)
         found = []

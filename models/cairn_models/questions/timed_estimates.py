@@ -30,6 +30,7 @@ from cairn_models.questions.timed_words import Words
 
 UNREADABLE: Final = "too few people are still there to tell through the noise"
 TOO_FEW_EVENTS: Final = "too few people had it to tell a ratio"
+LARGEST_LOG: Final = 700.0  # of an end of an interval that a float can hold
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ def ratio(frame: Frame, curves: tuple[Curves, ...], arm: int) -> Estimate:
     if not fitted.readable[0]:
         return Estimate(name, label, None, suppressed=TOO_FEW_EVENTS)
     value, error = float(fitted.value[0]), float(fitted.standard_error[0])
-    middle, low, high = (math.exp(value + side * REACH * error) for side in (0.0, -1.0, 1.0))
+    ends = (min(value + side * REACH * error, LARGEST_LOG) for side in (0.0, -1.0, 1.0))
+    middle, low, high = map(math.exp, ends)
     share = float(fitted.noise_share[0])
     count = _fewer(curves, 1, arm, frame.reference)
     return Estimate(name, label, middle, low, high, middle * error, share, count=count)

@@ -53,7 +53,10 @@ class Family(ABC):
 
     @abstractmethod
     def foretold(self, noise_sd: float) -> Told | None:
-        """What the planned cohort's typical sums would say; None: it cannot be foretold."""
+        """What the planned cohort's typical sums would say; None: it cannot be foretold.
+
+        Coefficients and sampling are those without noise, whatever `noise_sd`.
+        """
 
     def start(self) -> NDArray[np.float32]:
         """The first public state."""

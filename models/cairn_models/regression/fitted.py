@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -61,6 +61,18 @@ class Fitted:
     def standard_errors(self) -> Array:
         """(p,), noise included."""
         return np.asarray(np.sqrt(np.diag(self.sampling) + np.diag(self.noise)))
+
+
+def planned(quiet: Fitted | str, noised: Fitted | str) -> Fitted | None:
+    """One plan fitted without noise and with it: `quiet` with what noise adds; None: neither.
+
+    A plan's sums hold no noise. So taking off the bias of noise, and what fitting it would take
+    from the residuals, moves the coefficients and widens the sampling part: only what noise adds
+    is taken from `noised`, which grows with the noise and with nothing else.
+    """
+    if isinstance(quiet, str) or isinstance(noised, str):
+        return None
+    return replace(quiet, noise=noised.noise)
 
 
 def basis_of(x: Array) -> Array:

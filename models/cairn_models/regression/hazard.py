@@ -20,6 +20,7 @@ from cairn_models.regression.binary import BinaryRows, fit, fit_all
 from cairn_models.regression.cells import NOWHERE
 from cairn_models.regression.covariates import Array
 from cairn_models.regression.family import BLOCK, Family, Told
+from cairn_models.regression.fitted import planned
 from cairn_models.regression.intervals import Intervals
 from cairn_models.regression.links import LinkName
 from cairn_models.regression.plan import Plan
@@ -106,6 +107,6 @@ class Hazard(Family):
         """Cells of one size with the typical curve."""
         each = self.plan.planned * self.share / self.plan.cells.count
         table = each * self.intervals.typical(self.typical)
-        rows = self.counted(np.tile(table, (self.plan.cells.count, 1)), noise_sd)
-        fitted = fit_all(rows, self.link)
-        return None if isinstance(fitted, str) else Told(fitted, {})
+        tables = np.tile(table, (self.plan.cells.count, 1))
+        fitted = planned(*(fit_all(self.counted(tables, sd), self.link) for sd in (0.0, noise_sd)))
+        return None if fitted is None else Told(fitted, {})

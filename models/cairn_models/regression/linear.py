@@ -15,6 +15,7 @@ from cairn_models.records import Records
 from cairn_models.regression.cells import NOWHERE
 from cairn_models.regression.covariates import Array
 from cairn_models.regression.family import BLOCK, Family, Told
+from cairn_models.regression.fitted import planned
 from cairn_models.regression.least_squares import MomentCoding, Moments, least_squares, solve
 from cairn_models.regression.plan import Plan
 
@@ -145,9 +146,11 @@ class Linear(Family):
         crossed = second[np.triu_indices(d, 1)]
         weight = self.coding.count_weight
         slot = each * np.concatenate([[weight], mean, crossed, 1.0 - np.diag(second)])
-        moments = self.moments(np.tile(slot, self.plan.cells.count), noise_sd)
-        found = solve(moments, robust=self.robust)
-        return None if isinstance(found, str) else Told(found, {})
+        sums = np.tile(slot, self.plan.cells.count)
+        found = planned(
+            *(solve(self.moments(sums, sd), robust=self.robust) for sd in (0.0, noise_sd))
+        )
+        return None if found is None else Told(found, {})
 
 
 def _designs(

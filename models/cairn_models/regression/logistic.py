@@ -17,7 +17,7 @@ from cairn_models.regression.binary import BinaryRows, fit, fit_all
 from cairn_models.regression.cells import NOWHERE
 from cairn_models.regression.covariates import ARM, Array
 from cairn_models.regression.family import BLOCK, Family, Told
-from cairn_models.regression.fitted import Fitted, basis_of, spanned
+from cairn_models.regression.fitted import Fitted, basis_of, planned, spanned
 from cairn_models.regression.margin import Difference, risk_difference
 from cairn_models.regression.plan import Plan
 from cairn_models.reliable_change import OUTCOMES, courses
@@ -138,11 +138,9 @@ class Logistic(Family):
         share, rate = self.outcome.typical
         each = self.plan.planned * share / self.plan.cells.count
         table = np.tile([each * (1.0 - rate), each * rate], self.plan.cells.count)
-        rows = self.counted(table, noise_sd)
-        fitted = fit_all(rows, "logit")
-        if isinstance(fitted, str):
-            return None
-        return Told(fitted, self._differences(rows, fitted))
+        quiet, noised = (self.counted(table, sd) for sd in (0.0, noise_sd))
+        fitted = planned(fit_all(quiet, "logit"), fit_all(noised, "logit"))
+        return None if fitted is None else Told(fitted, self._differences(noised, fitted))
 
     def _differences(self, rows: BinaryRows, fitted: Fitted) -> dict[int, Difference]:
         """Of each other arm against the first, where both can be told of everybody who stays."""

@@ -36,14 +36,14 @@ patient, with noise by the delta method.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn_models.proportions import Cells, Proportion, least_count, proportion
+from cairn_models.proportions import Cells, Proportion, least_count, proportion, variances
 from cairn_models.shaping import Shaping
 
 Array = NDArray[np.float64]
@@ -160,8 +160,12 @@ class CalibrationSums:
         both = [part.reshape(n, -1) for part in (whole, each)]
         return np.ascontiguousarray(np.concatenate(both, axis=1)) * (1 - 1e-12)
 
-    def decode(self, total: Array, noise_sd: float, fewest: int) -> Decoded:
-        """The sums, ready to be read."""
+    def decode(self, total: Array, noise_sd: float, fewest: int | None) -> Decoded:
+        """The sums, ready to be read.
+
+        `fewest` is the least count that may be shown; None: the total is a plan's, and nothing is
+        too small for its noise.
+        """
         return Decoded(self, np.asarray(total, dtype=np.float64), noise_sd, fewest)
 
     def planned(self, people: float, spread: float) -> Array:
@@ -189,7 +193,7 @@ class Decoded:
     layout: CalibrationSums
     total: Array
     noise_sd: float
-    fewest: int
+    fewest: int | None
 
     @cached_property
     def _whole(self) -> Array:
@@ -227,14 +231,17 @@ class Decoded:
             float(_NOISE[near, far].sum()),
         )
         n = inside + outside
-        least = least_count(self.fewest, _OF_COUNT, sd)
+        least = self._least(sd)
         p = min(max(inside / n, 0.0), 1.0) if n >= least else 0.0
         whole = p * (1.0 - p)
         d = min(max(1.0 - mixed / n / whole, NARROWEST), 1.0) if whole > 0 else 1.0
         found = proportion(
-            np.asarray(inside / d), np.asarray(outside / d), cells, noise_sd=sd / d,
-            fewest=least / d,
+            np.asarray(inside / d), np.asarray(outside / d), cells,
+            noise_sd=0.0 if self.fewest is None else sd / d, fewest=least / d,
         )  # fmt: skip
+        if self.fewest is None:
+            _, added = variances(found.value, np.asarray(n / d), cells, sd / d)
+            found = replace(found, noise=added)
         return Proportion(**{**vars(found), "count": np.asarray(n), "least": least})
 
     def count(self, scale: int, level: int | None = None) -> float:
@@ -243,7 +250,12 @@ class Decoded:
 
     def least(self, level: int | None = None) -> float:
         """The least noised count of patients that is shown."""
-        return least_count(self.fewest, _OF_COUNT, self._sums(0, level)[1])
+        return self._least(self._sums(0, level)[1])
+
+    def _least(self, noise_sd: float) -> float:
+        if self.fewest is None:
+            return least_count(1.0, _OF_COUNT, 0.0)
+        return least_count(self.fewest, _OF_COUNT, noise_sd)
 
     def line(self, scale: int, level: int | None = None) -> Line | None:
         """The line through patients' points; None where there are too few, or none was asked."""
@@ -252,7 +264,7 @@ class Decoded:
         sums, sd = self._sums(scale, level)
         made = _MAKE @ sums
         n, x, r, xx, rr, xr = (float(v) for v in made)
-        if n < least_count(self.fewest, _OF_COUNT, sd):
+        if n < self._least(sd):
             return None
         noise = sd**2 * _MAKE @ _MAKE.T
         sxx, sxr, srr = xx - x * x / n, xr - x * r / n, rr - r * r / n
@@ -260,7 +272,8 @@ class Decoded:
         least = (LEAST_SD / FARTHEST) ** 2
         gap = (FARTHEST * r / n, FARTHEST**2 * max(srr / (n - 1), least) / n, _of(of_gap, noise))
         of_sxx = np.array([x * x / n**2, -2 * x / n, 0, 1, 0, 0])
-        if sxx <= 0 or sxx < CLEAR * np.sqrt(_of(of_sxx, noise)):
+        clear = 0.0 if self.fewest is None else CLEAR
+        if sxx <= 0 or sxx < clear * np.sqrt(_of(of_sxx, noise)):
             return Line(n, gap, None, None)
         tilt = sxr / sxx
         of_sxr = np.array([x * r / n**2, -r / n, -x / n, 0, 0, 1])

@@ -164,11 +164,12 @@ class ErrorSums:
         total[-1] = SPREAD * counts.sum()
         return total
 
-    def decode(self, total: Vector, noise_variance: float, fewest: int) -> tuple[Row, ...]:
+    def decode(self, total: Vector, noise_variance: float, fewest: int | None) -> tuple[Row, ...]:
         """A row a horizon and, if all are usable and there are several, the row of their mean.
 
         With several bands the same follows for each of them. `noise_variance` is that of each
-        coordinate of the sum, in the vector's units.
+        coordinate of the sum, in the vector's units. `fewest` is the least count that may be shown;
+        None: the total is a plan's, and no count is too small for its noise.
         """
         h = len(self.horizons)
         sums = np.asarray(total[:-1], dtype=np.float64).reshape(4, self.bands, h)
@@ -192,7 +193,9 @@ class ErrorSums:
             )
         return tuple(rows)
 
-    def _least(self, noise_variance: float, fewest: int) -> float:
+    def _least(self, noise_variance: float, fewest: int | None) -> float:
+        if fewest is None:
+            return 0.0
         return max(float(fewest), 2 * float(np.sqrt(noise_variance)) / COUNT)
 
     def _rows(
