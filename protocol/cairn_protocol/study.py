@@ -286,7 +286,7 @@ def parse_toml(
         raise InputError(
             f"{where} is not valid TOML",
             code="not-toml",
-            why=str(error),
+            why="it is nested too deeply" if isinstance(error, RecursionError) else str(error),
             hint="mend that line; text stands in quotes, lists in [ ]",
         ) from None
     try:

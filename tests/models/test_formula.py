@@ -158,12 +158,6 @@ def test_a_formula_has_a_public_limit_of_columns() -> None:
         parse_formula("outcome ~ site + (1|patient)", outcome="x", variables=many, latest=1)
 
 
-def test_an_infinite_range_is_refused() -> None:
-    infinite = {"x": Variable(lowest=0, highest=float("inf"))}
-    with pytest.raises(InputError, match="not finite"):
-        parse_formula("outcome ~ x + (1|patient)", outcome="y", variables=infinite, latest=1)
-
-
 @given(st.text(alphabet="ab01+-:*()|~ `C.{}[]'\"time,drug_%^/\\", max_size=40))
 def test_no_text_gives_anything_but_a_design_or_a_refusal(text: str) -> None:
     with contextlib.suppress(InputError):

@@ -79,8 +79,8 @@ def results(study: Study = STUDY) -> StudyResults:
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A server's home, and a release that its team signed."""
     place = tmp_path_factory.mktemp("home")
-    listener = Listener(listen="127.0.0.1", port=1)
-    config = ServerConfig(name="team", hosts=("127.0.0.1",), fleet=listener, registry=listener)
+    fleet, registry = (Listener(listen="127.0.0.1", port=port) for port in (1, 2))
+    config = ServerConfig(name="team", hosts=("127.0.0.1",), fleet=fleet, registry=registry)
     home = ServerHome.create(place / "server", config, NOW)
     write_results(results(), place / "draft")
     release(place / "draft", place / "public", tested=None, team=home.team())

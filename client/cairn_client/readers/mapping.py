@@ -333,8 +333,6 @@ class ClinicMapping(_Part):
         source = read_bounded(path, LARGEST_MAPPING)
         try:
             return parse_toml(cls, source, where=str(path), page="docs/clinic-data.md")
-        except RecursionError:
-            raise _unusable(path, "it is nested too deeply") from None
         except InputError as error:
             raise _unusable(path, error.why or error.what) from None
 
