@@ -38,9 +38,7 @@ from cairn_server.store_systems import has_password
 LARGEST_FILE: Final = 64 * 1024
 IDENTITY_BYTES: Final = 32
 FLEET_PORT, REGISTRY_PORT = 8443, 8444
-
-
-EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 — only compared with
+EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 — only compared with
 
 
 class Listener(BaseModel):
